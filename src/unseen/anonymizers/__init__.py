@@ -1,0 +1,1 @@
+"""Anonymizers: learned filters and handcrafted baselines behind one interface."""

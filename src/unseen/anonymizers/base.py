@@ -1,0 +1,54 @@
+"""The one interface of all anonymizers, learned and handcrafted."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import nn
+
+from unseen.types import Boxes, Clips
+
+BoxKind = Literal["face", "body"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What an anonymizer returns for a stretch of video: clips, and what it must remember."""
+
+    clips: Clips
+    state: Any = None
+
+
+class Anonymizer(nn.Module, ABC):
+    """Maps clips to clips of the same shape, both `(batch, 3, time, height, width)` in [0, 1].
+
+    Attributes:
+        name: how the command line calls it, option included (`downsample:8`).
+        needs_boxes: which boxes it must be given, or None.
+        random: whether two passes over the same clip differ (noise): evaluation then keeps
+            several draws.
+        working_size: the short side in pixels at which it was made to work, or None for any. The
+            deployment code resizes to it and back.
+    """
+
+    name: str
+    needs_boxes: BoxKind | None = None
+    random: bool = False
+    working_size: int | None = None
+
+    @abstractmethod
+    def step(self, clips: Clips, state: Any = None, boxes: Boxes | None = None) -> Step:
+        """Anonymize the next stretch of a video.
+
+        Anonymizers are causal: an output frame depends on this and earlier frames only, and
+        processing a video in stretches, handing `state` on, gives what one call would.
+
+        Args:
+            clips: the next frames.
+            state: what the previous call returned; None at the start of a video.
+            boxes: the boxes that `needs_boxes` asks for, in pixels, NaN where absent.
+        """
+
+    def forward(self, clips: Clips, boxes: Boxes | None = None) -> Clips:
+        """Anonymize whole clips, each from its own beginning."""
+        return self.step(clips, None, boxes).clips

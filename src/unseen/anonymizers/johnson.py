@@ -1,0 +1,85 @@
+"""Johnson's image transformation network: f_D of Wu18 and Wang19, M of Ren18."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from unseen.types import Frames
+
+_STRIDE = 4
+_SMALLEST = 8  # below, a reflection at a quarter of the resolution has no pixel to reflect
+
+
+class _Convolution(nn.Sequential):
+    """Reflection padding, convolution, instance normalisation."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
+        super().__init__(
+            nn.ReflectionPad2d(kernel // 2),
+            nn.Conv2d(inputs, outputs, kernel, stride),
+            nn.InstanceNorm2d(outputs, affine=True),
+        )
+
+
+class _Residual(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.residual = nn.Sequential(
+            _Convolution(channels, channels, 3),
+            nn.ReLU(inplace=True),
+            _Convolution(channels, channels, 3),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        total: torch.Tensor = x + self.residual(x)
+        return total
+
+
+class JohnsonNet(nn.Module):
+    """Image transformation network (Johnson et al. 2016), as f_D in Wu18 3.2 and Wang19 3.2.
+
+    Maps frames `(batch, 3, height, width)` in [0, 1], of any height and width, to frames of the
+    same shape in [0, 1]: convolution 9x9, two 3x3 of stride 2, residual blocks, two upsampling
+    convolutions, convolution 9x9, output `0.5 * tanh + 0.5`. 1,679,235 parameters as published
+    (width 32, 5 blocks); Ren18's modifier is the one of width 64 with 9 blocks.
+
+    Differs from the paper: instance instead of batch normalisation (as Wu18's authors have it);
+    upsampling is nearest neighbour and a convolution, which draws no checkerboard, instead of a
+    convolution of stride 1/2; residual blocks keep their size by reflection padding instead of
+    cropping; frames are lengthened to a multiple of 4, at least 8, by repeating the edge, and cut
+    back.
+
+    Args:
+        width: channels of the first convolution.
+        blocks: number of residual blocks.
+    """
+
+    def __init__(self, width: int = 32, blocks: int = 5) -> None:
+        super().__init__()
+        self.net = nn.Sequential(
+            _Convolution(3, width, 9),
+            nn.ReLU(inplace=True),
+            _Convolution(width, 2 * width, 3, 2),
+            nn.ReLU(inplace=True),
+            _Convolution(2 * width, 4 * width, 3, 2),
+            nn.ReLU(inplace=True),
+            *(_Residual(4 * width) for _ in range(blocks)),
+            nn.Upsample(scale_factor=2, mode="nearest"),
+            _Convolution(4 * width, 2 * width, 3),
+            nn.ReLU(inplace=True),
+            nn.Upsample(scale_factor=2, mode="nearest"),
+            _Convolution(2 * width, width, 3),
+            nn.ReLU(inplace=True),
+            nn.ReflectionPad2d(4),
+            nn.Conv2d(width, 3, 9),
+        )
+
+    def forward(self, frames: Frames) -> Frames:
+        """Transformed frames, same shape, in [0, 1]."""
+        height, width = frames.shape[-2:]
+        missing_rows, missing_columns = (
+            max(_SMALLEST, -(-side // _STRIDE) * _STRIDE) - side for side in (height, width)
+        )
+        padded = F.pad(frames, (0, missing_columns, 0, missing_rows), mode="replicate")
+        transformed: torch.Tensor = 0.5 * torch.tanh(self.net(padded)) + 0.5
+        return transformed[..., :height, :width]

@@ -1,0 +1,147 @@
+"""The learned filter f_D: a network between input limits and output limits."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from unseen.anonymizers.base import Anonymizer, Step
+from unseen.anonymizers.fast import FastNet
+from unseen.anonymizers.johnson import JohnsonNet
+from unseen.anonymizers.limits import INPUT_LIMITS, OUTPUT_LIMITS, InputLimit, OutputLimit
+from unseen.errors import WeightsError
+from unseen.files import write_json, written_whole
+from unseen.registry import Spec
+from unseen.types import Boxes, Clips
+
+WEIGHTS_FILE = "anonymizer.safetensors"
+CONTRACT_FILE = "anonymizer.json"
+CONTRACT = "unseen/anonymizer/1"
+
+
+class FilterConfig(BaseModel):
+    """Which filter to learn.
+
+    Attributes:
+        network: `fast` (small, causal) or `johnson` (the papers', frame by frame).
+        width: channels of its first layer.
+        blocks: residual blocks.
+        channels: of the network's output, 1 or 3.
+        input_limits: in order; see `unseen.anonymizers.limits`.
+        output_limits: in order.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    network: Literal["fast", "johnson"] = "fast"
+    width: int = Field(32, ge=4)
+    blocks: int = Field(3, ge=1)
+    channels: Literal[1, 3] = 3
+    input_limits: tuple[str, ...] = ()
+    output_limits: tuple[str, ...] = ()
+
+
+class LearnedFilter(Anonymizer):
+    """f_D with its limits: RGB clips in [0, 1] to clips of the same shape in [0, 1]."""
+
+    def __init__(self, config: FilterConfig, *, size: int, name: str = "learned") -> None:
+        super().__init__()
+        self.name = name
+        self.config = config
+        self.working_size = size
+        before: list[InputLimit] = []
+        after: list[OutputLimit] = []
+        for text in config.input_limits:
+            spec = Spec.parse(text)
+            before.append(INPUT_LIMITS[spec.name](spec))
+        for text in config.output_limits:
+            spec = Spec.parse(text)
+            after.append(OUTPUT_LIMITS[spec.name](spec))
+        self.before = tuple(before)  # the same modules with their type
+        self.input_limits = nn.ModuleList(before)
+        self.output_limits = nn.ModuleList(after)
+        channels = 3
+        for limit in before:
+            channels = limit.channels(channels)
+        self.random = any(limit.random for limit in after)
+        self.network: FastNet | JohnsonNet
+        if config.network == "fast":
+            self.network = FastNet(channels, config.channels, config.width, config.blocks)
+        else:
+            self.network = JohnsonNet(config.width, config.blocks)
+
+    def step(self, clips: Clips, state: Any = None, boxes: Boxes | None = None) -> Step:
+        """See `Anonymizer.step`."""
+        batch, _, time, height, width = clips.shape
+        states: list[Any] = [None] * (len(self.input_limits) + 1) if state is None else list(state)
+        x: Tensor = clips
+        for i, limit in enumerate(self.before):
+            x, states[i] = limit.step(x, states[i])
+        if isinstance(self.network, FastNet):
+            x, states[-1] = self.network.step(x, states[-1])
+            frames = x.transpose(1, 2).flatten(0, 1)
+        else:
+            frames = self.network(x.expand(-1, 3, -1, -1, -1).transpose(1, 2).flatten(0, 1))
+        for part in self.output_limits:
+            frames = part(frames, (height, width))
+        frames = frames.clamp(0.0, 1.0)
+        if frames.shape[-2:] != (height, width):
+            frames = F.interpolate(frames, (height, width), mode="bilinear", align_corners=False)
+        colour = frames.expand(-1, 3, -1, -1)
+        out = colour.reshape(batch, time, 3, height, width).transpose(1, 2)
+        return Step(out, states)
+
+
+def save_filter(learned: LearnedFilter, folder: Path, about: dict[str, Any]) -> None:
+    """Write weights (safetensors) and their contract (JSON) into `folder`.
+
+    Args:
+        learned: the filter.
+        folder: the run's folder.
+        about: what it was trained on and for; shown to whoever loads it.
+    """
+    weights = {
+        key: value.detach().cpu().contiguous() for key, value in learned.state_dict().items()
+    }
+    with written_whole(folder / WEIGHTS_FILE) as temporary:
+        save_file(weights, temporary)
+    contract = {
+        "contract": CONTRACT,
+        "name": learned.name,
+        "input": "RGB clips, float32 (batch, 3, time, height, width), values in [0, 1]",
+        "output": "the same shape and range",
+        "working_size": learned.working_size,
+        "random": learned.random,
+        "filter": learned.config.model_dump(mode="json"),
+        "about": about,
+    }
+    write_json(folder / CONTRACT_FILE, contract)
+
+
+def load_filter(folder: Path) -> LearnedFilter:
+    """Load a filter that `save_filter` wrote; weights must fit exactly."""
+    contract_path, weights_path = folder / CONTRACT_FILE, folder / WEIGHTS_FILE
+    for path in (contract_path, weights_path):
+        if not path.is_file():
+            raise WeightsError(f"{folder} holds no trained anonymizer: {path.name} is missing")
+    try:
+        contract = json.loads(contract_path.read_text(encoding="utf-8"))
+        if contract["contract"] != CONTRACT:
+            raise WeightsError(f"{contract_path}: unknown contract '{contract['contract']}'")
+        config = FilterConfig.model_validate(contract["filter"])
+        size, name = int(contract["working_size"]), str(contract["name"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"{contract_path} is damaged: {error}".splitlines()[0]) from error
+    learned = LearnedFilter(config, size=size, name=name)
+    try:
+        learned.load_state_dict(load_file(weights_path))
+    except (SafetensorError, RuntimeError, OSError) as error:
+        raise WeightsError(f"{weights_path} does not fit {contract_path.name}: damaged?") from error
+    if any(not torch.isfinite(value).all() for value in learned.state_dict().values()):
+        raise WeightsError(f"{weights_path} holds values that are not finite; train again")
+    return learned.eval()

@@ -1,0 +1,223 @@
+"""The command line: one command a verb.
+
+Heavy imports happen inside the commands, so that `unseen --help` answers at once.
+"""
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from unseen import __version__
+from unseen.errors import UnseenError
+
+if TYPE_CHECKING:
+    from unseen.config import RunConfig
+
+_OVERRIDES = "settings to change, as game.gamma=5 (docs/configuration.md lists them)"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="unseen", description="Remove who is in a video, keep what they do, and prove it."
+    )
+    parser.add_argument("--version", action="version", version=f"unseen {__version__}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
+
+    def verb(name: str, about: str) -> argparse.ArgumentParser:
+        return verbs.add_parser(name, help=about, description=about)
+
+    def data_options(command: argparse.ArgumentParser) -> None:
+        command.add_argument("--preset", help="a named configuration; `unseen presets` lists them")
+        command.add_argument("--data", help="duet, or the path of a CSV manifest")
+        command.add_argument("--target", metavar="COLUMN", help="label column to keep")
+        command.add_argument("--private", metavar="COLUMN[,COLUMN]", help="label column(s) to hide")
+
+    demo = verb("demo", "Train, attack, compare, report and anonymize a clip, in minutes.")
+    demo.add_argument("-o", "--out", type=Path, default=Path("runs/demo"), metavar="DIR")
+    demo.add_argument("overrides", nargs="*", metavar="key=value", help=_OVERRIDES)
+
+    train = verb("train", "Learn a filter by the game.")
+    data_options(train)
+    train.add_argument("-o", "--out", type=Path, required=True, metavar="RUN")
+    train.add_argument("--resume", action="store_true", help="go on with an interrupted run")
+    train.add_argument("overrides", nargs="*", metavar="key=value", help=_OVERRIDES)
+
+    evaluate = verb("evaluate", "Measure an anonymizer: the target task, and unseen attackers.")
+    evaluate.add_argument("anonymizer", metavar="RUN|NAME[:OPTION]")
+    data_options(evaluate)
+    evaluate.add_argument("--attackers", metavar="N|NAMES", help="how many, or which")
+    evaluate.add_argument("--suite", help="small (CPU) or paper")
+    evaluate.add_argument("--codec", metavar="CODEC", help="h264:crf=N, or none")
+    evaluate.add_argument("-o", "--out", type=Path, required=True, metavar="result.json")
+    evaluate.add_argument("overrides", nargs="*", metavar="key=value", help=_OVERRIDES)
+
+    report = verb("report", "Make one HTML page of results.")
+    report.add_argument("results", nargs="+", type=Path, metavar="RUN|result.json")
+    report.add_argument("-o", "--out", type=Path, required=True, metavar="report.html")
+    report.add_argument("--title")
+
+    anonymize = verb("anonymize", "Put video files or folders through an anonymizer.")
+    anonymize.add_argument("inputs", nargs="+", type=Path, metavar="IN")
+    anonymize.add_argument("-o", "--out", type=Path, metavar="OUT")
+    anonymize.add_argument("--anonymizer", required=True, metavar="RUN|NAME[:OPTION]")
+    anonymize.add_argument("--codec", default="h264:crf=23", metavar="CODEC")
+    anonymize.add_argument("--keep-audio", action="store_true", help="voices identify people too")
+    anonymize.add_argument("--device", default="cpu")
+
+    data = verb("data", "Look at and export data sets.")
+    actions = data.add_subparsers(dest="action", required=True, metavar="ACTION")
+    export = actions.add_parser("export", help="write a generated data set as video files")
+    export.add_argument("name", choices=["duet"])
+    export.add_argument("folder", type=Path, metavar="DIR")
+    export.add_argument("--preset")
+    export.add_argument("--codec", default="lossless", metavar="CODEC")
+    export.add_argument("overrides", nargs="*", metavar="key=value", help=_OVERRIDES)
+
+    verb("presets", "List the named configurations.")
+    return parser
+
+
+def _config(args: argparse.Namespace, base: "RunConfig | None" = None) -> "RunConfig":
+    """Preset, options and overrides as one configuration; `base` stands in for the preset."""
+    from unseen.config import load_config
+
+    overrides = list(args.overrides)
+    for option in ("data", "target", "private"):
+        value = getattr(args, option, None)
+        if value is not None:
+            overrides.append(f"data.{'name' if option == 'data' else option}={value}")
+    return load_config(getattr(args, "preset", None), overrides, base=base)
+
+
+def _demo(args: argparse.Namespace) -> None:
+    from unseen.demo import run_demo
+
+    run_demo(args.out, args.overrides)
+
+
+def _train(args: argparse.Namespace) -> None:
+    from unseen.config import load_config
+    from unseen.data.load import load_data
+    from unseen.evaluation.evaluate import run_config
+    from unseen.training.run import train
+
+    stored = None
+    if args.resume and args.preset is None and (args.out / "config.json").exists():
+        stored = run_config(args.out)
+    config = _config(args, stored) if stored or args.preset else _config(args, load_config("duet"))
+    data = load_data(config.data, jobs=config.train.threads)
+    trained = train(config, data, args.out, resume=args.resume)
+    print(
+        f"{trained.folder}: validation accuracy of f_T {100 * trained.target_accuracy:.1f}% "
+        f"after {trained.seconds:.0f} s; now measure the leak: "
+        f"unseen evaluate {trained.folder} -o {trained.folder}/result.json"
+    )
+    for note in trained.notes:
+        print(f"note: {note}", file=sys.stderr)
+
+
+def _evaluate(args: argparse.Namespace) -> None:
+    from unseen.config import load_config
+    from unseen.data.load import load_data
+    from unseen.evaluation.evaluate import evaluate, run_config
+
+    for option in ("attackers", "suite", "codec"):
+        value = getattr(args, option)
+        if value is not None:
+            value = "null" if (option, value) == ("codec", "none") else value
+            args.overrides.append(f"evaluation.{option}={value}")
+    if Path(args.anonymizer).is_dir():
+        config = _config(args, run_config(Path(args.anonymizer)))
+    else:
+        config = _config(args) if args.preset else _config(args, load_config("duet"))
+    data = load_data(config.data, jobs=config.evaluation.jobs)
+    result = evaluate(args.anonymizer, data, args.out, config.evaluation)
+    for label, part in (("pixels", result), (args.codec or "stored", result["codec"])):
+        if part is not None:
+            target, privacy = part["target"], part["privacy"]
+            low, high = privacy["interval"]
+            print(
+                f"{label}: A_T {100 * target['retrained_accuracy']:.1f}%, leak "
+                f"{100 * privacy['leak']:.1f}% [{100 * low:.1f}, {100 * high:.1f}] by "
+                f"{privacy['best']}, chance {100 * privacy['chance']:.1f}%"
+            )
+
+
+def _report(args: argparse.Namespace) -> None:
+    from unseen.report.page import write_report
+
+    write_report(args.results, args.out, **({"title": args.title} if args.title else {}))
+    print(args.out)
+
+
+def _anonymize(args: argparse.Namespace) -> None:
+    from unseen.anonymizers.load import load_anonymizer
+    from unseen.deploy.apply import anonymize_paths
+    from unseen.progress import progress
+
+    with progress(None, "frames", "frame") as bar:
+
+        def show(source: Path, done: int, total: int | None) -> None:
+            if bar.desc != source.name:
+                bar.set_description_str(source.name)
+                bar.reset(total)
+            bar.update(done - bar.n)
+
+        done = anonymize_paths(
+            args.inputs, args.out, load_anonymizer(args.anonymizer), codec=args.codec,
+            progress=show, keep_audio=args.keep_audio, device=args.device,
+        )  # fmt: skip
+    for applied in done:
+        print(f"{applied.output}: {applied.frames} frames in {applied.seconds:.1f} s")
+
+
+def _data(args: argparse.Namespace) -> None:
+    from unseen.config import load_config
+    from unseen.data.duet import export_duet
+
+    config = _config(args) if args.preset else _config(args, load_config("duet"))
+    print(export_duet(args.folder, config.data, args.codec))
+
+
+def _presets(args: argparse.Namespace) -> None:
+    from unseen.config import about_preset, preset_names
+
+    for name in preset_names():
+        print(f"{name:24} {about_preset(name)}")
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0 when all went well, 2 on bad input (one clear message on standard error), 130 when
+        interrupted.
+    """
+    args = _parser().parse_args(argv)
+    # Interrupted or terminated, writers must get to remove what is not finished.
+    signal.signal(signal.SIGTERM, _terminate)
+    commands: dict[str, Any] = {
+        "demo": _demo, "train": _train, "evaluate": _evaluate, "report": _report,
+        "anonymize": _anonymize, "data": _data, "presets": _presets,
+    }  # fmt: skip
+    try:
+        commands[args.verb](args)
+    except (UnseenError, OSError) as error:
+        print(f"unseen: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("unseen: interrupted; nothing half-written was left", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,293 @@
+"""The typed configuration of a run: presets, `key=value` overrides, and no unknown key."""
+
+import json
+from collections.abc import Sequence
+from importlib import resources
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from unseen.anonymizers.learned import FilterConfig
+from unseen.errors import ConfigError
+from unseen.registry import nearest
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(_Section):
+    """What to learn from.
+
+    Attributes:
+        name: `duet` or the path of a CSV manifest.
+        target: the label column of the target task.
+        private: label columns of the private attribute.
+        size: height and width of the clips in pixels.
+        frames: per clip.
+        train, val, test: how many clips `duet` generates for each split.
+        seed: of `duet`, or of a manifest's split where it gives none.
+    """
+
+    name: str = "duet"
+    target: str = "action"
+    private: tuple[str, ...] = ("pair",)
+    size: int = Field(48, ge=16)
+    frames: int = Field(16, ge=2)
+    train: int = Field(1664, ge=1)
+    val: int = Field(416, ge=1)
+    test: int = Field(832, ge=1)
+    seed: int = 0
+
+
+class GameConfig(_Section):
+    """The game of Wu18 3.2-3.3 and Wang19 3.3-3.4, as parts that combine.
+
+    Attributes:
+        objective: what f_D minimises for privacy, see `unseen.training.objectives`; `none` trains
+            f_D for the target alone (its limits are then all that protects).
+        gamma: weight of the privacy objective (gamma in Wu18 eq. 2).
+        hold_loss: when set, gamma becomes the multiplier of the constraint "L_T stays at or
+            below this": it grows while L_T is below and shrinks while above.
+        gamma_rate: how fast, per step, in log units.
+        gamma_max: its upper end.
+        joint: whether the f_D step moves f_T too. The papers' step (6a) moves f_D alone.
+        schedule: `monitored` (Wang19 algorithms 1-4, thresholds and caps) or `alternating` (one
+            joint step, then `budget_steps` of each budget model).
+        th1: target validation accuracy at which the f_T loop ends.
+        th2: budget training accuracy at which a budget loop ends.
+        cap_target, cap_budget: most steps of those loops; reaching one is logged.
+        budget_steps: steps of each budget model per f_D step (`alternating`).
+        restart_every: f_D steps between restarts of budget models; 0 never.
+        restart: `all` (the papers) or `oldest` (one at a time, so that the others stay strong).
+        restart_cap: most steps of retraining a restarted model until th2.
+    """
+
+    objective: str = "negative_entropy"
+    gamma: float = Field(2.0, ge=0)
+    hold_loss: float | None = Field(None, gt=0)
+    gamma_rate: float = Field(0.02, ge=0)
+    gamma_max: float = Field(50.0, gt=0)
+    joint: bool = True
+    schedule: Literal["monitored", "alternating"] = "alternating"
+    th1: float = Field(0.85, ge=0, le=1)
+    th2: float = Field(0.99, ge=0, le=1)
+    cap_target: int = Field(30, ge=0)
+    cap_budget: int = Field(200, ge=1)
+    budget_steps: int = Field(1, ge=1)
+    restart_every: int = Field(0, ge=0)
+    restart: Literal["all", "oldest"] = "all"
+    restart_cap: int = Field(200, ge=1)
+
+
+class TrainConfig(_Section):
+    """Everything about optimisation.
+
+    Attributes:
+        seed: of weights, batches and noise.
+        device: `auto`, `cpu`, `cuda`.
+        devices: processes on one machine (gloo on CPU, NCCL on GPU).
+        threads: of each process on a CPU.
+        batch: clips a step, over all devices.
+        budget_frames: frames of each clip that a frame-wise budget model sees in one step; 0: all.
+        init_reconstruct: steps of stage 1, f_D reproduces its input.
+        init_target: steps of stage 2, f_D and f_T learn the target.
+        init_budget: most steps of stage 3, each budget model learns on the frozen f_D.
+        steps: f_D steps of the game.
+        finish: steps in which f_T alone adapts to the final f_D.
+        lr_filter, lr_target, lr_budget: Adam's step sizes (alpha_D, alpha_T, alpha_B).
+        checkpoint_every: seconds between checkpoints.
+        log_every: f_D steps between measurements on validation clips.
+    """
+
+    seed: int = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: int = Field(1, ge=1)
+    threads: int = Field(2, ge=1)
+    batch: int = Field(32, ge=2)
+    budget_frames: int = Field(4, ge=0)
+    init_reconstruct: int = Field(0, ge=0)
+    init_target: int = Field(150, ge=0)
+    init_budget: int = Field(100, ge=0)
+    steps: int = Field(400, ge=0)
+    finish: int = Field(40, ge=0)
+    lr_filter: float = Field(1e-3, gt=0)
+    lr_target: float = Field(1e-3, gt=0)
+    lr_budget: float = Field(1e-3, gt=0)
+    checkpoint_every: float = Field(30.0, ge=0)
+    log_every: int = Field(20, ge=1)
+
+
+class FitConfig(_Section):
+    """How a classifier on anonymized clips is trained: until it has converged.
+
+    Training runs at a constant step size until the validation score has not risen for `patience`
+    epochs, goes back to the best weights, divides the step size by 5, and so on; after the last of
+    `drops` falls, or at `cap` epochs, it stops.
+
+    Attributes:
+        epoch_clips: clips that count as one epoch (the whole split if smaller).
+        least: epochs before the first fall.
+        patience: epochs without a better validation score before the step size falls.
+        drops: how often it falls.
+        cap: most epochs.
+        batch: clips a step.
+        frames: of each clip that a frame-wise model sees in one step; 0: all.
+        lr: Adam's step size.
+        weight_decay: decoupled.
+        seed: of weights, batches and augmentation.
+    """
+
+    epoch_clips: int = Field(1664, ge=1)
+    least: int = Field(6, ge=0)
+    patience: int = Field(3, ge=1)
+    drops: int = Field(1, ge=0)
+    cap: int = Field(40, ge=1)
+    batch: int = Field(32, ge=2)
+    frames: int = Field(4, ge=0)
+    lr: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(1e-3, ge=0)
+    seed: int = 0
+
+
+class EvaluationConfig(_Section):
+    """How an anonymizer is measured.
+
+    Attributes:
+        attackers: how many of the suite, or names joined by commas.
+        suite: `small` or `paper`.
+        target_model: the architecture of the fresh f_T.
+        codec: what the video is stored with (`h264:crf=23`), or None.
+        draws: of a random anonymizer, for training.
+        target_fit: training of the fresh f_T.
+        attacker_fit: training of each attacker.
+        jobs: attackers trained side by side.
+        device: where.
+        seed: of everything random.
+        previews: None: show raw frames only if the data is synthetic; True: always; False: never.
+    """
+
+    attackers: str = "10"
+    suite: str = "small"
+    target_model: str = "c3d-small:16"
+    codec: str | None = "h264:crf=23"
+    draws: int = Field(2, ge=1)
+    target_fit: FitConfig = FitConfig(lr=3e-3, least=12, patience=4)
+    attacker_fit: FitConfig = FitConfig()
+    jobs: int = Field(2, ge=1)
+    device: str = "cpu"
+    seed: int = 0
+    previews: bool | None = None
+
+
+class RunConfig(_Section):
+    """A whole run.
+
+    Attributes:
+        target_model: f_T, a specification as `c3d-small:16`.
+        budget_models: the ensemble of f_B.
+    """
+
+    preset: str = ""
+    data: DataConfig = DataConfig()
+    filter: FilterConfig = FilterConfig()
+    target_model: str = "c3d-small"
+    budget_models: tuple[str, ...] = ("mobilenet-gn:0.3",)
+    game: GameConfig = GameConfig()
+    train: TrainConfig = TrainConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+
+def preset_names() -> list[str]:
+    """The presets that can be named."""
+    folder = resources.files("unseen") / "presets"
+    return sorted(entry.name.removesuffix(".json") for entry in folder.iterdir())
+
+
+def _preset(name: str) -> dict[str, Any]:
+    if name not in preset_names():
+        known = preset_names()
+        raise ConfigError(
+            f"unknown preset '{name}'{nearest(name, known)}; choose from: {', '.join(known)}"
+        )
+    text = (resources.files("unseen") / "presets" / f"{name}.json").read_text(encoding="utf-8")
+    values: dict[str, Any] = json.loads(text)
+    values.pop("about", None)
+    base = values.pop("extends", None)
+    return values if base is None else _merge(_preset(base), values)
+
+
+def _merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in change.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+    found = []
+    for name, info in model.model_fields.items():
+        inner = info.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            found += _keys(inner, f"{prefix}{name}.")
+        else:
+            found.append(prefix + name)
+    return found
+
+
+def _value(text: str) -> Any:
+    """JSON where it is JSON, else the bare text (`game.objective=uniform`)."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def about_preset(name: str) -> str:
+    """What a preset is for, in one line."""
+    text = (resources.files("unseen") / "presets" / f"{name}.json").read_text(encoding="utf-8")
+    return str(json.loads(text)["about"])
+
+
+def load_config(
+    preset: str | None = None, overrides: Sequence[str] = (), *, base: RunConfig | None = None
+) -> RunConfig:
+    """A configuration from a preset (or `base`, a configuration) and `key=value` overrides.
+
+    Keys are dotted (`game.gamma=5`); a list is written as JSON or separated by commas.
+
+    Raises:
+        ConfigError: naming every unknown key (with the nearest that exists) and every value that
+            does not fit, all at once.
+    """
+    values: dict[str, Any] = base.model_dump(mode="json") if base is not None else {}
+    if preset:
+        values = _merge(values, _preset(preset)) if base is not None else _preset(preset)
+        values["preset"] = preset
+    known = _keys(RunConfig)
+    lists = {"data.private", "filter.input_limits", "filter.output_limits", "budget_models"}
+    faults = []
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals:
+            faults.append(f"'{override}' is not of the form key=value")
+        elif key not in known:
+            faults.append(f"unknown key '{key}'{nearest(key, known)}")
+        else:
+            value = _value(text)
+            if key in lists and not isinstance(value, list):
+                value = [part for part in text.split(",") if part]
+            change: Any = value
+            for part in reversed(key.split(".")):
+                change = {part: change}
+            values = _merge(values, change)
+    if not faults:
+        try:
+            return RunConfig.model_validate(values)
+        except ValidationError as error:
+            faults = [
+                f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']} (given: {e['input']!r})"
+                for e in error.errors()
+            ]
+    raise ConfigError("configuration: " + "; ".join(faults))

@@ -1,0 +1,1 @@
+"""Data sets: the embedded benchmark and the user's own videos."""

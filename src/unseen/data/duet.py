@@ -1,0 +1,522 @@
+"""`duet`: a generated two-person interaction data set shaped like SBU, with exact labels.
+
+Eight interactions, thirteen actor pairs made from seven actors, either of whom may act. Who
+people are (clothing, build, hair, skin, face) never changes; the room, camera, light, tempo,
+roles, gestures and distractors change with every clip and say nothing of action or pair.
+"""
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from joblib import Parallel, delayed
+
+from unseen.config import DataConfig
+from unseen.data.clips import SPLITS, ClipDataset, LabelSet, Split, SplitName, hash_splits
+from unseen.data.duet_scene import (
+    ACTORS,
+    MARGIN,
+    SUPERSAMPLE,
+    Canvas,
+    Drawn,
+    Point,
+    Pose,
+    draw_body,
+    draw_room,
+)
+from unseen.data.manifest import export_videos
+from unseen.errors import ConfigError
+from unseen.registry import nearest
+
+ACTIONS = (
+    "approaching", "departing", "kicking", "pushing",
+    "shaking hands", "hugging", "exchanging", "punching",
+)  # fmt: skip
+PAIRS = (
+    (0, 1), (0, 2), (0, 3), (0, 5), (1, 2), (1, 4), (1, 6),
+    (2, 3), (2, 5), (3, 4), (3, 6), (4, 5), (5, 6),
+)  # fmt: skip
+ATTRIBUTES = ("face_visible", "contact", "long_hair", "bare_arms", "glasses", "skirt")
+FPS = 12.0
+_SPLIT_CODE: Mapping[SplitName, int] = {"train": 11, "val": 22, "test": 33}
+
+
+@dataclass(frozen=True)
+class DuetClip:
+    """One generated clip of `time` frames.
+
+    Attributes:
+        frames: `uint8 (time, size, size, 3)`.
+        action: index into `ACTIONS`.
+        pair: index into `PAIRS`.
+        actors: who acts and who reacts, indices into `ACTORS`.
+        body: `float32 (time, 2, 4)` boxes in pixels.
+        face: `float32 (time, 2, 4)`, NaN where the face is turned away or out of the picture.
+        landmarks: `float32 (time, 2, 5, 2)` eyes, nose, mouth corners in pixels; NaN likewise.
+        attributes: `uint8 (time, len(ATTRIBUTES))`, whether each holds in that frame.
+    """
+
+    frames: npt.NDArray[np.uint8]
+    action: int
+    pair: int
+    actors: tuple[int, int]
+    body: npt.NDArray[np.float32]
+    face: npt.NDArray[np.float32]
+    landmarks: npt.NDArray[np.float32]
+    attributes: npt.NDArray[np.uint8]
+
+
+def _ease(value: float) -> float:
+    value = min(1.0, max(0.0, value))
+    return value * value * (3.0 - 2.0 * value)
+
+
+def _mix(a: Point, b: Point, k: float) -> Point:
+    return (a[0] + (b[0] - a[0]) * k, a[1] + (b[1] - a[1]) * k)
+
+
+def _stride(phase: float, length: float) -> tuple[Point, Point]:
+    """Feet of a walk cycle; `phase` in cycles."""
+    a = math.sin(2 * math.pi * phase)
+    lift = math.cos(2 * math.pi * phase)
+    return (
+        (length * a, 0.10 * max(0.0, lift)),
+        (-length * a, 0.10 * max(0.0, -lift)),
+    )
+
+
+@dataclass(frozen=True)
+class _Script:
+    """The random part of one clip's motion; x counts from the middle in body heights."""
+
+    action: int
+    tempo: float
+    onset: float
+    gap: float
+    reach: float
+    sway: tuple[float, float, float, float]
+    fidget: tuple[float, float]
+    looks: tuple[float, float]
+    both_walk: bool
+    step_in: float
+    height: float
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, action: int) -> "_Script":
+        def look() -> float:
+            kind = rng.random()
+            if kind < 0.6:
+                return math.pi / 2 - 0.35 * rng.random()
+            return 0.5 * rng.random() if kind < 0.85 else 2.4 + 0.7 * rng.random()
+
+        return cls(
+            action=action,
+            tempo=0.75 + 0.55 * rng.random(),
+            onset=0.02 + 0.26 * rng.random(),
+            gap=0.38 + 0.12 * rng.random(),
+            reach=0.88 + 0.12 * rng.random(),
+            sway=(rng.random(), rng.random(), rng.random(), rng.random()),
+            fidget=(rng.random(), rng.random()),
+            looks=(look(), look()),
+            both_walk=rng.random() < 0.35,
+            step_in=0.18 * rng.random(),
+            height=rng.random() - 0.5,
+        )
+
+
+def _poses(
+    script: _Script, k: int, time: int, tall: tuple[float, float]
+) -> tuple[tuple[Pose, Pose], bool]:
+    """Poses of the acting (left) and the reacting person in frame `k`, and whether they touch."""
+    s, action = script, ACTIONS[script.action]
+    u = (k / (time - 1) - s.onset) * s.tempo  # 0 when the action begins, 1 when it may end
+    rise, fall = _ease(u / 0.32), _ease((u - 0.52) / 0.3)
+    strike = rise * (1.0 - fall)
+    gap = s.gap + s.step_in * (1.0 - _ease((u + 0.35) / 0.4))
+    a = Pose(x=-gap / 2, facing=1, look=s.looks[0])
+    b = Pose(x=gap / 2, facing=-1, look=s.looks[1])
+    for person, i in ((a, 0), (b, 1)):
+        wave = math.sin(2 * math.pi * (k / 9.0 + s.sway[i]))
+        person.lean = 0.05 * wave
+        busy = _ease(1.6 * (s.fidget[i] - 0.45)) * (1.0 - rise)
+        raised = (0.45, 0.25 + 0.2 * math.sin(2 * math.pi * (k / 7.0 + s.sway[2 + i])))
+        person.hands = (
+            _mix((0.10 + 0.05 * wave, 0.95), raised, busy),
+            (-0.05 - 0.05 * wave, 0.95),
+        )
+    walk = k / 8.0 * s.tempo + s.sway[0]
+    contact = False
+    middle = (a.x + b.x) / 2
+    # Hands are in arm lengths from the shoulder; a forward distance of d body heights is d / 0.44.
+    low = 0.30 + 0.10 * s.height
+    arm = 0.44 * tall[0]
+    chest = (0.79 * tall[0] - 0.66 * tall[1]) / arm
+    head = (0.79 * tall[0] - 0.88 * tall[1]) / arm
+    if action == "approaching":
+        k_walk = _ease((u + 0.3) / 1.2)
+        far = 0.42 * (1.0 - k_walk)
+        a.x -= far
+        a.feet = _stride(walk, 0.32)
+        a.hands = ((0.3 * math.sin(2 * math.pi * walk + math.pi), 0.9),
+                   (0.3 * math.sin(2 * math.pi * walk), 0.9))  # fmt: skip
+        a.lean += 0.06
+        if s.both_walk:
+            b.x += 0.7 * far
+            b.feet = _stride(walk + 0.3, 0.28)
+    elif action == "departing":
+        k_walk = _ease((u + 0.15) / 1.2)
+        turned = u > 0.0
+        far = 0.48 * k_walk
+        a.x -= far
+        a.facing = -1 if turned else 1
+        a.feet = _stride(walk, 0.32 if turned else 0.05)
+        a.hands = ((0.3 * math.sin(2 * math.pi * walk + math.pi), 0.9),
+                   (0.3 * math.sin(2 * math.pi * walk), 0.9))  # fmt: skip
+        if s.both_walk:
+            b.x += 0.7 * far
+            b.facing = 1 if turned else -1
+            b.feet = _stride(walk + 0.3, 0.28)
+    elif action == "kicking":
+        reach = min(0.95, (gap * 0.98) / 0.49) * s.reach
+        a.feet = (_mix((0.08, 0.0), (reach, 0.72 + 0.25 * s.height), strike), (-0.04, 0.0))
+        a.lean -= 0.38 * strike
+        a.hands = (_mix(a.hands[0], (-0.3, 0.6), strike), _mix(a.hands[1], (0.35, 0.5), strike))
+        hit = _ease((u - 0.2) / 0.25)
+        b.lean += 0.30 * hit * (1 - 0.6 * fall)
+        b.x += 0.05 * hit
+        contact = strike > 0.75
+    elif action == "pushing":
+        forward = (gap - 0.06) / arm * s.reach
+        a.hands = (_mix(a.hands[0], (forward, chest + 0.1 * s.height), strike),
+                   _mix(a.hands[1], (forward * 0.97, chest + 0.1), strike))  # fmt: skip
+        a.lean += 0.22 * strike
+        a.feet = ((0.25 * strike, 0.0), (-0.22 * strike, 0.0))
+        shove = _ease((u - 0.24) / 0.4)
+        b.x += 0.17 * shove
+        b.lean -= 0.26 * shove * (1 - fall)
+        b.feet = ((0.08, 0.0), (-0.08 - 0.25 * shove * (1 - fall), 0.0))
+        contact = strike > 0.75
+    elif action in ("shaking hands", "exchanging"):
+        shake = action == "shaking hands"
+        shift = 0.10 * math.sin(2 * math.pi * (k / 4.2 + s.sway[1])) if shake else 0.0
+        meet = gap / 2 / 0.44
+        part = _ease((u - 0.62) / 0.3) * (0.0 if shake else 1.0)
+        level = rise * (1.0 - part)
+        target = low + 0.12
+        a.hands = (_mix(a.hands[0], (meet / tall[0], target + shift * level), level), a.hands[1])
+        b.hands = (_mix(b.hands[0], (meet / tall[1], target + shift * level), level), b.hands[1])
+        contact = level > 0.85
+        if not shake:
+            if u < 0.48:
+                a.holding = (245, 245, 120)
+            else:
+                b.holding = (245, 245, 120)
+    elif action == "hugging":
+        close = rise * (1.0 - 0.5 * fall)
+        shut = (gap - 0.17) * close
+        a.x += shut / 2
+        b.x -= shut / 2
+        a.feet = _stride(walk, 0.16 * (1 - rise))
+        b.feet = _stride(walk + 0.4, 0.16 * (1 - rise))
+        around = ((0.52, 0.10), (0.50, 0.30 + 0.1 * s.height))
+        a.hands = (_mix(a.hands[0], around[0], close), _mix(a.hands[1], around[1], close))
+        b.hands = (_mix(b.hands[0], around[1], close), _mix(b.hands[1], around[0], close))
+        a.lean += 0.10 * close
+        b.lean += 0.10 * close
+        contact = close > 0.7
+    elif action == "punching":
+        forward = (gap - 0.04) / arm * s.reach
+        a.hands = (_mix(_mix(a.hands[0], (0.3, 0.1), _ease(u / 0.12)),
+                        (forward, head + 0.15 * s.height), strike),
+                   _mix(a.hands[1], (0.28, -0.02), rise))  # fmt: skip
+        a.lean += 0.14 * strike
+        a.feet = ((0.2 * strike, 0.0), (-0.15 * strike, 0.0))
+        hit = _ease((u - 0.22) / 0.2)
+        b.lean -= 0.30 * hit * (1 - 0.7 * fall)
+        b.x += 0.05 * hit
+        contact = strike > 0.8
+    shift_to_middle = middle - (a.x + b.x) / 2 if action in ("approaching", "departing") else 0.0
+    a.x += 0.6 * shift_to_middle
+    b.x += 0.6 * shift_to_middle
+    return (a, b), contact
+
+
+@dataclass(frozen=True)
+class _Distractor:
+    """Something that moves in the room and means nothing: a ball or a swinging lamp."""
+
+    x: float
+    y: float
+    radius: float
+    speed: float
+    swing: float
+    colour: tuple[int, int, int]
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> "_Distractor":
+        colour = rng.integers(20, 245, 3)
+        return cls(
+            x=rng.random(), y=0.05 + 0.85 * rng.random(), radius=0.02 + 0.05 * rng.random(),
+            speed=0.08 * (rng.random() - 0.5), swing=0.08 * rng.random(),
+            colour=(int(colour[0]), int(colour[1]), int(colour[2])),
+        )  # fmt: skip
+
+    def paint(self, canvas: Canvas, k: int) -> None:
+        bob = self.swing * math.sin(2 * math.pi * k / 8.0)
+        canvas.disc(self.x + self.speed * k, self.y + bob, self.radius, self.colour)
+
+
+def generate(
+    seed: int,
+    split: SplitName,
+    index: int,
+    *,
+    size: int = 64,
+    frames: int = 16,
+    silhouette: bool = False,
+) -> DuetClip:
+    """Generate clip `index` of a split: the same arguments give the same clip on any machine.
+
+    Actions and pairs are balanced by index; all else is drawn from a generator that is seeded by
+    `(seed, split, index)`, so that splits never share a clip.
+
+    Args:
+        seed: of the data set.
+        split: `train`, `val` or `test`.
+        index: of the clip, from 0.
+        size: height and width in pixels.
+        frames: of the clip; the motion is spread over them.
+        silhouette: draw actors white on black, without room, light and noise (to test how much
+            shape alone tells).
+    """
+    rng = np.random.Generator(np.random.PCG64([seed, _SPLIT_CODE[split], index]))
+    action = index % len(ACTIONS)
+    pair = (index // len(ACTIONS)) % len(PAIRS)
+    who = PAIRS[pair] if rng.random() < 0.5 else PAIRS[pair][::-1]
+    mirrored = rng.random() < 0.5
+    script = _Script.draw(rng, action)
+    body = 0.62 + 0.14 * rng.random()
+    ground = 0.88 + 0.06 * rng.random()
+    centre = 0.5 + 0.10 * (rng.random() - 0.5)
+    shake = 0.012 * rng.random()
+    drift = 0.06 * (rng.random() - 0.5)
+    phase = rng.random()
+    room = draw_room(rng, size)
+    distractors = [_Distractor.draw(rng) for _ in range(int(rng.integers(0, 4)))]
+    in_front = rng.random() < 0.3
+    light = 0.70 + 0.45 * rng.random()
+    tint = [0.92 + 0.16 * rng.random() for _ in range(3)]
+    flicker = 0.04 * rng.random()
+    noise_level = int(rng.integers(3, 9))
+    noise = rng.integers(-noise_level, noise_level + 1, (frames, size, size, 3), dtype=np.int16)
+    if silhouette:
+        room[:] = 0
+
+    heights = (ACTORS[who[0]].height, ACTORS[who[1]].height)
+    pictures = np.empty((frames, size, size, 3), np.uint8)
+    body_boxes = np.full((frames, 2, 4), np.nan, np.float32)
+    face_boxes = np.full((frames, 2, 4), np.nan, np.float32)
+    landmarks = np.full((frames, 2, 5, 2), np.nan, np.float32)
+    attributes = np.zeros((frames, len(ATTRIBUTES)), np.uint8)
+    constant = [
+        any(ACTORS[i].long_hair for i in who),
+        any(ACTORS[i].bare_arms for i in who),
+        any(ACTORS[i].glasses for i in who),
+        any(ACTORS[i].skirt for i in who),
+    ]
+    levels = np.arange(256, dtype=np.float64)
+    for k in range(frames):
+        image = room.copy()
+        canvas = Canvas(image, size, 1.0, silhouette)
+        if not silhouette:
+            for thing in distractors[in_front:]:
+                thing.paint(canvas, k)
+        poses, touching = _poses(script, k, frames, heights)
+        drawn: dict[int, Drawn] = {}
+        for person in (1, 0):
+            pose = poses[person]
+            pose.x = centre + pose.x * body
+            drawn[person] = draw_body(canvas, ACTORS[who[person]], pose, ground, body)
+        if not silhouette:
+            for thing in distractors[:in_front]:
+                thing.paint(canvas, k)
+        unit = size * SUPERSAMPLE
+        travel = drift * (k / max(1, frames - 1) - 0.5)
+        dx = travel + shake * math.sin(2 * math.pi * (k / 5.0 + phase))
+        dy = shake * math.cos(2 * math.pi * (k / 6.0 + phase))
+        left, top = round((MARGIN + dx) * unit), round((MARGIN + dy) * unit)
+        crop = image[top : top + unit, left : left + unit]
+        small = cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA)
+        if not silhouette:
+            gain = light * (1.0 + flicker * math.sin(2 * math.pi * (k / 3.7 + phase)))
+            table = np.stack([np.clip(np.rint(levels * gain * t), 0, 255) for t in tint], -1)
+            small = cv2.LUT(small, table.astype(np.uint8)[None])
+            small = np.clip(small + noise[k], 0, 255).astype(np.uint8)
+        pictures[k] = small[:, ::-1] if mirrored else small
+        offset = np.array([left / unit - MARGIN, top / unit - MARGIN])
+        faces = 0
+        for person in (0, 1):
+            seen = drawn[person]
+            box = np.concatenate([np.array(seen.low) - offset, np.array(seen.high) - offset]) * size
+            body_boxes[k, person] = _visible(box, size, mirrored, 0.05)
+            if seen.face_visible:
+                x, y, r = seen.head
+                middle = np.array([x + seen.face_x, y]) - offset
+                face = np.concatenate([middle - r, middle + r]) * size
+                face_boxes[k, person] = _visible(face, size, mirrored, 0.5)
+                if not np.isnan(face_boxes[k, person, 0]):
+                    points = (np.array(seen.landmarks) - offset) * size
+                    if mirrored:
+                        points[:, 0] = size - points[:, 0]
+                        points = points[[1, 0, 2, 4, 3]]
+                    landmarks[k, person] = points
+                    faces += 1
+        attributes[k] = [faces > 0, touching, *constant]
+    return DuetClip(
+        pictures, action, pair, (who[0], who[1]), body_boxes, face_boxes, landmarks, attributes
+    )
+
+
+def _visible(
+    box: npt.NDArray[np.float64], size: int, mirrored: bool, least: float
+) -> npt.NDArray[np.float64]:
+    """The part of a box inside the picture, or NaN where less than `least` of it is."""
+    x0, y0, x1, y1 = (float(v) for v in box)
+    if mirrored:
+        x0, x1 = size - x1, size - x0
+    clipped = np.clip([x0, y0, x1, y1], 0, size)
+    area = (clipped[2] - clipped[0]) * (clipped[3] - clipped[1])
+    if area < least * (x1 - x0) * (y1 - y0):
+        return np.full(4, np.nan)
+    return clipped
+
+
+def digest(clips: Sequence[DuetClip]) -> str:
+    """SHA-256 over pixels and labels, to compare machines."""
+    sha = hashlib.sha256()
+    for clip in clips:
+        arrays: list[npt.NDArray[Any]] = [clip.frames, clip.attributes]
+        for array in arrays:
+            sha.update(np.ascontiguousarray(array).tobytes())
+        sha.update(bytes([clip.action, clip.pair, *clip.actors]))
+    return sha.hexdigest()
+
+
+def load_duet(
+    *,
+    target: str,
+    private: Sequence[str],
+    size: int,
+    frames: int,
+    seed: int,
+    counts: Mapping[SplitName, int],
+    silhouette: bool = False,
+    jobs: int = 1,
+) -> ClipDataset:
+    """Generate the three splits.
+
+    Args:
+        target: `action` or `pair`.
+        private: `pair`, `action`, or one or more of `ATTRIBUTES` (a clip has an attribute when any
+            frame has it), which makes a multi-label private attribute.
+        size: height and width in pixels.
+        frames: per clip.
+        seed: of the data set.
+        counts: clips of each split.
+        silhouette: see `generate`.
+        jobs: processes to generate with.
+    """
+    target_set, private_set = _label_set([target], "target"), _label_set(private, "private")
+    splits: dict[SplitName, Split] = {}
+    for name in SPLITS:
+        parts = Parallel(n_jobs=jobs)(
+            delayed(_generate_range)(seed, name, part, size, frames, silhouette)
+            for part in np.array_split(np.arange(counts[name]), max(1, jobs * 2))
+        )
+        clips = [clip for part in parts for clip in part]
+        splits[name] = Split(
+            clips=np.stack([clip.frames for clip in clips]),
+            target=_labels(clips, target_set),
+            private=_labels(clips, private_set),
+            boxes={
+                "body": np.stack([clip.body for clip in clips]),
+                "face": np.stack([clip.face for clip in clips]),
+            },
+        )
+    return ClipDataset(
+        name="duet:silhouette" if silhouette else "duet",
+        target=target_set,
+        private=private_set,
+        train=splits["train"],
+        val=splits["val"],
+        test=splits["test"],
+        fps=FPS,
+        synthetic=True,
+        hash=hash_splits(splits),
+    )
+
+
+def _generate_range(
+    seed: int, split: SplitName, indices: Sequence[int], size: int, frames: int, silhouette: bool
+) -> list[DuetClip]:
+    cv2.setNumThreads(1)
+    return [
+        generate(seed, split, int(i), size=size, frames=frames, silhouette=silhouette)
+        for i in indices
+    ]
+
+
+def _label_set(columns: Sequence[str], role: str) -> LabelSet:
+    known = {"action": ACTIONS, "pair": tuple(f"{a}-{b}" for a, b in PAIRS)}
+    if len(columns) == 1 and columns[0] in known:
+        return LabelSet(columns[0], known[columns[0]])
+    for column in columns:
+        if column not in ATTRIBUTES:
+            choices = (*known, *ATTRIBUTES)
+            raise ConfigError(
+                f"duet has no {role} column '{column}'{nearest(column, choices)}; "
+                f"choose one of {', '.join(known)}, or any of {', '.join(ATTRIBUTES)}"
+            )
+    return LabelSet(",".join(columns), tuple(columns), multi_label=True)
+
+
+def _labels(clips: Sequence[DuetClip], labels: LabelSet) -> npt.NDArray[Any]:
+    if labels.name == "action":
+        return np.array([clip.action for clip in clips], np.int64)
+    if labels.name == "pair":
+        return np.array([clip.pair for clip in clips], np.int64)
+    columns = [ATTRIBUTES.index(name) for name in labels.classes]
+    return np.stack([clip.attributes.max(0)[columns] for clip in clips]).astype(np.float32)
+
+
+def export_duet(folder: Path, config: DataConfig, codec: str) -> Path:
+    """Write duet as video files with a manifest of every label; returns the manifest's path.
+
+    Args:
+        folder: new, or without a manifest.
+        config: size, frames, seed and how many clips of each split.
+        codec: of the files; `lossless` keeps every pixel.
+    """
+    splits: dict[SplitName, Split] = {}
+    columns: dict[SplitName, dict[str, list[str]]] = {}
+    counts: dict[SplitName, int] = {"train": config.train, "val": config.val, "test": config.test}
+    for name, count in counts.items():
+        clips = _generate_range(config.seed, name, range(count), config.size, config.frames, False)
+        none = np.zeros(count, np.int64)
+        splits[name] = Split(np.stack([clip.frames for clip in clips]), none, none)
+        columns[name] = {
+            "action": [ACTIONS[clip.action] for clip in clips],
+            "pair": ["{}-{}".format(*PAIRS[clip.pair]) for clip in clips],
+            "actor": [str(clip.actors[0]) for clip in clips],
+            "reactor": [str(clip.actors[1]) for clip in clips],
+        } | {
+            attribute: [str(int(clip.attributes[:, k].max())) for clip in clips]
+            for k, attribute in enumerate(ATTRIBUTES)
+        }
+    return export_videos(folder, splits, columns, FPS, codec)

@@ -1,0 +1,196 @@
+"""Your own videos as a data set: a CSV manifest, one clip a row.
+
+Columns: `path` (relative to the manifest's folder, or absolute); optional `split`, `start` and
+`end` (frames, `[start, end)`), `x0,y0,x1,y1` (a crop box in pixels of the upright video, x1 and
+y1 not included); every other column may be a label. `docs/your-own-videos.md` explains them.
+"""
+
+import csv
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+from unseen.data.clips import SPLITS, ClipDataset, LabelSet, Split, SplitName, hash_splits
+from unseen.data.decode import ClipFaults, DecodedClips, Progress, decode_clips
+from unseen.data.manifest_splits import class_faults, classes, encode, splits_of
+from unseen.data.manifest_table import RESERVED, Faults, Row, header_faults, parse_row, read_table
+from unseen.data.video import write_video
+from unseen.errors import DataError
+from unseen.files import written_whole
+
+
+def load_manifest(
+    path: Path,
+    *,
+    target: str,
+    private: Sequence[str],
+    size: int,
+    frames: int,
+    seed: int,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> ClipDataset:
+    """Read, check and decode a manifest.
+
+    Each row becomes one clip: `frames` frames spread evenly over its range (`sample_frames`),
+    cropped to its box and made `size` x `size` (`letterbox`).
+
+    Args:
+        path: the CSV file, UTF-8.
+        target: the label column of the target task, one-of-k.
+        private: one column: one-of-k, whatever its values. Several columns: a multi-label
+            attribute, each column 0 or 1.
+        size: height and width of the clips in pixels.
+        frames: frames per clip.
+        seed: of the split that is drawn when the manifest has none.
+        cache: folder for the decoded clips; they are then memory-mapped, and read again without
+            decoding until the rows' frames or the videos change. It holds raw video.
+        progress: called with (videos read, videos in all).
+
+    Raises:
+        DataError: naming every fault of the manifest, of its videos and of its labels.
+    """
+    faults = Faults()
+    header, table = read_table(path, faults)
+    header_faults(header, target, private, faults)
+    if not table:
+        faults.add("the manifest has no rows")
+    if not table or "path" not in header:
+        raise _error(path, faults)
+    rows = [parse_row(line, values, path.parent, faults) for line, values in table]
+    columns = list(dict.fromkeys(c for c in (target, *private) if c in header))
+    attributes = [c for c in private if c in header] if len(private) > 1 else []
+    class_faults(rows, columns, attributes, faults)
+    splits = splits_of(rows, columns, attributes, seed, faults)
+
+    order = sorted(range(len(rows)), key=lambda i: (*SPLITS, None).index(splits[i]))
+    rows = [rows[i] for i in order]
+    decoded = _decode(rows, size, frames, cache, faults, progress)
+    if decoded is None or faults:
+        raise _error(path, faults)
+
+    target_set = LabelSet(target, classes(rows, target))
+    private_set = (
+        LabelSet(",".join(private), tuple(private), multi_label=True)
+        if attributes
+        else LabelSet(private[0], classes(rows, private[0]))
+    )
+    parts: dict[SplitName, Split] = {}
+    first = 0
+    for name in SPLITS:
+        span = slice(first, first + splits.count(name))
+        parts[name] = Split(
+            clips=decoded.clips[span],
+            target=encode(rows[span], target_set),
+            private=encode(rows[span], private_set),
+        )
+        first = span.stop
+    return ClipDataset(
+        name=path.name,
+        target=target_set,
+        private=private_set,
+        train=parts["train"],
+        val=parts["val"],
+        test=parts["test"],
+        fps=decoded.fps,
+        synthetic=False,
+        hash=hash_splits(parts),
+    )
+
+
+def export_videos(
+    folder: Path,
+    splits: Mapping[SplitName, Split],
+    columns: Mapping[SplitName, Mapping[str, Sequence[str]]],
+    fps: float,
+    codec: str = "lossless",
+    progress: Progress | None = None,
+) -> Path:
+    """Write clips as video files with the manifest that reads them back.
+
+    Args:
+        folder: receives `manifest.csv` and `<split>/<number>.mp4`.
+        splits: the clips; their labels are not read.
+        columns: per split the label columns, each with one text a clip.
+        fps: frames per second of the files.
+        codec: `lossless` or `h264:crf=N`, see `unseen.data.video.write_video`.
+        progress: called with (clips written, clips in all).
+
+    Returns:
+        The manifest. It is written last: a folder that has one is complete.
+
+    Raises:
+        DataError: the folder has a manifest already, or the columns do not fit the clips.
+    """
+    manifest = folder / "manifest.csv"
+    names = list(columns[next(iter(splits))])
+    faults = [
+        f"split '{split}', column '{name}': {len(values)} labels for {len(splits[split])} clips"
+        for split in splits
+        for name, values in columns[split].items()
+        if len(values) != len(splits[split])
+    ]
+    faults += [
+        f"split '{split}' has the columns {list(columns[split])}, not {names}"
+        for split in splits
+        if list(columns[split]) != names
+    ]
+    faults += [
+        f"'{n}' cannot be a label column: it has its own meaning" for n in names if n in RESERVED
+    ]
+    if manifest.exists():
+        faults.append(f"'{manifest}' exists: delete it or choose another folder")
+    if faults:
+        raise DataError(f"cannot export to '{folder}'", faults)
+    total = sum(len(part) for part in splits.values())
+    rate = Fraction(fps).limit_denominator(1001)
+    lines: list[list[str]] = [["path", "split", *names]]
+    for split, part in splits.items():
+        (folder / split).mkdir(parents=True, exist_ok=True)
+        for i, clip in enumerate(part.clips):
+            video = f"{split}/{i:05d}.mp4"
+            write_video(folder / video, clip, rate, codec)
+            lines.append([video, split, *(columns[split][name][i] for name in names)])
+            if progress is not None:
+                progress(len(lines) - 1, total)
+    with (
+        written_whole(manifest) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as file,
+    ):
+        csv.writer(file, lineterminator="\n").writerows(lines)
+    return manifest
+
+
+def _decode(
+    rows: Sequence[Row],
+    size: int,
+    frames: int,
+    cache: Path | None,
+    faults: Faults,
+    progress: Progress | None,
+) -> DecodedClips | None:
+    """The clips of all rows; None if any row or video is at fault, after reading every video."""
+    readable = [row for row in rows if row.clip is not None]
+    ranges = [row.clip for row in readable if row.clip is not None]
+    if not ranges:
+        return None
+    broken = any(row.broken for row in rows)
+    try:
+        decoded = decode_clips(
+            ranges,
+            size=size,
+            frames=frames,
+            cache=None if broken else cache,
+            progress=progress,
+        )
+    except ClipFaults as found:
+        for fault in found.faults:
+            faults.add(fault.message, *(readable[i].line for i in fault.clips))
+        return None
+    return None if broken else decoded
+
+
+def _error(path: Path, faults: Faults) -> DataError:
+    listed = list(faults)
+    count = "1 fault" if len(listed) == 1 else f"{len(listed)} faults"
+    return DataError(f"the manifest '{path}' has {count}; nothing was loaded", listed)

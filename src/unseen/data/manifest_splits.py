@@ -1,0 +1,189 @@
+"""Labels of a manifest's rows: their faults, their split where none is given, their encoding."""
+
+import itertools
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unseen.data.clips import SPLITS, LabelSet, SplitName
+from unseen.data.decode import ClipRange
+from unseen.data.manifest_table import Faults, Row
+from unseen.registry import nearest
+
+_SHARES: dict[SplitName, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
+_DRAWS = 100
+
+
+def _lines_by_label(rows: Sequence[Row], column: str) -> dict[str, list[int]]:
+    found: defaultdict[str, list[int]] = defaultdict(list)
+    for row in rows:
+        if row.values[column]:
+            found[row.values[column]].append(row.line)
+    return dict(sorted(found.items()))
+
+
+def class_faults(
+    rows: Sequence[Row], columns: Sequence[str], attributes: Sequence[str], faults: Faults
+) -> None:
+    """Faults of the labels that no split can mend."""
+    for column in columns:
+        blank = [row.line for row in rows if not row.values[column]]
+        if blank:
+            faults.add(f"column '{column}' is blank: every clip needs a label", *blank)
+        found = _lines_by_label(rows, column)
+        if column in attributes:
+            wrong = sorted(found.keys() - {"0", "1"})
+            lines = [line for label in wrong for line in found.pop(label)]
+            if wrong:
+                faults.add(
+                    f"column '{column}' holds {', '.join(map(repr, wrong))}: of several private "
+                    "columns each must be 0 or 1",
+                    *lines,
+                )
+        for label, lines in found.items():
+            if len(lines) == 1:
+                faults.add(f"'{label}' in column '{column}' has only this one clip", *lines)
+        if len(found) == 1:
+            faults.add(f"column '{column}' is '{next(iter(found))}' in every row: nothing to learn")
+
+
+def _split_faults(
+    rows: Sequence[Row],
+    splits: Sequence[SplitName | None],
+    columns: Sequence[str],
+    attributes: Sequence[str],
+    faults: Faults,
+) -> None:
+    """Faults of a split: empty, unlearnable labels, undefined metrics."""
+    parts = {
+        name: [row for row, split in zip(rows, splits, strict=True) if split == name]
+        for name in SPLITS
+    }
+    for name, part in parts.items():
+        if not part:
+            faults.add(f"split '{name}' has no clips")
+    for column in columns:
+        learnt = _lines_by_label(parts["train"], column)
+        for name in ("val", "test"):
+            found = _lines_by_label(parts[name], column)
+            for label in sorted(found.keys() - learnt.keys()):
+                faults.add(
+                    f"'{label}' in column '{column}' occurs in '{name}' and never in 'train'",
+                    *found[label],
+                )
+            if column in attributes and found.keys() == {"0"}:
+                faults.add(
+                    f"attribute '{column}' is never 1 in '{name}': it has no precision there"
+                )
+
+
+def _overlap_faults(
+    rows: Sequence[Row], splits: Sequence[SplitName | None], faults: Faults
+) -> None:
+    """The same frames in two splits: every figure would be too good."""
+    by_video: defaultdict[Path, list[tuple[Row, ClipRange, SplitName]]] = defaultdict(list)
+    for row, split in zip(rows, splits, strict=True):
+        if split is not None and row.clip is not None and not row.broken:
+            by_video[row.clip.path].append((row, row.clip, split))
+    for members in by_video.values():
+        lines = {
+            row.line
+            for pair in itertools.combinations(members, 2)
+            if pair[0][2] != pair[1][2] and _overlap(pair[0][1], pair[1][1])
+            for row, _, _ in pair
+        }
+        if lines:
+            name = members[0][0].values["path"]
+            faults.add(f"the same frames of '{name}' are in more than one split", *lines)
+
+
+def _overlap(a: ClipRange, b: ClipRange) -> bool:
+    if (b.end is not None and a.start >= b.end) or (a.end is not None and b.start >= a.end):
+        return False
+    if a.box is None or b.box is None:
+        return True
+    return all(a.box[i] < b.box[i + 2] and b.box[i] < a.box[i + 2] for i in (0, 1))
+
+
+def splits_of(
+    rows: Sequence[Row],
+    columns: Sequence[str],
+    attributes: Sequence[str],
+    seed: int,
+    faults: Faults,
+) -> list[SplitName | None]:
+    """The split of each row, None where it cannot be told; drawn if the manifest names none."""
+    given = [row.values.get("split", "") for row in rows]
+    if any(given):
+        for row, text in zip(rows, given, strict=True):
+            if not text:
+                faults.add("column 'split' is blank here and filled elsewhere", row.line)
+            elif text not in SPLITS:
+                faults.add(
+                    f"'split' is '{text}'{nearest(text, SPLITS)}; use {', '.join(SPLITS)}",
+                    row.line,
+                )
+        splits = [next((name for name in SPLITS if name == text), None) for text in given]
+        _split_faults(rows, splits, columns, attributes, faults)
+        _overlap_faults(rows, splits, faults)
+        return splits
+    for attempt in range(_DRAWS):
+        drawn = _draw_split(rows, columns, np.random.default_rng([seed, attempt]))
+        drawn_faults = Faults()
+        _split_faults(rows, drawn, columns, attributes, drawn_faults)
+        if not drawn_faults:
+            return drawn
+    for fault in drawn_faults:
+        faults.add(f"{fault} (in the split that was drawn by video: add clips or a column 'split')")
+    return drawn
+
+
+def _draw_split(
+    rows: Sequence[Row], columns: Sequence[str], rng: np.random.Generator
+) -> list[SplitName | None]:
+    """A stratified split by systematic sampling; rows of one video stay together.
+
+    The videos are put in an order in which equal targets stand together and, among those, equal
+    private labels, random otherwise, and taken in turn from a random start. Each goes to the
+    split that is furthest below its share, so that every stretch of the order, hence every label,
+    is shared out in proportion.
+    """
+    members: defaultdict[str, list[int]] = defaultdict(list)
+    for i, row in enumerate(rows):
+        members[str(row.clip.path) if row.clip else row.values["path"]].append(i)
+    rank: defaultdict[Hashable, float] = defaultdict(rng.random)
+
+    def place(video: str) -> tuple[float, float, float]:
+        labels = tuple(rows[members[video][0]].values[column] for column in columns)
+        return rank[labels[:1]], rank[("joint", *labels)], rank[video]
+
+    splits: list[SplitName | None] = [None] * len(rows)
+    short = dict.fromkeys(SPLITS, 0.0)
+    videos = sorted(members, key=place)
+    start = int(rng.integers(len(videos)))
+    for video in videos[start:] + videos[:start]:
+        for name, share in _SHARES.items():
+            short[name] += share * len(members[video])
+        chosen = max(SPLITS, key=short.__getitem__)
+        short[chosen] -= len(members[video])
+        for i in members[video]:
+            splits[i] = chosen
+    return splits
+
+
+def classes(rows: Sequence[Row], column: str) -> tuple[str, ...]:
+    """The distinct labels of a column, sorted as text."""
+    return tuple(sorted({row.values[column] for row in rows}))
+
+
+def encode(rows: Sequence[Row], labels: LabelSet) -> npt.NDArray[Any]:
+    """Labels as `Split` stores them: `int64 (clips,)` or `float32 (clips, attributes)`."""
+    if labels.multi_label:
+        return np.array(
+            [[float(row.values[name]) for name in labels.classes] for row in rows], np.float32
+        )
+    return np.array([labels.classes.index(row.values[labels.name]) for row in rows], np.int64)

@@ -1,0 +1,1 @@
+"""Anonymizers applied to video files. Imports no training code."""

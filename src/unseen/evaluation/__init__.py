@@ -1,0 +1,1 @@
+"""The two-fold evaluation: does the target task survive, do unseen attackers fail."""

@@ -1,0 +1,235 @@
+"""From an anonymizer and a data set to a result file."""
+
+import json
+import platform
+import subprocess
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from unseen.anonymizers.base import Anonymizer
+from unseen.anonymizers.learned import CONTRACT_FILE, LearnedFilter
+from unseen.anonymizers.load import load_anonymizer
+from unseen.config import EvaluationConfig, RunConfig
+from unseen.data.clips import ClipDataset
+from unseen.errors import RunError, WeightsError
+from unseen.evaluation.protocol import (
+    Versions,
+    anonymize_all,
+    choose_attackers,
+    privacy_section,
+    target_section,
+    train_on_versions,
+)
+from unseen.evaluation.results import Previews, write_previews, write_result
+from unseen.models import create_model, macs, parameter_count
+from unseen.training.classifier import predict
+from unseen.types import to_clips
+
+CONFIG_FILE = "config.json"
+TARGET_FILE = "target.safetensors"
+TRAINING_FILE = "training.json"
+PREVIEWS = 4
+
+
+def run_config(folder: Path) -> RunConfig:
+    """The configuration that a run was trained with."""
+    path = folder / CONFIG_FILE
+    try:
+        return RunConfig.model_validate_json(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise RunError(f"{folder} is not a run: {CONFIG_FILE} is missing") from None
+    except ValueError as error:
+        raise RunError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
+
+
+def evaluate(
+    anonymizer: str | Path,
+    data: ClipDataset,
+    out: Path,
+    config: EvaluationConfig | None = None,
+) -> dict[str, Any]:
+    """Measure an anonymizer in two folds and write the result file.
+
+    Args:
+        anonymizer: a run's folder or a name, see `load_anonymizer`.
+        data: labelled clips; test is read once, at the end.
+        out: the result file; sample clips go beside it.
+        config: see `EvaluationConfig`.
+
+    Returns:
+        The result, as in the file.
+    """
+    start = time.perf_counter()
+    config = config or EvaluationConfig()
+    module = load_anonymizer(anonymizer)
+    learned = isinstance(module, LearnedFilter)
+    run = run_config(Path(anonymizer)) if learned else None
+    attackers = choose_attackers(config.attackers, run.budget_models if run else (), config.suite)
+    versions = anonymize_all(
+        module, data, codec=config.codec, draws=config.draws, seed=config.seed,
+        device=config.device,
+    )  # fmt: skip
+    fresh, measured = train_on_versions(
+        data, versions, config.target_model, attackers,
+        target_fit=config.target_fit, attacker_fit=config.attacker_fit,
+        jobs=config.jobs, device=config.device,
+    )  # fmt: skip
+    views = versions["test"].views()
+    own: list[Any] = [None] * len(views)
+    if run is not None:
+        target = _own_target(Path(anonymizer), run, data).to(config.device)
+        own = [predict(target, view, config.device) for view in views]
+    codec = None
+    if config.codec is not None:
+        codec = {
+            "name": config.codec,
+            "bits_per_second": versions["test"].bits_per_second,
+            "target": target_section(data, fresh, own[1], 1, config.seed),
+            "privacy": privacy_section(data, measured, 1, config.seed),
+        }
+    result: dict[str, Any] = {
+        "schema": "unseen/result/1",
+        "name": Path(anonymizer).name if learned else str(anonymizer),
+        "anonymizer": {
+            "spec": Path(anonymizer).name if learned else str(anonymizer),
+            "kind": "learned" if learned else "handcrafted",
+            "random": module.random,
+            "options": run.filter.model_dump(mode="json") if run else {},
+            "parameters": parameter_count(module),
+        },
+        "data": {
+            "name": data.name,
+            "hash": data.hash,
+            "size": int(data.test.clips.shape[2]),
+            "frames": int(data.test.clips.shape[1]),
+            "fps": data.fps,
+            "counts": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
+            "target": asdict(data.target),
+            "private": asdict(data.private),
+        },
+        "target": target_section(data, fresh, own[0], 0, config.seed),
+        "privacy": privacy_section(data, measured, 0, config.seed),
+        "codec": codec,
+        "cost": _cost(module, data, config) if learned else None,
+        "training": _training(Path(anonymizer)) if learned else None,
+        "commit": _commit(),
+        "seed": config.seed,
+        "device": config.device,
+        "machine": _machine(),
+        "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "seconds": time.perf_counter() - start,
+        "configuration": {
+            "evaluation": config.model_dump(mode="json"),
+            "run": run.model_dump(mode="json") if run else None,
+        },
+    }
+    result = json.loads(json.dumps(result))  # tuples as lists, as the file has them
+    write_result(out, result)
+    write_previews(out, _previews(data, versions["test"], config))
+    return result
+
+
+def _own_target(folder: Path, run: RunConfig, data: ClipDataset) -> torch.nn.Module:
+    """The run's f_T; it must have been trained for these classes."""
+    path = folder / TARGET_FILE
+    contract = json.loads((folder / CONTRACT_FILE).read_text(encoding="utf-8"))
+    classes = contract["about"]["target"]["classes"]
+    if classes != list(data.target.classes):
+        raise RunError(
+            f"{folder} was trained to tell {', '.join(classes)}; this data has "
+            f"{', '.join(data.target.classes)}"
+        )
+    model = create_model(run.target_model, len(classes), size=run.data.size, frames=run.data.frames)
+    try:
+        model.load_state_dict(load_file(path))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise WeightsError(f"{path} is missing or damaged; train the run again") from error
+    return model.eval()
+
+
+def _previews(data: ClipDataset, test: Versions, config: EvaluationConfig) -> Previews:
+    """A few test clips, spread over the target classes."""
+    labels = data.test.target
+    if data.target.multi_label:
+        chosen = list(range(min(PREVIEWS, len(labels))))
+    else:
+        present = np.unique(labels)
+        step = max(1, len(present) // PREVIEWS)
+        chosen = [int(np.flatnonzero(labels == c)[0]) for c in present[::step][:PREVIEWS]]
+    names = [
+        data.target.name if data.target.multi_label else data.target.classes[int(labels[i])]
+        for i in chosen
+    ]
+    raw = data.synthetic if config.previews is None else config.previews
+    views = test.views()
+    return Previews(
+        after=np.ascontiguousarray(views[0][chosen]),
+        captions=tuple(names),
+        before=np.ascontiguousarray(data.test.clips[chosen]) if raw else None,
+        after_codec=np.ascontiguousarray(views[1][chosen]) if len(views) > 1 else None,
+    )
+
+
+def _cost(module: Anonymizer, data: ClipDataset, config: EvaluationConfig) -> dict[str, Any]:
+    """f_D against f_T: parameters, multiply-accumulates and measured time for each frame."""
+    frames, size = data.test.clips.shape[1:3]
+    clips = to_clips(data.test.clips[:1], config.device)
+    target = create_model(
+        config.target_model, len(data.target.classes), size=int(size), frames=int(frames)
+    ).to(config.device)
+    return {
+        name: {
+            "parameters": parameter_count(net),
+            "macs_per_frame": macs(net, clips) // int(frames),
+            "milliseconds_per_frame": _milliseconds(net, clips) / int(frames),
+        }
+        for name, net in (("anonymizer", module), ("target", target.eval()))
+    }
+
+
+@torch.no_grad()
+def _milliseconds(module: torch.nn.Module, clips: torch.Tensor) -> float:
+    """Median time of a pass over one clip."""
+    times = []
+    for _ in range(12):
+        start = time.perf_counter()
+        module(clips)
+        if clips.is_cuda:
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return 1000 * float(np.median(times[2:]))
+
+
+def _training(folder: Path) -> dict[str, Any] | None:
+    path = folder / TRAINING_FILE
+    if not path.is_file():
+        return None
+    training = json.loads(path.read_text(encoding="utf-8"))
+    kept = ("preset", "seconds", "steps", "restarts", "stages")
+    rows = [{k: v for k, v in row.items() if k != "stage"} for row in training["rows"]]
+    return {**{key: training[key] for key in kept}, "rows": rows}
+
+
+def _commit() -> str | None:
+    """The commit of the checkout that runs, if it is one."""
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=10,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _machine() -> str:
+    cores = torch.get_num_threads()
+    return f"{platform.system()} {platform.machine()}, {cores} threads, PyTorch {torch.__version__}"

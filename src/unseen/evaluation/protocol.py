@@ -1,0 +1,307 @@
+"""The two-fold evaluation (Wu18 3.4, Wang19 3.5).
+
+The anonymizer is frozen and every split passes through it once; nothing after that touches raw
+video. Fold 1: is the target task still learnable from what comes out? Fold 2: N attackers, none
+of them a budget model, are trained on what comes out of the training split, chosen on
+validation clips, and read the test clips once. The best of them is the privacy leak A_B^N.
+
+Differs from the papers: what leaves the camera is also encoded as it would be stored, read back,
+and measured beside the pixels before; attackers and the fresh f_T train on both versions at once
+and are measured on each. A random anonymizer is drawn several times for training, as one fixed
+draw would flatter it.
+"""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import numpy.typing as npt
+import torch
+from joblib import Parallel, delayed
+
+from unseen.anonymizers.base import Anonymizer
+from unseen.config import FitConfig
+from unseen.data.clips import SPLITS, ClipDataset, LabelSet, Split
+from unseen.data.codec import codec_round_trip
+from unseen.errors import ConfigError
+from unseen.models import SUITES, canonical, create_model, parameter_count
+from unseen.progress import progress
+from unseen.registry import Spec
+from unseen.training.classifier import Fitted, fit, predict
+from unseen.training.metrics import best_of_k, chance, interval, metric_name, score
+from unseen.types import StoredClips, to_clips, to_stored
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Versions:
+    """One split behind the anonymizer.
+
+    Attributes:
+        draws: anonymized clips; more than one where the anonymizer is random.
+        stored: the last draw, encoded and read back; None without a codec.
+        bits_per_second: of the encoded video, 0 without a codec.
+    """
+
+    draws: tuple[StoredClips, ...]
+    stored: StoredClips | None
+    bits_per_second: float
+
+    def all(self) -> list[StoredClips]:
+        """Everything there is to train on."""
+        return [*self.draws, *([] if self.stored is None else [self.stored])]
+
+    def views(self) -> list[StoredClips]:
+        """What is measured: the pixels, and the pixels read back from the codec."""
+        return [self.draws[0], *([] if self.stored is None else [self.stored])]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One classifier, trained on anonymized clips and measured once on the test split.
+
+    Attributes:
+        name: its specification.
+        family: the kind of network.
+        parameters: how many.
+        fitted: how its training went.
+        logits: on the test clips, one array for each view.
+    """
+
+    name: str
+    family: str
+    parameters: int
+    fitted: Fitted
+    logits: tuple[Array, ...]
+
+
+def choose_attackers(
+    wanted: str, budget_models: Sequence[str] = (), suite: str = "small"
+) -> list[str]:
+    """Attackers by number or by name, none of them a budget model.
+
+    Args:
+        wanted: a number (the first of the suite that are no budget models), or names joined by
+            commas.
+        budget_models: the ensemble of the training; its architectures, widths included, are
+            refused by name and passed over by number.
+        suite: `small` (CPU) or `paper` (Wu18 4.1).
+
+    Raises:
+        ConfigError: a named attacker was a budget model, or the suite is too small.
+    """
+    if suite not in SUITES:
+        raise ConfigError(f"unknown suite '{suite}'; choose from: {', '.join(SUITES)}")
+    taken = {_architecture(name) for name in budget_models}
+    if wanted.isdigit():
+        names = [name for name in SUITES[suite] if _architecture(name) not in taken]
+        if not 1 <= int(wanted) <= len(names):
+            raise ConfigError(
+                f"--attackers {wanted}: the suite '{suite}' has {len(names)} attackers that are no "
+                "budget models of this run; name others with --attackers NAME,NAME"
+            )
+        return names[: int(wanted)]
+    names = [canonical(name) for name in wanted.split(",") if name.strip()]
+    overlap = [name for name in names if _architecture(name) in taken]
+    if overlap:
+        raise ConfigError(
+            f"{', '.join(overlap)} trained against this filter as budget model; an attacker must "
+            "not have: choose others"
+        )
+    if not names or len(set(names)) < len(names):
+        raise ConfigError(f"--attackers '{wanted}': name each attacker once")
+    return names
+
+
+def _architecture(name: str) -> tuple[str, str | None]:
+    """Family and width: what makes two models the same adversary whatever they are called."""
+    spec = Spec.parse(canonical(name))
+    if spec.name == "timm" and spec.option is not None:
+        network = spec.option.partition("@")[0]
+        if network.startswith("mobilenetv1_"):
+            return "mobilenet", str(int(network[12:15]) / 100).rstrip("0").rstrip(".")
+        return "timm", network
+    return spec.name.removesuffix("-gn"), spec.option
+
+
+@torch.no_grad()
+def anonymize_split(
+    anonymizer: Anonymizer, split: Split, *, seed: int, device: torch.device | str, batch: int = 32
+) -> StoredClips:
+    """One pass of a split through the anonymizer, as 8-bit clips."""
+    anonymizer.to(device).eval()
+    torch.manual_seed(seed)
+    out = np.empty_like(split.clips)
+    boxes = split.boxes.get(anonymizer.needs_boxes) if anonymizer.needs_boxes else None
+    if anonymizer.needs_boxes and boxes is None:
+        raise ConfigError(
+            f"'{anonymizer.name}' needs {anonymizer.needs_boxes} boxes, which this data set lacks"
+        )
+    for start in range(0, len(split), batch):
+        part = slice(start, start + batch)
+        given = None if boxes is None else torch.from_numpy(boxes[part]).to(device)
+        out[part] = to_stored(anonymizer(to_clips(split.clips[part], device), given))
+    return out
+
+
+def anonymize_all(
+    anonymizer: Anonymizer,
+    data: ClipDataset,
+    *,
+    codec: str | None,
+    draws: int,
+    seed: int,
+    device: torch.device | str = "cpu",
+) -> dict[str, Versions]:
+    """Every split behind the anonymizer; training clips `draws` times if it is random."""
+    made: dict[str, Versions] = {}
+    for i, name in enumerate(SPLITS):
+        split = data.split(name)
+        count = draws if anonymizer.random and name == "train" else 1
+        passes = tuple(
+            anonymize_split(anonymizer, split, seed=1_000 * seed + 10 * d + i, device=device)
+            for d in range(count)
+        )
+        if codec is None:
+            made[name] = Versions(passes, None, 0.0)
+            continue
+        trip = codec_round_trip(passes[-1], codec, Fraction(data.fps).limit_denominator(1001))
+        duration = passes[-1].shape[0] * passes[-1].shape[1] / data.fps
+        made[name] = Versions(passes, trip.clips, 8.0 * trip.bytes / duration)
+    return made
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One classifier to train: everything a worker process needs."""
+
+    model: str
+    role: str
+    labels: Mapping[str, Array]
+    label_set: LabelSet
+    size: int
+    frames: int
+    fit: FitConfig
+
+
+def _train_one(
+    task: _Task, folder: Path, counts: Mapping[str, int], threads: int, device: str
+) -> Measured:
+    """Train on the memory-mapped versions in `folder` (run in a worker process)."""
+    torch.set_num_threads(threads)
+    versions = {
+        name: [np.load(folder / f"{name}-{k}.npy", mmap_mode="c") for k in range(counts[name])]
+        for name in ("train", "val", "test")
+    }
+    torch.manual_seed(task.fit.seed)
+    model = create_model(
+        task.model, len(task.label_set.classes), size=task.size, frames=task.frames
+    )
+    fitted = fit(
+        model, versions["train"], task.labels["train"], versions["val"], task.labels["val"],
+        task.label_set, task.fit, device,
+    )  # fmt: skip
+    logits = tuple(predict(model, view, device) for view in versions["test"])
+    return Measured(model.spec, model.family, parameter_count(model), fitted, logits)
+
+
+def train_on_versions(
+    data: ClipDataset,
+    versions: Mapping[str, Versions],
+    target_model: str,
+    attackers: Sequence[str],
+    *,
+    target_fit: FitConfig,
+    attacker_fit: FitConfig,
+    jobs: int,
+    device: str = "cpu",
+) -> tuple[Measured, list[Measured]]:
+    """Train a fresh f_T and all attackers on the same anonymized clips, `jobs` at a time.
+
+    Returns:
+        The target model, and the attackers in the order given.
+    """
+    frames, size = data.train.clips.shape[1:3]
+    tasks = [
+        _Task(target_model, "target", {n: data.split(n).target for n in SPLITS}, data.target,
+              size, frames, target_fit),
+        *(
+            _Task(name, "attacker", {n: data.split(n).private for n in SPLITS}, data.private,
+                  size, frames, attacker_fit)
+            for name in attackers
+        ),
+    ]  # fmt: skip
+    threads = max(1, (joblib.cpu_count() or 1) // jobs)
+    with tempfile.TemporaryDirectory(prefix="unseen-") as temporary:
+        folder = Path(temporary)
+        counts = {}
+        for name in SPLITS:
+            kept = versions[name].all() if name == "train" else versions[name].views()
+            counts[name] = len(kept)
+            for k, clips in enumerate(kept):
+                np.save(folder / f"{name}-{k}.npy", clips)
+        run = Parallel(n_jobs=jobs, return_as="generator")
+        results: list[Measured] = []
+        with progress(len(tasks), "attackers", "model") as bar:
+            for measured in run(
+                delayed(_train_one)(task, folder, counts, threads, device) for task in tasks
+            ):
+                results.append(measured)
+                bar.update(1)
+    return results[0], results[1:]
+
+
+def privacy_section(
+    data: ClipDataset, attackers: Sequence[Measured], view: int, seed: int
+) -> dict[str, Any]:
+    """`privacy` of the result file, for one view."""
+    labels, label_set = data.test.private, data.private
+    logits = [a.logits[view] for a in attackers]
+    scores = [score(one, labels, label_set) for one in logits]
+    low, high = interval(logits, labels, label_set, seed=seed)
+    rows = [
+        {
+            "name": a.name,
+            "family": a.family,
+            "accuracy": value,
+            "parameters": a.parameters,
+            **a.fitted.as_json(),
+        }
+        for a, value in zip(attackers, scores, strict=True)
+    ]
+    return {
+        "metric": metric_name(label_set),
+        "leak": max(scores),
+        "chance": chance(data.train.private, labels, label_set),
+        "interval": [low, high],
+        "mean": float(np.mean(scores)),
+        "best": attackers[int(np.argmax(scores))].name,
+        "attackers": rows,
+        "leak_by_n": best_of_k(scores),
+    }
+
+
+def target_section(
+    data: ClipDataset, fresh: Measured, own: Array | None, view: int, seed: int
+) -> dict[str, Any]:
+    """`target` of the result file, for one view; `own` are logits of the run's f_T."""
+    labels, label_set = data.test.target, data.target
+    low, high = interval([fresh.logits[view]], labels, label_set, seed=seed)
+    fitted = fresh.fitted
+    return {
+        "model": fresh.name,
+        "metric": metric_name(label_set),
+        "accuracy": None if own is None else score(own, labels, label_set),
+        "retrained_accuracy": score(fresh.logits[view], labels, label_set),
+        "chance": chance(data.train.target, labels, label_set),
+        "interval": [low, high],
+        "curve": list(fitted.curve),
+        "epochs": fitted.epochs,
+        "stopped": fitted.stopped,
+    }

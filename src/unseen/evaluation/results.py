@@ -1,0 +1,243 @@
+"""Result files: one anonymizer, measured; checked against `result.schema.json` on every way in.
+
+A result is `X.json`. Beside it may stand `X.clips.npz`, a few clips before and after the
+anonymizer, for the report.
+"""
+
+import json
+import math
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from unseen.errors import DataError
+from unseen.files import write_json, written_whole
+from unseen.types import StoredClips
+
+SCHEMA = "unseen/result/1"
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """Read a result file and check it.
+
+    Returns:
+        The JSON document as `result.schema.json` describes it; accuracies, leaks and chance levels
+        are fractions in [0, 1].
+
+    Raises:
+        DataError: the file is missing, is no JSON, or breaks the schema; names the file and every
+            field at fault.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise DataError(f"{path}: is not JSON: {error}") from error
+    _check(path, value)
+    return dict(value)
+
+
+def write_result(path: Path, result: dict[str, Any]) -> None:
+    """Check `result` and write it, whole or not at all.
+
+    Raises:
+        DataError: `result` breaks the schema; nothing is written.
+    """
+    _check(path, result)
+    write_json(path, result)
+
+
+@dataclass(frozen=True)
+class Previews:
+    """Clips that show what an anonymizer does, `uint8 (clips, time, height, width, 3)` each.
+
+    Attributes:
+        after: anonymized.
+        captions: one line for each clip, such as its labels.
+        before: the same clips raw; None where they show real people.
+        after_codec: `after`, read back from a video file; None where no codec was measured.
+    """
+
+    after: StoredClips
+    captions: tuple[str, ...]
+    before: StoredClips | None = None
+    after_codec: StoredClips | None = None
+
+    def faults(self) -> list[str]:
+        """What is inconsistent, one line each."""
+        found = []
+        for name in ("before", "after", "after_codec"):
+            clips = getattr(self, name)
+            if clips is None:
+                continue
+            if clips.dtype != np.uint8 or clips.ndim != 5 or clips.shape[-1] != 3:
+                found.append(
+                    f"{name}: must be uint8 (clips, time, height, width, 3), "
+                    f"is {clips.dtype} {clips.shape}"
+                )
+            elif clips.shape != self.after.shape:
+                found.append(f"{name}: {clips.shape}, but after is {self.after.shape}")
+        if not self.after.size:
+            found.append("after: holds no frame")
+        if len(self.captions) != len(self.after):
+            found.append(f"captions: {len(self.captions)}, but {len(self.after)} clips")
+        return found
+
+
+def previews_path(result: Path) -> Path:
+    """Where the clips that belong to a result file stand."""
+    return result.with_name(f"{result.stem}.clips.npz")
+
+
+def read_previews(result: Path) -> Previews | None:
+    """The clips beside a result file, or None where there are none.
+
+    Raises:
+        DataError: the file is damaged, or its arrays do not fit each other.
+    """
+    path = previews_path(result)
+    if not path.exists():
+        return None
+    try:
+        # Opened here: numpy leaves a file open that turns out to be no archive.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            previews = Previews(
+                after=arrays["after"],
+                captions=tuple(str(caption) for caption in arrays["captions"]),
+                before=arrays.get("before"),
+                after_codec=arrays.get("after_codec"),
+            )
+    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: cannot be read as preview clips: {error}") from error
+    _refuse(path, previews.faults())
+    return previews
+
+
+def write_previews(result: Path, previews: Previews) -> None:
+    """Write the clips that belong to a result file beside it."""
+    path = previews_path(result)
+    _refuse(path, previews.faults())
+    arrays = {
+        "before": previews.before,
+        "after": previews.after,
+        "after_codec": previews.after_codec,
+        "captions": np.array(previews.captions, dtype=np.str_),
+    }
+    with written_whole(path) as temporary:
+        present = {name: array for name, array in arrays.items() if array is not None}
+        np.savez_compressed(temporary, allow_pickle=False, **present)
+
+
+@cache
+def _validator() -> Draft202012Validator:
+    text = resources.files("unseen.evaluation").joinpath("result.schema.json").read_text("utf-8")
+    return Draft202012Validator(json.loads(text))
+
+
+def _check(path: Path, value: Any) -> None:
+    # NaN passes every comparison of a JSON schema, so it is looked for first.
+    faults = list(_not_finite(value, ()))
+    errors = sorted(_validator().iter_errors(value), key=lambda error: _field(error.absolute_path))
+    faults += [_fault(error) for error in errors]
+    if not faults:
+        faults += _contradictions(value)
+    _refuse(path, list(dict.fromkeys(faults)))
+
+
+def _refuse(path: Path, faults: list[str]) -> None:
+    if len(faults) == 1:
+        raise DataError(f"{path}: {faults[0]}")
+    if faults:
+        raise DataError(f"{path}: {len(faults)} faults", faults)
+
+
+def _field(parts: Any) -> str:
+    """`privacy.attackers[3].accuracy` from the steps that lead there."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
+    return text.removeprefix(".") or "the document"
+
+
+def _not_finite(value: Any, where: tuple[str | int, ...]) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _not_finite(item, (*where, key))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _not_finite(item, (*where, index))
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f"{_field(where)}: must be a finite number, is {value}"
+
+
+def _fault(error: ValidationError) -> str:
+    """A schema violation as one line; the library's own message quotes the whole instance."""
+    words = _words(str(error.validator), error.validator_value, error.schema, error.instance)
+    return f"{_field(error.absolute_path)}: {words}"
+
+
+def _words(keyword: str, rule: Any, schema: Any, instance: Any) -> str:
+    match keyword:
+        case "required":
+            return f"lacks {', '.join(name for name in rule if name not in instance)}"
+        case "additionalProperties":
+            known = schema.get("properties", {})
+            return f"unknown field {', '.join(str(name) for name in instance if name not in known)}"
+        case "type":
+            kinds = [rule] if isinstance(rule, str) else rule
+            return f"must be {' or '.join(kinds)}, is {type(instance).__name__}"
+        case "enum":
+            return f"must be one of {', '.join(map(repr, rule))}, is {_short(instance)}"
+        case "const":
+            return f"must be {rule!r}, is {_short(instance)}"
+        case "minimum" | "maximum" | "exclusiveMinimum":
+            bound = {"minimum": "at least", "maximum": "at most"}.get(keyword, "above")
+            return f"must be {bound} {rule}, is {_short(instance)}"
+        case _:
+            return f"{_short(instance)} breaks the rule {keyword}: {rule}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _contradictions(result: dict[str, Any]) -> list[str]:
+    """Faults that a schema cannot express: figures of one file that deny each other."""
+    found = []
+    parts = [("", result)] + ([("codec.", result["codec"])] if result["codec"] else [])
+    for prefix, part in parts:
+        for name in ("target", "privacy"):
+            low, high = part[name]["interval"]
+            if low > high:
+                found.append(f"{prefix}{name}.interval: low {low} is above high {high}")
+        privacy, where = part["privacy"], f"{prefix}privacy"
+        accuracies = {each["name"]: each["accuracy"] for each in privacy["attackers"]}
+        count = len(privacy["attackers"])
+        if len(accuracies) != count:
+            found.append(f"{where}.attackers: two have the same name")
+        if privacy["best"] not in accuracies:
+            found.append(f"{where}.best: '{privacy['best']}' is not among the attackers")
+        elif not _same(accuracies[privacy["best"]], max(accuracies.values())):
+            found.append(f"{where}.best: '{privacy['best']}' is not the best of the attackers")
+        if not _same(privacy["leak"], max(accuracies.values())):
+            found.append(f"{where}.leak: is not the accuracy of the best attacker")
+        if len(privacy["leak_by_n"]) != count:
+            found.append(
+                f"{where}.leak_by_n: {len(privacy['leak_by_n'])} values for {count} attackers"
+            )
+        elif not _same(privacy["leak_by_n"][-1], privacy["leak"]):
+            found.append(f"{where}.leak_by_n: does not end at the leak")
+    return found
+
+
+def _same(one: float, other: float) -> bool:
+    """Equal up to the rounding of stored figures."""
+    return abs(one - other) < 5e-4

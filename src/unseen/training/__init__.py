@@ -1,0 +1,1 @@
+"""The game between the filter, the target model and the budget models."""

@@ -1,0 +1,323 @@
+"""The game of Wu18 3.2-3.3 and Wang19 3.3-3.4: one loop with four choices.
+
+The choices are the objective (`unseen.training.objectives`), which budget model drives the filter
+(the hardest, Wu18 eq. 3, Wang19 eq. 9), the schedule, and restarting. `Game` holds the players
+and makes single moves; `unseen.training.run` decides which move is next.
+
+Every random number of a move (batch, augmentation, noise, dropout) is derived from the seed and the
+move's number, so that weights, optimisers and a few counters are all that a checkpoint needs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from unseen.anonymizers.learned import LearnedFilter
+from unseen.config import RunConfig
+from unseen.data.clips import ClipDataset, Split
+from unseen.models import create_model
+from unseen.models.base import ClipClassifier
+from unseen.training.batches import Order, augmented
+from unseen.training.classifier import label_loss
+from unseen.training.metrics import score
+from unseen.training.objectives import OBJECTIVES
+from unseen.types import Clips, to_clips
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Clips and both labels, on the device; this process's share."""
+
+    clips: Clips
+    target: Tensor
+    private: Tensor
+
+
+@dataclass(frozen=True)
+class FilterMove:
+    """What a step of f_D measured.
+
+    Attributes:
+        target_loss: L_T.
+        privacy_loss: J_B of the hardest budget model; 0 without budget models.
+        hardest: its index, -1 without.
+        anonymized: the batch behind f_D, detached.
+        batch: the batch.
+    """
+
+    target_loss: float
+    privacy_loss: float
+    hardest: int
+    anonymized: Clips
+    batch: Batch
+
+
+class Game:
+    """The players f_D, f_T and the ensemble f_B, their optimisers, and the moves they can make.
+
+    Args:
+        config: the run's configuration.
+        data: labelled clips; only the train and validation splits are touched.
+        fabric: device and processes. Players are not wrapped in DistributedDataParallel, whose
+            hooks would fire for players that a move leaves out: gradients of exactly the players
+            that move are averaged over processes instead.
+    """
+
+    def __init__(self, config: RunConfig, data: ClipDataset, fabric: Fabric) -> None:
+        self.config, self.data, self.fabric = config, data, fabric
+        self.device = fabric.device
+        torch.manual_seed(config.train.seed)
+        size, frames = config.data.size, config.data.frames
+        self.filter = LearnedFilter(config.filter, size=size).to(self.device)
+        self.target: ClipClassifier = create_model(
+            config.target_model, len(data.target.classes), size=size, frames=frames
+        ).to(self.device)
+        self.budget: list[ClipClassifier] = [self.new_budget(i) for i in range(self.ensemble)]
+        train = config.train
+        self.opt_filter = torch.optim.Adam(self.filter.parameters(), lr=train.lr_filter)
+        self.opt_target = torch.optim.Adam(self.target.parameters(), lr=train.lr_target)
+        self.opt_budget = [self._budget_optimizer(model) for model in self.budget]
+        self.objective = OBJECTIVES[self.config.game.objective] if self.ensemble else None
+        self.order = Order(len(data.train), train.batch, train.seed)
+        self.moves = 0
+
+    @property
+    def ensemble(self) -> int:
+        """M, the number of budget models."""
+        return 0 if self.config.game.objective == "none" else len(self.config.budget_models)
+
+    def new_budget(self, index: int) -> ClipClassifier:
+        """Budget model `index` with new random weights from the global generator."""
+        return create_model(
+            self.config.budget_models[index],
+            len(self.data.private.classes),
+            size=self.config.data.size,
+            frames=self.config.data.frames,
+        ).to(self.device)
+
+    def _budget_optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
+        return torch.optim.Adam(model.parameters(), lr=self.config.train.lr_budget)
+
+    def modules(self) -> dict[str, nn.Module]:
+        """All players by name, for checkpoints."""
+        named: dict[str, nn.Module] = {"filter": self.filter, "target": self.target}
+        return named | {f"budget{i}": model for i, model in enumerate(self.budget)}
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """All optimisers by name, for checkpoints."""
+        named: dict[str, torch.optim.Optimizer] = {
+            "opt_filter": self.opt_filter,
+            "opt_target": self.opt_target,
+        }
+        return named | {f"opt_budget{i}": o for i, o in enumerate(self.opt_budget)}
+
+    def restart(self, indices: Sequence[int]) -> None:
+        """Give budget models new random weights and optimisers (Wu18 3.3); f_D, f_T stay."""
+        for i in indices:
+            self._reseed()
+            # The same weights in all processes.
+            torch.manual_seed(self.config.train.seed * 1_000_003 + self.moves)
+            self.budget[i] = self.new_budget(i)
+            self.opt_budget[i] = self._budget_optimizer(self.budget[i])
+
+    # ---------------------------------------------------------------- moves
+
+    def draw(self) -> Batch:
+        """The next training batch; seeds everything random that the move does with it."""
+        rng = self._reseed()
+        rank, world = self.fabric.global_rank, self.fabric.world_size
+        chosen = self.order.at(self.moves - 1)
+        train = self.data.train
+        stored = augmented(train.clips[np.sort(chosen)][np.argsort(np.argsort(chosen))], rng)
+        mine = slice(rank, None, world)
+        return Batch(
+            to_clips(stored[mine], self.device),
+            torch.from_numpy(train.target[chosen][mine]).to(self.device),
+            torch.from_numpy(train.private[chosen][mine]).to(self.device),
+        )
+
+    def _reseed(self) -> np.random.Generator:
+        self.moves += 1
+        seed = self.config.train.seed
+        torch.manual_seed((seed * 1_000_003 + self.moves) * 1_009 + self.fabric.global_rank)
+        return np.random.default_rng([seed, 1, self.moves])
+
+    def reconstruct_step(self) -> float:
+        """Stage 1: f_D reproduces what its limits let it see, and let through (MSE)."""
+        batch = self.draw()
+        self.filter.train()
+        wanted: Tensor = batch.clips
+        for limit in self.filter.before:
+            wanted, _ = limit.step(wanted, None)
+        if self.config.filter.input_limits and wanted.shape[1] == 1:
+            wanted = wanted if wanted.min() >= 0 else (0.5 + 0.5 * wanted).clamp(0, 1)
+        loss = (self.filter(batch.clips) - wanted).square().mean()
+        self._update(loss, [self.opt_filter], [self.filter])
+        return self._mean(loss)
+
+    def filter_step(self, gamma: float, *, with_target: bool) -> FilterMove:
+        """Minimise L_T + gamma * J_B of the hardest budget model over f_D.
+
+        Args:
+            gamma: weight of the privacy objective; 0 is stage 2 of the initialisation.
+            with_target: whether f_T moves too. Wang19 eq. 6a moves f_D alone.
+        """
+        batch = self.draw()
+        self.filter.train()
+        self.target.train()
+        anonymized = self.filter(batch.clips)
+        target_loss = label_loss(self.target(anonymized), batch.target, self.data.target)
+        loss, privacy, hardest = target_loss, 0.0, -1
+        if gamma > 0 and self.budget:
+            leaks = self.leaks(anonymized, batch.private)
+            # All processes must follow the same model.
+            hardest = int(torch.stack([self._all_mean(leak) for leak in leaks]).argmax())
+            loss = target_loss + gamma * leaks[hardest]
+            privacy = self._mean(leaks[hardest])
+        moving: list[nn.Module] = [self.filter, self.target] if with_target else [self.filter]
+        optimizers = [self.opt_filter, self.opt_target] if with_target else [self.opt_filter]
+        self._update(loss, optimizers, moving)
+        return FilterMove(self._mean(target_loss), privacy, hardest, anonymized.detach(), batch)
+
+    def leaks(self, anonymized: Clips, private: Tensor) -> list[Tensor]:
+        """J_B of each budget model on a batch; gradients reach the clips, not the models."""
+        assert self.objective is not None
+        values = []
+        for model in self.budget:
+            model.requires_grad_(False)
+            model.train()
+            logits = model(self._frames_for(model, anonymized))
+            per_clip = self.objective(logits, private, self.data.private.multi_label)
+            values.append(per_clip.mean())
+            model.requires_grad_(True)
+        return values
+
+    def target_step(self, *, with_filter: bool) -> float:
+        """Minimise L_T over f_T (Wang19 eq. 4b), with f_D too if asked (eq. 6b)."""
+        batch = self.draw()
+        self.target.train()
+        self.filter.train(with_filter)
+        with torch.set_grad_enabled(with_filter):
+            anonymized = self.filter(batch.clips)
+        loss = label_loss(self.target(anonymized), batch.target, self.data.target)
+        optimizers = [self.opt_target, self.opt_filter] if with_filter else [self.opt_target]
+        moving: list[nn.Module] = [self.target, self.filter] if with_filter else [self.target]
+        self._update(loss, optimizers, moving)
+        return self._mean(loss)
+
+    def budget_step(
+        self, indices: Sequence[int], anonymized: Clips | None = None, batch: Batch | None = None
+    ) -> list[float]:
+        """Minimise L_B over each of the named budget models (Wang19 eq. 6c, 10c).
+
+        Args:
+            indices: which.
+            anonymized: a batch that already passed f_D, detached; else a new one is drawn.
+            batch: its labels.
+
+        Returns:
+            The training score of each on the batch, before the update.
+        """
+        if anonymized is None or batch is None:
+            batch = self.draw()
+            with torch.no_grad():
+                anonymized = self.filter(batch.clips)
+        scores = []
+        for i in indices:
+            model = self.budget[i]
+            model.train()
+            logits = model(self._frames_for(model, anonymized))
+            loss = label_loss(logits, batch.private, self.data.private)
+            self._update(loss, [self.opt_budget[i]], [model])
+            scores.append(self._mean(_training_score(logits, batch.private)))
+        return scores
+
+    def _frames_for(self, model: ClipClassifier, clips: Clips) -> Clips:
+        count = self.config.train.budget_frames
+        time = clips.shape[2]
+        if model.sees != "frames" or not 0 < count < time:
+            return clips
+        rng = np.random.default_rng([self.config.train.seed, 2, self.moves])
+        picked = np.sort(rng.permutation(time)[:count])
+        return clips[:, :, torch.from_numpy(picked).to(clips.device)]
+
+    def _update(
+        self,
+        loss: Tensor,
+        optimizers: Sequence[torch.optim.Optimizer],
+        moving: Sequence[nn.Module],
+    ) -> None:
+        for optimizer in optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        self.fabric.backward(loss)
+        parameters = [p for module in moving for p in module.parameters() if p.grad is not None]
+        if self.fabric.world_size > 1:
+            gradients = [p.grad for p in parameters if p.grad is not None]
+            flat = torch.cat([g.flatten() for g in gradients])
+            mean = self.fabric.all_reduce(flat, reduce_op="mean")
+            assert isinstance(mean, Tensor)
+            start = 0
+            for g in gradients:
+                g.copy_(mean[start : start + g.numel()].view_as(g))
+                start += g.numel()
+        for module in moving:
+            nn.utils.clip_grad_norm_(module.parameters(), 5.0)
+        for optimizer in optimizers:
+            optimizer.step()
+        for module in (self.filter, self.target):
+            module.zero_grad(set_to_none=True)
+
+    def _all_mean(self, value: Tensor) -> Tensor:
+        if self.fabric.world_size == 1:
+            return value.detach()
+        mean = self.fabric.all_reduce(value.detach().clone(), reduce_op="mean")
+        assert isinstance(mean, Tensor)
+        return mean
+
+    def _mean(self, value: Tensor) -> float:
+        return float(self._all_mean(value))
+
+    # ---------------------------------------------------------------- measuring
+
+    @torch.no_grad()
+    def validate(self, most: int = 0) -> tuple[float, list[float]]:
+        """Scores of f_T and of each budget model on validation clips, in evaluation mode.
+
+        Args:
+            most: clips to use, from the start; 0 for all.
+        """
+        torch.manual_seed(self.config.train.seed + 5)
+        split: Split = self.data.val
+        count = min(most or len(split), len(split))
+        models: list[ClipClassifier] = [self.target, *self.budget]
+        for module in (self.filter, *models):
+            module.eval()
+        logits: list[list[np.ndarray]] = [[] for _ in models]
+        for start in range(0, count, self.config.train.batch):
+            stop = min(count, start + self.config.train.batch)
+            clips = self.filter(to_clips(split.clips[start:stop], self.device))
+            for kept, model in zip(logits, models, strict=True):
+                kept.append(model(clips).cpu().numpy())
+        data = self.data
+        scores = [
+            score(np.concatenate(kept), labels[:count], label_set)
+            for kept, labels, label_set in zip(
+                logits,
+                [split.target] + [split.private] * len(self.budget),
+                [data.target] + [data.private] * len(self.budget),
+                strict=True,
+            )
+        ]
+        return scores[0], scores[1:]
+
+
+def _training_score(logits: Tensor, labels: Tensor) -> Tensor:
+    """Share of right answers in a batch, for one-of-k and for multi-label outputs."""
+    with torch.no_grad():
+        if labels.ndim == 2:
+            return ((logits > 0) == (labels > 0.5)).float().mean()
+        return (logits.argmax(1) == labels).float().mean()

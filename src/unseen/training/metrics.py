@@ -1,0 +1,83 @@
+"""Accuracy and class-based mean average precision, with bootstrap intervals."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import average_precision_score
+
+from unseen.data.clips import LabelSet
+
+Array = npt.NDArray[Any]
+
+
+def metric_name(label_set: LabelSet) -> str:
+    """`accuracy` for one-of-k labels, `cmap` for multi-label ones."""
+    return "cmap" if label_set.multi_label else "accuracy"
+
+
+def score(logits: Array, labels: Array, label_set: LabelSet) -> float:
+    """Accuracy, or the mean over attributes of the average precision (cMAP, Wu18 4.2).
+
+    Attributes that no clip or every clip has are left out of the mean: their precision does not
+    depend on the model.
+    """
+    if not label_set.multi_label:
+        return float(np.mean(logits.argmax(1) == labels))
+    varied = [k for k in range(labels.shape[1]) if 0 < labels[:, k].sum() < len(labels)]
+    if not varied:
+        return 1.0
+    return float(np.mean([average_precision_score(labels[:, k], logits[:, k]) for k in varied]))
+
+
+def chance(train_labels: Array, test_labels: Array, label_set: LabelSet) -> float:
+    """The score of a guess that ignores the clip: the commonest training class, or, for cMAP, the
+    mean share of positives on test."""
+    if not label_set.multi_label:
+        commonest = np.bincount(train_labels).argmax()
+        return float(max(np.mean(test_labels == commonest), 1.0 / len(label_set.classes)))
+    varied = [k for k in range(test_labels.shape[1]) if 0 < test_labels[:, k].mean() < 1]
+    return float(np.mean(test_labels[:, varied])) if varied else 1.0
+
+
+def interval(
+    logits: list[Array], labels: Array, label_set: LabelSet, *, draws: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """95% bootstrap interval over test clips of the best score among `logits`.
+
+    Each resample takes the maximum over the models anew, so that the choice of the best is part of
+    the uncertainty.
+    """
+    rng = np.random.default_rng(seed)
+    count = len(labels)
+    if label_set.multi_label:
+        draws = min(draws, 200)  # average precision is slow, and 200 give stable percentiles
+    hits = None if label_set.multi_label else np.stack([m.argmax(1) == labels for m in logits])
+    best = []
+    for _ in range(draws):
+        chosen = rng.integers(count, size=count)
+        if hits is not None:
+            best.append(float(hits[:, chosen].mean(1).max()))
+        else:
+            best.append(max(score(m[chosen], labels[chosen], label_set) for m in logits))
+    low, high = np.percentile(best, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def best_of_k(scores: list[float]) -> list[float]:
+    """A_B^k for k = 1..N: the expected best of k attackers drawn without replacement from all N.
+
+    The i-th smallest of N scores is the best of a random k-subset with probability
+    C(i-1, k-1) / C(N, k).
+    """
+    ordered = np.sort(np.asarray(scores, np.float64))
+    total = len(ordered)
+    expected = []
+    for k in range(1, total + 1):
+        weight = np.zeros(total)
+        weight[-1] = k / total
+        # C(i-1, k-1) / C(N, k), downwards from i = N
+        for i in range(total - 1, 0, -1):
+            weight[i - 1] = weight[i] * (i - k + 1) / i if i >= k else 0.0
+        expected.append(float(weight @ ordered))
+    return expected

@@ -1,0 +1,398 @@
+"""A run: initialisation, game, finish; its curves, checkpoints and folder.
+
+Stages: `reconstruct` (f_D), `target` (f_D + f_T), `budget` (f_B on the frozen f_D), `game`,
+`finish` (f_T on the final f_D). Killed at any moment and resumed, a run ends with the same
+weights, bit for bit: the state between two outer steps is in the checkpoint, and randomness is a
+function of the step.
+"""
+
+import json
+import math
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from safetensors.torch import save_file
+
+from unseen.anonymizers.learned import save_filter
+from unseen.config import RunConfig
+from unseen.data.clips import ClipDataset
+from unseen.errors import RunError
+from unseen.files import write_json, written_whole
+from unseen.progress import progress
+from unseen.training import checkpoint
+from unseen.training.game import Game
+
+CHECKPOINT = "checkpoint.safetensors"
+TARGET_FILE = "target.safetensors"
+TRAINING_FILE = "training.json"
+CONFIG_FILE = "config.json"
+STAGES = ("reconstruct", "target", "budget", "game", "finish")
+# Iterations without a better validation score that end the f_T loop (the authors' code).
+PLATEAU = 10
+# Weight of the past in running means of losses and scores.
+_KEEP = 0.9
+
+
+@dataclass
+class State:
+    """Everything about progress that is not a tensor; JSON, part of each checkpoint."""
+
+    stage: int = 0
+    step: int = 0
+    moves: int = 0
+    gamma: float = 0.0
+    target_loss: float = math.nan
+    privacy_loss: float = 0.0
+    budget_scores: list[float] = field(default_factory=list)
+    next_restart: int = 0
+    seconds: float = 0.0
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    restarts: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run.
+
+    Attributes:
+        folder: where its weights are.
+        target_accuracy: of f_T on all validation clips behind f_D.
+        budget_accuracy: of each budget model there; they are not a measure of privacy.
+        seconds: of training.
+        notes: what a reader should know: caps that were reached, models that never got strong.
+    """
+
+    folder: Path
+    target_accuracy: float
+    budget_accuracy: tuple[float, ...]
+    seconds: float
+    notes: tuple[str, ...]
+
+
+def make_fabric(config: RunConfig) -> Fabric:
+    """The device and processes of a configuration, launched."""
+    if config.train.device == "cuda" and not torch.cuda.is_available():
+        raise RunError("train.device=cuda, but PyTorch sees no GPU; use train.device=cpu")
+    accelerator = {"auto": "auto", "cpu": "cpu", "cuda": "cuda"}[config.train.device]
+    devices = config.train.devices
+    fabric = Fabric(
+        accelerator=accelerator, devices=devices, strategy="ddp" if devices > 1 else "auto"
+    )
+    fabric.launch()
+    if fabric.device.type == "cpu":
+        torch.set_num_threads(config.train.threads)
+    return fabric
+
+
+def train(config: RunConfig, data: ClipDataset, folder: Path, *, resume: bool = False) -> Trained:
+    """Train a filter by the game and write it to `folder`.
+
+    Args:
+        config: what to do.
+        data: labelled clips; the test split is not touched.
+        folder: the run's folder; new, unless `resume`.
+        resume: go on where the last checkpoint was written.
+    """
+    fabric = make_fabric(config)
+    run = _Run(config, data, folder, fabric)
+    run.open(resume)
+    return run.finish() if run.state.stage >= len(STAGES) else run.go()
+
+
+class _Run:
+    def __init__(self, config: RunConfig, data: ClipDataset, folder: Path, fabric: Fabric) -> None:
+        self.config, self.data, self.folder, self.fabric = config, data, folder, fabric
+        self.game = Game(config, data, fabric)
+        self.state = State(gamma=config.game.gamma, budget_scores=[0.0] * self.game.ensemble)
+        self._saved_at = time.monotonic()
+        self._clock = time.monotonic()
+
+    # ------------------------------------------------------------ the folder
+
+    def open(self, resume: bool) -> None:
+        config_path, checkpoint_path = self.folder / CONFIG_FILE, self.folder / CHECKPOINT
+        wanted = self.config.model_dump(mode="json")
+        if not resume:
+            if config_path.exists():
+                raise RunError(
+                    f"{self.folder} already holds a run; go on with --resume or name another folder"
+                )
+            if self.fabric.global_rank == 0:
+                write_json(config_path, wanted)
+            return
+        if not config_path.exists():
+            raise RunError(f"{self.folder} holds no run to resume; start it without --resume")
+        stored = json.loads(config_path.read_text(encoding="utf-8"))
+        changed = sorted(_differences(stored, wanted))
+        if changed:
+            raise RunError(
+                f"{self.folder} was started with other settings ({', '.join(changed)}); resume it "
+                "with the same ones, or start a new run"
+            )
+        if not checkpoint_path.exists():
+            return
+        loaded = checkpoint.load(checkpoint_path)
+        if loaded.progress["data"] != self.data.hash:
+            raise RunError(f"{self.folder} was trained on other data; resume it with the same")
+        self.state = State(**loaded.progress["state"])
+        self.game.moves = self.state.moves
+        checkpoint.unpack(loaded, self.game.modules(), self.game.optimizers())
+
+    def _save(self, path: Path) -> None:
+        self._count_seconds()
+        self.state.moves = self.game.moves
+        if self.fabric.global_rank == 0:
+            tensors = checkpoint.pack(self.game.modules(), self.game.optimizers())
+            note = {"state": asdict(self.state), "data": self.data.hash}
+            checkpoint.save(path, checkpoint.Checkpoint(tensors, note))
+        self._saved_at = time.monotonic()
+
+    def _maybe_save(self) -> None:
+        if time.monotonic() - self._saved_at >= self.config.train.checkpoint_every:
+            self._save(self.folder / CHECKPOINT)
+
+    def _count_seconds(self) -> None:
+        now = time.monotonic()
+        self.state.seconds += now - self._clock
+        self._clock = now
+
+    # ------------------------------------------------------------ stages
+
+    def go(self) -> Trained:
+        train = self.config.train
+        ensemble = self.game.ensemble
+        lengths = {
+            "reconstruct": train.init_reconstruct,
+            "target": train.init_target,
+            "budget": train.init_budget if ensemble else 0,
+            "game": train.steps if ensemble else 0,
+            "finish": train.finish,
+        }
+        moves = {
+            "reconstruct": self._reconstruct,
+            "target": self._init_target,
+            "budget": self._init_budget,
+            "game": self._game_step,
+            "finish": self._finish_step,
+        }
+        self._clock = time.monotonic()
+        while self.state.stage < len(STAGES):
+            name = STAGES[self.state.stage]
+            length = lengths[name]
+            with progress(length, name, "step", start=self.state.step) as bar:
+                while self.state.step < length:
+                    moves[name]()
+                    self.state.step += 1
+                    bar.update(1)
+                    bar.set_postfix_str(self._status(), refresh=False)
+                    if self.state.step % train.log_every == 0 or self.state.step == length:
+                        self._log(name)
+                    self._maybe_save()
+            self.state.stage += 1
+            self.state.step = 0
+            if length:
+                self._save(self.folder / f"stage-{name}.safetensors")
+                self._save(self.folder / CHECKPOINT)
+        self._save(self.folder / CHECKPOINT)
+        return self.finish()
+
+    def _status(self) -> str:
+        scores = " ".join(f"{100 * s:.0f}" for s in self.state.budget_scores)
+        return f"L_T {self.state.target_loss:.2f} gamma {self.state.gamma:.1f} f_B {scores}%"
+
+    def _smooth(self, old: float, new: float) -> float:
+        return new if math.isnan(old) else _KEEP * old + (1 - _KEEP) * new
+
+    def _reconstruct(self) -> None:
+        self.state.target_loss = self._smooth(self.state.target_loss, self.game.reconstruct_step())
+
+    def _init_target(self) -> None:
+        if self.state.step == 0:
+            self.state.target_loss = math.nan
+        move = self.game.filter_step(0.0, with_target=True)
+        self.state.target_loss = self._smooth(self.state.target_loss, move.target_loss)
+
+    def _init_budget(self) -> None:
+        self._budget_scores(self.game.budget_step(range(self.game.ensemble)))
+
+    def _budget_scores(self, scores: list[float]) -> None:
+        self.state.budget_scores = [
+            self._smooth(old, new)
+            for old, new in zip(self.state.budget_scores, scores, strict=True)
+        ]
+
+    def _finish_step(self) -> None:
+        loss = self.game.target_step(with_filter=False)
+        self.state.target_loss = self._smooth(self.state.target_loss, loss)
+
+    def _game_step(self) -> None:
+        game, state = self.config.game, self.state
+        if game.restart_every and state.step and state.step % game.restart_every == 0:
+            self._restart()
+        move = self.game.filter_step(state.gamma, with_target=game.joint)
+        state.target_loss = self._smooth(state.target_loss, move.target_loss)
+        state.privacy_loss = self._smooth(state.privacy_loss, move.privacy_loss)
+        if game.schedule == "monitored":
+            self._target_until_strong()
+            for i in range(self.game.ensemble):
+                self._budget_until_strong([i], game.cap_budget)
+        else:
+            everyone = range(self.game.ensemble)
+            self._budget_scores(self.game.budget_step(everyone, move.anonymized, move.batch))
+            for _ in range(game.budget_steps - 1):
+                self._budget_scores(self.game.budget_step(everyone))
+        if game.hold_loss is not None:
+            slack = (game.hold_loss - state.target_loss) / game.hold_loss
+            factor = math.exp(game.gamma_rate * max(-1.0, min(1.0, slack)))
+            state.gamma = min(game.gamma_max, max(0.05, state.gamma * factor))
+
+    def _target_until_strong(self) -> None:
+        """Wang19 algorithms 1-4: update f_T (4b) or f_T and f_D (6b) until th1, or a cap."""
+        game = self.config.game
+        with_filter = game.objective != "gradient_reversal"
+        best, since = -1.0, 0
+        for _ in range(game.cap_target):
+            accuracy, _scores = self.game.validate(4 * self.config.train.batch)
+            if accuracy >= game.th1:
+                return
+            best, since = (accuracy, 0) if accuracy > best else (best, since + 1)
+            if since >= PLATEAU:
+                self._note(f"f_T stayed below th1 at {best:.2f}: plateau of {PLATEAU}")
+                return
+            self.game.target_step(with_filter=with_filter)
+        self._note(f"f_T loop reached its cap of {game.cap_target} at {best:.2f}")
+
+    def _budget_until_strong(self, indices: list[int], cap: int) -> tuple[float, int]:
+        """Train budget models on the frozen f_D until th2 or `cap`; the weakest score, steps."""
+        recent = [math.nan] * len(indices)
+        for step in range(1, cap + 1):
+            scores = self.game.budget_step(indices)
+            recent = [self._smooth(old, new) for old, new in zip(recent, scores, strict=True)]
+            for index, value in zip(indices, recent, strict=True):
+                self.state.budget_scores[index] = value
+            if step >= 5 and min(recent) >= self.config.game.th2:
+                return min(recent), step
+        self._note(f"a budget loop reached its cap of {cap} steps below th2")
+        return min(recent), cap
+
+    def _restart(self) -> None:
+        game, state = self.config.game, self.state
+        if game.restart == "all":
+            chosen = list(range(self.game.ensemble))
+        else:
+            chosen = [state.next_restart % self.game.ensemble]
+            state.next_restart += 1
+        before = [state.budget_scores[i] for i in chosen]
+        self.game.restart(chosen)
+        weakest, steps = self._budget_until_strong(chosen, game.restart_cap)
+        state.restarts.append(
+            {
+                "step": state.step, "models": chosen, "before": before,
+                "after": [state.budget_scores[i] for i in chosen],
+                "steps": steps, "reached": weakest >= game.th2,
+            }
+        )  # fmt: skip
+
+    def _note(self, text: str) -> None:
+        self.state.notes.append(f"{STAGES[self.state.stage]} step {self.state.step}: {text}")
+
+    def _log(self, stage: str) -> None:
+        if stage == "reconstruct":
+            return
+        state = self.state
+        accuracy, budget = self.game.validate(8 * self.config.train.batch)
+        self._count_seconds()
+        state.rows.append(
+            {
+                "stage": stage,
+                "step": self._total_step(),
+                "target_loss": state.target_loss,
+                "target_accuracy": accuracy,
+                "gamma": state.gamma if stage == "game" else 0.0,
+                "privacy_loss": state.privacy_loss,
+                "budget_accuracy": budget,
+                "budget_training": list(state.budget_scores),
+                "seconds": state.seconds,
+            }
+        )
+
+    def _total_step(self) -> int:
+        train = self.config.train
+        lengths = (train.init_reconstruct, train.init_target, train.init_budget, train.steps)
+        return sum(lengths[: self.state.stage]) + self.state.step
+
+    # ------------------------------------------------------------ the end
+
+    def finish(self) -> Trained:
+        accuracy, budget = self.game.validate()
+        state = self.state
+        weak = [r for r in state.restarts if not r["reached"]]
+        notes = _summary(state.notes)
+        if weak:
+            notes.append(
+                f"{len(weak)} of {len(state.restarts)} restarted budget models never reached th2"
+            )
+        trained = Trained(self.folder, accuracy, tuple(budget), state.seconds, tuple(notes))
+        if self.fabric.global_rank == 0:
+            self._write(trained)
+        return trained
+
+    def _write(self, trained: Trained) -> None:
+        data = self.data
+        about = {
+            "data": data.name,
+            "data_hash": data.hash,
+            "target": {"column": data.target.name, "classes": list(data.target.classes)},
+            "private": {"column": data.private.name, "classes": list(data.private.classes)},
+            "validation": {"target": trained.target_accuracy, "budget": trained.budget_accuracy},
+            "fps": data.fps,
+        }
+        save_filter(self.game.filter, self.folder, about)
+        weights = {
+            k: v.detach().cpu().contiguous() for k, v in self.game.target.state_dict().items()
+        }
+        with written_whole(self.folder / TARGET_FILE) as temporary:
+            save_file(weights, temporary)
+        train = self.config.train
+        lengths = (train.init_reconstruct, train.init_target, train.init_budget)
+        write_json(
+            self.folder / TRAINING_FILE,
+            {
+                "preset": self.config.preset,
+                "seconds": trained.seconds,
+                "steps": self.game.moves,
+                "rows": self.state.rows,
+                "restarts": [sum(lengths) + r["step"] for r in self.state.restarts],
+                "restart_details": self.state.restarts,
+                "stages": [
+                    {"name": name, "step": sum(lengths[:i]), "note": ""}
+                    for i, name in enumerate(STAGES[:4])
+                ],
+                "notes": list(trained.notes),
+            },
+        )
+
+
+def _summary(notes: list[str]) -> list[str]:
+    """Notes of one kind counted, as a long run repeats them."""
+    kinds: dict[str, int] = {}
+    for note in notes:
+        kind = note.split(": ", 1)[1]
+        kinds[kind] = kinds.get(kind, 0) + 1
+    return [f"{kind} ({count} times)" if count > 1 else kind for kind, count in kinds.items()]
+
+
+def _differences(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> list[str]:
+    found = []
+    for key in a.keys() | b.keys():
+        x, y = a.get(key), b.get(key)
+        if isinstance(x, dict) and isinstance(y, dict):
+            found += _differences(x, y, f"{prefix}{key}.")
+        elif x != y:
+            found.append(prefix + key)
+    return found

@@ -1,0 +1,402 @@
+import os
+import signal
+import subprocess
+import sys
+import tracemalloc
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from unseen.anonymizers.base import Anonymizer, Step
+from unseen.deploy.apply import anonymize_paths, anonymize_video, working_shape
+from unseen.errors import ConfigError, DataError, VideoError
+from unseen.types import Boxes, Clips
+from video_files import Images, decode, make_video, noise
+
+
+class Invert(Anonymizer):
+    """The negative, frame by frame."""
+
+    name = "invert"
+
+    def step(self, clips: Clips, state: Any = None, boxes: Boxes | None = None) -> Step:
+        return Step(1 - clips)
+
+
+class Trail(Anonymizer):
+    """The mean of this and the last output, and a mark that counts the frames: needs its state."""
+
+    name = "trail"
+
+    def step(self, clips: Clips, state: Any = None, boxes: Boxes | None = None) -> Step:
+        assert not self.training
+        last, count = (torch.zeros_like(clips[:, :, 0]), 0) if state is None else state
+        frames = []
+        for frame in clips.unbind(2):
+            last = (frame + last) / 2
+            count += 1
+            shown = last.clone()
+            shown[:, :, 0, 0] = (count % 256) / 255
+            frames.append(shown)
+        return Step(torch.stack(frames, 2), (last, count))
+
+
+class Faulty(Anonymizer):
+    """Inverts, but after some frames does what `fault` says."""
+
+    name = "faulty"
+
+    def __init__(self, fault: Any, after: int = 8) -> None:
+        super().__init__()
+        self.fault, self.after = fault, after
+
+    def step(self, clips: Clips, state: Any = None, boxes: Boxes | None = None) -> Step:
+        count = (state or 0) + clips.shape[2]
+        return Step(self.fault(1 - clips) if count > self.after else 1 - clips, count)
+
+
+class Patches(Anonymizer):
+    """Keeps what it is given: the working size shows."""
+
+    name = "patches"
+    working_size = 16
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[torch.Tensor] = []
+
+    def step(self, clips: Clips, state: Any = None, boxes: Boxes | None = None) -> Step:
+        self.seen.append(clips)
+        return Step(clips)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def trail(images: Images) -> Images:
+    """`Trail`, written as a plain loop."""
+    last, shown = np.zeros(images.shape[1:]), []
+    for count, image in enumerate(images, 1):
+        last = (image / 255 + last) / 2
+        out = np.rint(last * 255)
+        out[0, 0] = count % 256
+        shown.append(out)
+    return np.stack(shown).astype(np.uint8)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv"])
+@pytest.mark.parametrize("size", [(32, 48), (33, 47)])
+def test_every_frame_passes_at_its_own_time(
+    tmp_path: Path, suffix: str, size: tuple[int, int]
+) -> None:
+    images = noise(11, *size)
+    pts = [3, 4, 6, 9, 10, 11, 30, 31, 40, 41, 44]
+    src = make_video(tmp_path / f"a.{suffix}", images, pts=pts, time_base=Fraction(1, 50))
+    dst = tmp_path / f"out/b.{suffix}"
+    calls: list[tuple[int, int | None]] = []
+    applied = anonymize_video(
+        src, dst, Invert(), codec="lossless", chunk=4, progress=lambda *call: calls.append(call)
+    )
+    decoded, times = decode(dst)
+    np.testing.assert_array_equal(decoded, 255 - images)
+    assert times == decode(src)[1] == [Fraction(p, 50) for p in pts]
+    assert (applied.frames, applied.width, applied.height) == (11, size[1], size[0])
+    total = None if suffix == "mkv" else 11
+    assert calls == [(4, total), (8, total), (11, total)]
+
+
+@pytest.mark.parametrize(
+    ("src", "dst"), [("a.ts", "b.mp4"), ("a.avi", "b.mkv"), ("a.webm", "b.mp4"), ("a.mkv", "b.mov")]
+)
+def test_times_are_kept_from_other_containers(tmp_path: Path, src: str, dst: str) -> None:
+    images = noise(10)
+    lossless = {"libvpx-vp9": {"lossless": "1"}, "ffv1": {}, "libx264": {"bf": "2"}}
+    codec = {"ts": "libx264", "avi": "ffv1", "webm": "libvpx-vp9", "mkv": "ffv1"}[src[2:]]
+    make_video(
+        tmp_path / src,
+        images,
+        pts=None if src == "a.avi" else [2 * p + 7 for p in range(10)],
+        codec=codec,
+        pixels="yuv444p" if codec == "libvpx-vp9" else "yuv420p",
+        options=lossless[codec],
+        time_base=Fraction(1, 25),
+    )
+    anonymize_video(tmp_path / src, tmp_path / dst, Invert())
+    assert decode(tmp_path / dst)[1] == decode(tmp_path / src)[1]
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 16])
+def test_chunks_do_not_show(tmp_path: Path, chunk: int) -> None:
+    images = noise(20)
+    src = make_video(tmp_path / "a.mp4", images)
+    model = Trail()
+    anonymize_video(src, tmp_path / "b.mp4", model, codec="lossless", chunk=chunk)
+    # Rounding of halves may differ by one level between float32 and float64.
+    error = np.abs(decode(tmp_path / "b.mp4")[0].astype(int) - trail(images))
+    assert error.max() <= 1
+    assert error.mean() < 0.01
+    assert model.training  # as it was before
+
+
+def test_rotation_becomes_pixels(tmp_path: Path) -> None:
+    images = noise(4, 20, 30)
+    src = make_video(tmp_path / "a.mp4", images, rotation=90)
+    applied = anonymize_video(src, tmp_path / "b.mp4", Invert(), codec="lossless")
+    assert (applied.width, applied.height) == (20, 30)
+    decoded, _ = decode(tmp_path / "b.mp4")
+    np.testing.assert_array_equal(decoded, 255 - np.stack([np.rot90(i) for i in images]))
+    with av.open(str(tmp_path / "b.mp4")) as output:
+        assert next(output.decode(video=0)).rotation == 0
+
+
+def test_sound_and_metadata_are_dropped_unless_asked_for(tmp_path: Path) -> None:
+    tags = {"title": "Jane Doe", "comment": "ward 7"}
+    src = make_video(tmp_path / "a.mp4", noise(25), sound=True, metadata=tags)
+    assert b"Jane Doe" in src.read_bytes()
+    anonymize_video(src, tmp_path / "silent.mp4", Invert())
+    with av.open(str(tmp_path / "silent.mp4")) as output:
+        assert [stream.type for stream in output.streams] == ["video"]
+    assert b"Jane Doe" not in (tmp_path / "silent.mp4").read_bytes()
+
+    def sound(path: Path) -> list[tuple[Fraction, bytes]]:
+        with av.open(str(path)) as source:
+            return [
+                (Fraction(packet.pts) * packet.time_base, bytes(packet))
+                for packet in source.demux(audio=0)
+                if packet.size and packet.pts is not None
+            ]
+
+    anonymize_video(src, tmp_path / "b.mp4", Invert(), codec="lossless", keep_audio=True)
+    assert len(sound(src)) > 5
+    assert sound(tmp_path / "b.mp4") == sound(src)
+    assert decode(tmp_path / "b.mp4")[1] == decode(src)[1]
+    assert b"Jane Doe" not in (tmp_path / "b.mp4").read_bytes()
+    mute = make_video(tmp_path / "mute.mp4", noise(3))
+    anonymize_video(mute, tmp_path / "c.mp4", Invert(), keep_audio=True)
+
+
+def test_working_size(tmp_path: Path) -> None:
+    assert working_shape(480, 640, 48) == (48, 64)
+    assert working_shape(1920, 1080, 112) == (200, 112)  # 199.1
+    assert working_shape(10, 1000, 8) == (8, 800)
+    assert working_shape(33, 47, None) == (33, 47)
+    # Blocks of 4x4 alike: area averaging to a quarter finds each block's value.
+    blocks = noise(3, 16, 24)
+    src = make_video(tmp_path / "a.mp4", blocks.repeat(4, 1).repeat(4, 2))
+    model = Patches()
+    applied = anonymize_video(src, tmp_path / "b.mp4", model, codec="lossless")
+    seen = torch.cat(model.seen, 2)[0].permute(1, 2, 3, 0).mul(255).round().numpy()
+    np.testing.assert_array_equal(seen, blocks)
+    assert (applied.height, applied.width) == (64, 96)
+    decoded, _ = decode(tmp_path / "b.mp4")
+    # Bilinear, sample centres aligned: pixel (4i + 1, 4j + 1) lies 1/8 of a block off its centre.
+    b = blocks.astype(float)
+    rows = b[:, 1:-1] * 0.875 + b[:, :-2] * 0.125
+    expected = rows[:, :, 1:-1] * 0.875 + rows[:, :, :-2] * 0.125
+    assert np.abs(decoded[:, 5:-4:4, 5:-4:4] - expected).max() < 0.51
+
+
+FAULTS: dict[str, Any] = {
+    "raises": lambda clips: clips.no_such_attribute,
+    "short": lambda clips: clips[:, :, :-1],
+    "small": lambda clips: clips[..., ::2],
+    "nan": lambda clips: clips.clone().index_fill_(4, torch.tensor([1]), float("nan")),
+    "inf": lambda clips: clips / 0,
+    "bright": lambda clips: clips + 0.01,
+    "dark": lambda clips: clips - 0.01,
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("earlier", [True, False])
+def test_a_failing_anonymizer_leaves_nothing(tmp_path: Path, fault: str, earlier: bool) -> None:
+    src = make_video(tmp_path / "a.mp4", noise(20))
+    dst = tmp_path / "b.mp4"
+    if earlier:
+        dst.write_bytes(b"old")
+    with pytest.raises(VideoError, match=r"'faulty' failed at frame 8 of .*a\.mp4: "):
+        anonymize_video(src, dst, Faulty(FAULTS[fault]), chunk=4)
+    assert names(tmp_path) == (["a.mp4", "b.mp4"] if earlier else ["a.mp4"])
+    assert not earlier or dst.read_bytes() == b"old"
+
+
+def test_an_interruption_leaves_nothing(tmp_path: Path) -> None:
+    src = make_video(tmp_path / "a.mp4", noise(20))
+
+    def interrupt(clips: Clips) -> Clips:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        anonymize_paths([src], tmp_path / "b.mp4", Faulty(interrupt), chunk=4)
+    assert names(tmp_path) == ["a.mp4"]
+
+
+def test_a_killed_process_leaves_nothing_that_looks_finished(tmp_path: Path) -> None:
+    src = make_video(tmp_path / "a.mp4", noise(40))
+    program = (
+        "import sys, time; from pathlib import Path\n"
+        "from test_deploy_apply import Faulty; from unseen.deploy.apply import anonymize_paths\n"
+        "def wait(clips): print('waiting', flush=True); time.sleep(60)\n"
+        "anonymize_paths([Path(sys.argv[1])], Path(sys.argv[2]), Faulty(wait, 20), chunk=4)"
+    )
+    out = tmp_path / "b.mp4"
+    out.write_bytes(b"old")
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(src), str(out)],
+        cwd=Path(__file__).parent,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "waiting\n"
+        os.kill(process.pid, signal.SIGKILL)
+    assert out.read_bytes() == b"old"
+    assert [path for path in names(tmp_path) if not path.startswith(".")] == ["a.mp4", "b.mp4"]
+
+
+def test_a_broken_video_leaves_nothing(tmp_path: Path) -> None:
+    src = make_video(tmp_path / "a.mkv", noise(20))
+    data = src.read_bytes()
+    middle = len(data) // 2
+    src.write_bytes(data[:middle] + bytes(800) + data[middle + 800 :])
+    done: list[int] = []
+    with pytest.raises(VideoError, match=r"a\.mkv is damaged or cut off at frame \d+"):
+        anonymize_video(
+            src, tmp_path / "b.mkv", Invert(), chunk=1, progress=lambda n, _: done.append(n)
+        )
+    assert done  # it had begun to write
+    assert names(tmp_path) == ["a.mkv"]
+
+
+def test_settings_that_fit_no_video(tmp_path: Path) -> None:
+    src = make_video(tmp_path / "a.mp4", noise(3))
+    before = src.read_bytes()
+    (tmp_path / "link.mp4").symlink_to(src)
+    os.link(src, tmp_path / "hard.mp4")
+    for same in ("a.mp4", "link.mp4", "hard.mp4"):
+        with pytest.raises(ConfigError, match="is the input itself"):
+            anonymize_video(src, tmp_path / same, Invert())
+    faces = Invert()
+    faces.needs_boxes = "face"
+    with pytest.raises(ConfigError, match="'invert' needs face boxes"):
+        anonymize_video(src, tmp_path / "b.mp4", faces)
+    with pytest.raises(ConfigError, match="chunk is 0"):
+        anonymize_paths([src], None, Invert(), chunk=0)
+    with pytest.raises(ConfigError, match="unknown codec 'h263'"):
+        anonymize_paths([src], None, Invert(), codec="h263")
+    with pytest.raises(ConfigError, match="is a folder"):
+        anonymize_video(src, tmp_path, Invert())
+    with pytest.raises(ConfigError, match="must end in"):
+        anonymize_video(src, tmp_path / "b.avi", Invert())
+    with pytest.raises(VideoError, match="no video file"):
+        anonymize_video(tmp_path / "gone.mp4", tmp_path / "b.mp4", Invert())
+    assert src.read_bytes() == before
+    assert names(tmp_path) == ["a.mp4", "hard.mp4", "link.mp4"]
+
+
+def folder(path: Path) -> Path:
+    """Three videos in two levels, and files that are none."""
+    (path / "sub").mkdir(parents=True)
+    make_video(path / "a.mp4", noise(3, seed=1))
+    make_video(path / "sub/a.mkv", noise(3, seed=2))
+    make_video(path / "b.avi", noise(3, seed=3), codec="ffv1", pixels="yuv420p", options={})
+    (path / "notes.txt").write_text("no video")
+    (path / ".hidden.mp4").write_text("no video")
+    return path
+
+
+def test_a_folder_keeps_names_and_sub_folders(tmp_path: Path) -> None:
+    videos = folder(tmp_path / "in")
+    calls: list[str] = []
+    applied = anonymize_paths(
+        [videos],
+        tmp_path / "out",
+        Invert(),
+        codec="lossless",
+        progress=lambda path, done, total: calls.append(f"{path.name} {done} {total}"),
+    )
+    assert names(tmp_path / "out") == ["a.mp4", "b.mp4", "sub/a.mkv"]
+    assert {path.output for path in applied} == {
+        tmp_path / "out" / name for name in names(tmp_path / "out")
+    }
+    np.testing.assert_array_equal(decode(tmp_path / "out/sub/a.mkv")[0], 255 - noise(3, seed=2))
+    assert calls == ["a.mp4 3 3", "b.avi 3 3", "a.mkv 3 None"]
+
+
+def test_outputs_are_not_taken_for_inputs(tmp_path: Path) -> None:
+    videos = folder(tmp_path / "in")
+    for _ in range(2):
+        assert len(anonymize_paths([videos], videos / "out", Invert())) == 3
+    others = folder(tmp_path / "others")
+    for _ in range(2):
+        assert len(anonymize_paths([others], None, Invert())) == 3
+    assert len(anonymize_paths([others / "sub"], others, Invert())) == 1
+    marked = ["a.anonymized.mp4", "b.anonymized.mp4", "sub/a.anonymized.mkv"]
+    assert set(marked) <= set(names(others))
+
+
+def test_one_file(tmp_path: Path) -> None:
+    src = make_video(tmp_path / "a.mp4", noise(3))
+    (tmp_path / "there").mkdir()
+    for out, expected in (
+        (None, "a.anonymized.mp4"),
+        ("b.mkv", "b.mkv"),
+        ("there", "there/a.mp4"),
+        ("new", "new/a.mp4"),
+    ):
+        applied = anonymize_paths([src], out and tmp_path / out, Invert())  # type: ignore[arg-type]
+        assert [path.output for path in applied] == [tmp_path / expected]
+        assert len(decode(tmp_path / expected)[0]) == 3
+
+
+def test_all_faults_of_the_inputs_come_first(tmp_path: Path) -> None:
+    videos = folder(tmp_path / "in")
+    (tmp_path / "empty").mkdir()
+    other = make_video(tmp_path / "a.mp4", noise(3))
+    same = make_video(tmp_path / "b.mp4", noise(3))
+    inputs = [videos, tmp_path / "empty", tmp_path / "gone.mp4", videos / "notes.txt", other, same]
+    with pytest.raises(DataError) as caught:
+        anonymize_paths(inputs, tmp_path / "out", Invert())
+    faults = "\n".join(caught.value.faults)
+    assert len(caught.value.faults) == 5
+    assert f"{tmp_path}/empty: no videos" in faults
+    assert f"{tmp_path}/gone.mp4: no such file" in faults
+    assert "notes.txt cannot be read as a video" in faults
+    assert f"{videos}/a.mp4, {other}: all would be written to {tmp_path}/out/a.mp4" in faults
+    assert f"{videos}/b.avi, {same}: all would be written to {tmp_path}/out/b.mp4" in faults
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(DataError, match="would replace the input"):
+        anonymize_paths([other], tmp_path, Invert())
+    with pytest.raises(ConfigError, match="not a folder"):
+        anonymize_paths([other, same], tmp_path / "c.mp4", Invert())
+    with pytest.raises(ConfigError, match="not a folder"):
+        anonymize_paths([other, same], videos / "notes.txt", Invert())
+
+
+def test_the_others_are_done_and_the_broken_listed(tmp_path: Path) -> None:
+    videos = folder(tmp_path / "in")
+    data = (videos / "a.mp4").read_bytes()
+    (videos / "a.mp4").write_bytes(data[: len(data) // 2])
+    (videos / "c.mp4").write_bytes(b"")
+    with pytest.raises(DataError, match="2 of 4 videos failed") as caught:
+        anonymize_paths([videos], tmp_path / "out", Invert())
+    assert "in/a.mp4" in caught.value.faults[0]
+    assert "in/c.mp4 is empty" in caught.value.faults[1]
+    assert names(tmp_path / "out") == ["b.mp4", "sub/a.mkv"]
+
+
+def test_memory_is_flat(tmp_path: Path) -> None:
+    peaks = []
+    for count in (60, 240):
+        src = make_video(tmp_path / f"{count}.mp4", noise(1, 96, 128).repeat(count, 0))
+        tracemalloc.start()
+        anonymize_video(src, tmp_path / "out.mp4", Invert())
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.3 * peaks[0]

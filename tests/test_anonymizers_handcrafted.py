@@ -29,7 +29,7 @@ def _clips(*shape: int) -> torch.Tensor:
 
 def _boxes(*boxes: tuple[float, float, float, float]) -> torch.Tensor:
     """One clip of one frame with these boxes."""
-    return torch.tensor(boxes).view(1, 1, -1, 4)
+    return torch.tensor(boxes, dtype=torch.float32).view(1, 1, -1, 4)
 
 
 def _naive_cells(frame: np.ndarray, rows: int, columns: int) -> np.ndarray:
@@ -252,6 +252,7 @@ def test_face_boxes_are_enlarged() -> None:
     assert (masked[0, 0, 0] == 0).nonzero().unique().tolist() == list(range(7, 23))
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("name", MASKS)
 def test_masks_without_usable_boxes_fail_closed(name: str) -> None:
     anonymizer, clips = _make(name), _clips(1, 3, 1, 8, 8)

@@ -280,6 +280,7 @@ def test_variable_times_are_written_exactly(tmp_path: Path) -> None:
     assert last.duration * last.time_base == 3 * base
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_bad_frames_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     image = noise(1)[0]

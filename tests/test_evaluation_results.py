@@ -161,6 +161,7 @@ def test_no_previews(tmp_path: Path) -> None:
     assert read_previews(tmp_path / "run.json") is None
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_broken_previews_are_refused(tmp_path: Path) -> None:
     result = tmp_path / "run.json"
     path = previews_path(result)

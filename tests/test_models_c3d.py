@@ -59,14 +59,13 @@ def test_small_c3d_is_cheap_and_scales_with_width() -> None:
     assert parameter_count(narrow) < parameter_count(default) / 3.5
 
 
-def test_small_c3d_is_the_same_in_training_and_evaluation_but_for_dropout() -> None:
+def test_small_c3d_in_evaluation_sees_each_clip_alone_and_pools_mean_and_maximum() -> None:
     torch.manual_seed(0)
-    model = create_model("c3d-small", 4, size=48, frames=16)
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
+    model = create_model("c3d-small", 4, size=48, frames=16).eval()
     clips = torch.rand(4, 3, 16, 48, 48)
-    trained = model.train()(clips)
-    torch.testing.assert_close(model.eval()(clips), trained)
-    # Nothing in it depends on the other clips of the batch.
-    torch.testing.assert_close(model(clips[:1]), trained[:1])
+    together = model(clips)
+    torch.testing.assert_close(model(clips[:1]), together[:1])
+    features = model.get_submodule("features")(2 * clips - 1)
+    cells = features.flatten(2)
+    by_hand = model.get_submodule("classifier")(torch.cat([cells.mean(2), cells.max(2)[0]], 1))
+    torch.testing.assert_close(by_hand, together)

@@ -81,6 +81,23 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse; `key=value` may stand anywhere, which argparse alone does not allow."""
+    parser = _parser()
+    args, rest = parser.parse_known_args(argv)
+    words = [*getattr(args, "overrides", ()), *rest]
+    if args.verb == "evaluate" and "=" in args.anonymizer and not Path(args.anonymizer).is_dir():
+        # A setting stood first: the anonymizer is the first word that is none.
+        first = next((i for i, word in enumerate(words) if "=" not in word), None)
+        if first is not None:
+            args.anonymizer, words[first] = words[first], args.anonymizer
+    strange = [word for word in words if "=" not in word or word.startswith("-")]
+    if strange or (words and not hasattr(args, "overrides")):
+        parser.error(f"unrecognized arguments: {' '.join(strange or words)}")
+    args.overrides = words
+    return args
+
+
 def _config(args: argparse.Namespace, base: "RunConfig | None" = None) -> "RunConfig":
     """Preset, options and overrides as one configuration; `base` stands in for the preset."""
     from unseen.config import load_config
@@ -123,7 +140,7 @@ def _train(args: argparse.Namespace) -> None:
 def _evaluate(args: argparse.Namespace) -> None:
     from unseen.config import load_config
     from unseen.data.load import load_data
-    from unseen.evaluation.evaluate import evaluate, run_config
+    from unseen.evaluation.evaluate import evaluate, prepare, run_config
 
     for option in ("attackers", "suite", "codec"):
         value = getattr(args, option)
@@ -134,6 +151,7 @@ def _evaluate(args: argparse.Namespace) -> None:
         config = _config(args, run_config(Path(args.anonymizer)))
     else:
         config = _config(args) if args.preset else _config(args, load_config("duet"))
+    prepare(args.anonymizer, config.evaluation, args.out)  # before the data, which takes long
     data = load_data(config.data, jobs=config.evaluation.jobs)
     result = evaluate(args.anonymizer, data, args.out, config.evaluation)
     for label, part in (("pixels", result), (args.codec or "stored", result["codec"])):
@@ -155,20 +173,25 @@ def _report(args: argparse.Namespace) -> None:
 
 
 def _anonymize(args: argparse.Namespace) -> None:
-    from unseen.anonymizers.load import load_anonymizer
+    from unseen.anonymizers.load import load_anonymizer, refuse_device
     from unseen.deploy.apply import anonymize_paths
     from unseen.progress import progress
 
+    refuse_device(args.device)
+    anonymizer = load_anonymizer(args.anonymizer)
+    current: Path | None = None
     with progress(None, "frames", "frame") as bar:
 
         def show(source: Path, done: int, total: int | None) -> None:
-            if bar.desc != source.name:
+            nonlocal current
+            if source != current:
+                current = source
                 bar.set_description_str(source.name)
                 bar.reset(total)
             bar.update(done - bar.n)
 
         done = anonymize_paths(
-            args.inputs, args.out, load_anonymizer(args.anonymizer), codec=args.codec,
+            args.inputs, args.out, anonymizer, codec=args.codec,
             progress=show, keep_audio=args.keep_audio, device=args.device,
         )  # fmt: skip
     for applied in done:
@@ -177,8 +200,10 @@ def _anonymize(args: argparse.Namespace) -> None:
 
 def _data(args: argparse.Namespace) -> None:
     from unseen.config import load_config
+    from unseen.data.codec import Codec
     from unseen.data.duet import export_duet
 
+    Codec.parse(args.codec, 2, 2)  # before the clips are made
     config = _config(args) if args.preset else _config(args, load_config("duet"))
     print(export_duet(args.folder, config.data, args.codec))
 
@@ -201,7 +226,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 when all went well, 2 on bad input (one clear message on standard error), 130 when
         interrupted.
     """
-    args = _parser().parse_args(argv)
+    args = _arguments(argv)
     # Interrupted or terminated, writers must get to remove what is not finished.
     signal.signal(signal.SIGTERM, _terminate)
     commands: dict[str, Any] = {

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from unseen.anonymizers.learned import FilterConfig
 from unseen.errors import ConfigError
@@ -13,7 +13,7 @@ from unseen.registry import nearest
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DataConfig(_Section):
@@ -63,7 +63,9 @@ class GameConfig(_Section):
         restart_cap: most steps of retraining a restarted model until th2.
     """
 
-    objective: str = "negative_entropy"
+    objective: Literal["negative_entropy", "gradient_reversal", "uniform_cross_entropy", "none"] = (
+        "negative_entropy"
+    )
     gamma: float = Field(2.0, ge=0)
     hold_loss: float | None = Field(None, gt=0)
     gamma_rate: float = Field(0.02, ge=0)
@@ -96,6 +98,8 @@ class TrainConfig(_Section):
         steps: f_D steps of the game.
         finish: steps in which f_T alone adapts to the final f_D.
         lr_filter, lr_target, lr_budget: Adam's step sizes (alpha_D, alpha_T, alpha_B).
+        lr_schedule: `constant` (the papers), or `decay`: those of f_D and f_T rise over 30 steps
+            and fall linearly over the last 40% of the game.
         checkpoint_every: seconds between checkpoints.
         log_every: f_D steps between measurements on validation clips.
     """
@@ -114,6 +118,14 @@ class TrainConfig(_Section):
     lr_filter: float = Field(1e-3, gt=0)
     lr_target: float = Field(1e-3, gt=0)
     lr_budget: float = Field(1e-3, gt=0)
+    lr_schedule: Literal["constant", "decay"] = "decay"
+
+    @model_validator(mode="after")
+    def _shares_are_equal(self) -> "TrainConfig":
+        if self.batch % self.devices:
+            raise ValueError(f"batch {self.batch} does not divide over {self.devices} devices")
+        return self
+
     checkpoint_every: float = Field(30.0, ge=0)
     log_every: int = Field(20, ge=1)
 
@@ -167,7 +179,7 @@ class EvaluationConfig(_Section):
         previews: None: show raw frames only if the data is synthetic; True: always; False: never.
     """
 
-    attackers: str = "10"
+    attackers: int | str = 10
     suite: str = "small"
     target_model: str = "c3d-small:16"
     codec: str | None = "h264:crf=23"
@@ -261,9 +273,10 @@ def load_config(
         ConfigError: naming every unknown key (with the nearest that exists) and every value that
             does not fit, all at once.
     """
-    values: dict[str, Any] = base.model_dump(mode="json") if base is not None else {}
+    # From all defaults, so that changing one field of a section leaves its others as they were.
+    values: dict[str, Any] = (base or RunConfig()).model_dump(mode="json")
     if preset:
-        values = _merge(values, _preset(preset)) if base is not None else _preset(preset)
+        values = _merge(values, _preset(preset))
         values["preset"] = preset
     known = _keys(RunConfig)
     lists = {"data.private", "filter.input_limits", "filter.output_limits", "budget_models"}
@@ -282,12 +295,13 @@ def load_config(
             for part in reversed(key.split(".")):
                 change = {part: change}
             values = _merge(values, change)
+    try:
+        config = RunConfig.model_validate(values)
+    except ValidationError as error:
+        faults += [
+            f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']} (given: {e['input']!r})"
+            for e in error.errors()
+        ]
     if not faults:
-        try:
-            return RunConfig.model_validate(values)
-        except ValidationError as error:
-            faults = [
-                f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']} (given: {e['input']!r})"
-                for e in error.errors()
-            ]
+        return config
     raise ConfigError("configuration: " + "; ".join(faults))

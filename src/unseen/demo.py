@@ -15,7 +15,8 @@ from unseen.data.duet import FPS, generate
 from unseen.data.load import load_data
 from unseen.data.video import write_video
 from unseen.deploy.apply import anonymize_video
-from unseen.evaluation.evaluate import evaluate
+from unseen.errors import RunError
+from unseen.evaluation.evaluate import CONFIG_FILE, evaluate, run_config
 from unseen.evaluation.results import read_result
 from unseen.report.page import write_report
 from unseen.training.run import train
@@ -23,7 +24,7 @@ from unseen.training.run import train
 BASELINES = ("raw", "downsample:8", "pixelate:6", "mask-body")
 # Handcrafted baselines meet the first few attackers only: their leak is then a lower bound, which
 # favours them.
-BASELINE_ATTACKERS = "3"
+BASELINE_ATTACKERS = 3
 CLIP_SIZE = 240
 
 
@@ -42,11 +43,17 @@ def run_demo(folder: Path, overrides: Sequence[str] = ()) -> Path:
     """
     start = time.perf_counter()
     config = load_config("demo", overrides)
-    plain = load_config(None, ["game.objective=none"], base=config)
+    runs = {
+        "filter": config,
+        "limits-only": load_config(None, ["game.objective=none"], base=config),
+    }
+    for name, wanted in runs.items():
+        # Results of other settings would be taken for results of these.
+        if (folder / name / CONFIG_FILE).exists() and run_config(folder / name) != wanted:
+            raise RunError(f"{folder} holds a demo with other settings; name another folder")
     say = _Clock(start)
     say("generating duet")
     data = load_data(config.data, jobs=config.evaluation.jobs)
-    runs = {"filter": config, "limits-only": plain}
     missing = {name: c for name, c in runs.items() if not _trained(folder / name)}
     if missing:
         say(f"training {' and '.join(missing)} side by side")

@@ -15,7 +15,7 @@ from unseen.anonymizers.base import Anonymizer, Step
 from unseen.anonymizers.fast import FastNet
 from unseen.anonymizers.johnson import JohnsonNet
 from unseen.anonymizers.limits import INPUT_LIMITS, OUTPUT_LIMITS, InputLimit, OutputLimit
-from unseen.errors import WeightsError
+from unseen.errors import ConfigError, UnknownNameError, WeightsError
 from unseen.files import write_json, written_whole
 from unseen.registry import Spec
 from unseen.types import Boxes, Clips
@@ -39,8 +39,8 @@ class FilterConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     network: Literal["fast", "johnson"] = "fast"
-    width: int = Field(32, ge=4)
-    blocks: int = Field(3, ge=1)
+    width: int = Field(24, ge=4, multiple_of=4)
+    blocks: int = Field(2, ge=1)
     channels: Literal[1, 3] = 3
     input_limits: tuple[str, ...] = ()
     output_limits: tuple[str, ...] = ()
@@ -74,6 +74,9 @@ class LearnedFilter(Anonymizer):
             self.network = FastNet(channels, config.channels, config.width, config.blocks)
         else:
             self.network = JohnsonNet(config.width, config.blocks)
+        for parameter in self.network.parameters():
+            if parameter.ndim == 5:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
 
     def step(self, clips: Clips, state: Any = None, boxes: Boxes | None = None) -> Step:
         """See `Anonymizer.step`."""
@@ -137,7 +140,10 @@ def load_filter(folder: Path) -> LearnedFilter:
         size, name = int(contract["working_size"]), str(contract["name"])
     except (ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"{contract_path} is damaged: {error}".splitlines()[0]) from error
-    learned = LearnedFilter(config, size=size, name=name)
+    try:
+        learned = LearnedFilter(config, size=size, name=name)
+    except (UnknownNameError, ConfigError) as error:
+        raise WeightsError(f"{contract_path}: {error}") from error
     try:
         learned.load_state_dict(load_file(weights_path))
     except (SafetensorError, RuntimeError, OSError) as error:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import torch
+
 from unseen.anonymizers.base import Anonymizer
 from unseen.anonymizers.handcrafted import ANONYMIZERS
 from unseen.anonymizers.learned import load_filter
@@ -29,3 +31,12 @@ def load_anonymizer(name: str | Path) -> Anonymizer:
         f"'{name}' is neither a folder of `unseen train` nor an anonymizer"
         f"{nearest(spec.name, ANONYMIZERS)}; choose from: {', '.join(ANONYMIZERS)}"
     )
+
+
+def refuse_device(name: str) -> None:
+    """Raise `ConfigError` where PyTorch has no such device (`cpu`, `cuda`, `cuda:1`)."""
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:  # without CUDA support, PyTorch asserts
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"device '{name}' cannot be used ({reason}); use cpu") from error

@@ -436,7 +436,7 @@ def load_duet(
     splits: dict[SplitName, Split] = {}
     for name in SPLITS:
         parts = Parallel(n_jobs=jobs)(
-            delayed(_generate_range)(seed, name, part, size, frames, silhouette)
+            delayed(_generate_range)(seed, name, part.tolist(), size, frames, silhouette)
             for part in np.array_split(np.arange(counts[name]), max(1, jobs * 2))
         )
         clips = [clip for part in parts for clip in part]
@@ -467,8 +467,7 @@ def _generate_range(
 ) -> list[DuetClip]:
     cv2.setNumThreads(1)
     return [
-        generate(seed, split, int(i), size=size, frames=frames, silhouette=silhouette)
-        for i in indices
+        generate(seed, split, i, size=size, frames=frames, silhouette=silhouette) for i in indices
     ]
 
 

@@ -8,7 +8,7 @@ from unseen.data.clips import ClipDataset
 from unseen.data.duet import load_duet
 from unseen.data.manifest import load_manifest
 from unseen.errors import DataError
-from unseen.registry import Registry
+from unseen.registry import Registry, nearest
 
 Loader = Callable[[DataConfig, int], ClipDataset]
 DATASETS: Registry[Loader] = Registry("data set")
@@ -44,8 +44,8 @@ def load_data(config: DataConfig, *, jobs: int = 1, cache: Path | None = None) -
     path = Path(config.name)
     if path.suffix.lower() != ".csv":
         raise DataError(
-            f"no data set '{config.name}': name one of {', '.join(DATASETS)}, or a manifest "
-            "(a .csv file, see docs/your-own-videos.md)"
+            f"no data set '{config.name}'{nearest(config.name, DATASETS)}: name one of "
+            f"{', '.join(DATASETS)}, or a manifest (a .csv file, see docs/your-own-videos.md)"
         )
     return load_manifest(
         path,

@@ -112,7 +112,9 @@ class _UprightRGB:
         return _upright(self._to_rgb(frame), self._matrix)
 
 
-def _upright(image: Image, matrix: list[list[int]]) -> Image:
+def _upright(
+    image: Image, matrix: list[list[int]]
+) -> UInt8[np.ndarray, "upright_height upright_width 3"]:
     """Turn or mirror as the display matrix says, which PyAV leaves undone."""
     (a, b, _), (c, d, _), _ = matrix
     turned = abs(b) > abs(a)

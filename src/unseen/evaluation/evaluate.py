@@ -4,22 +4,24 @@ import json
 import platform
 import subprocess
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from unseen.anonymizers.base import Anonymizer
 from unseen.anonymizers.learned import CONTRACT_FILE, LearnedFilter
-from unseen.anonymizers.load import load_anonymizer
+from unseen.anonymizers.load import load_anonymizer, refuse_device
 from unseen.config import EvaluationConfig, RunConfig
 from unseen.data.clips import ClipDataset
-from unseen.errors import RunError, WeightsError
+from unseen.data.codec import Codec
+from unseen.errors import ConfigError, RunError, WeightsError
 from unseen.evaluation.protocol import (
     Versions,
     anonymize_all,
@@ -29,7 +31,7 @@ from unseen.evaluation.protocol import (
     train_on_versions,
 )
 from unseen.evaluation.results import Previews, write_previews, write_result
-from unseen.models import create_model, macs, parameter_count
+from unseen.models import canonical, create_model, macs, parameter_count
 from unseen.training.classifier import predict
 from unseen.types import to_clips
 
@@ -46,8 +48,54 @@ def run_config(folder: Path) -> RunConfig:
         return RunConfig.model_validate_json(path.read_text(encoding="utf-8"))
     except OSError:
         raise RunError(f"{folder} is not a run: {CONFIG_FILE} is missing") from None
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, e['loc']))} {e['msg']}".strip() for e in error.errors()]
+        raise RunError(f"{path} is damaged: {'; '.join(faults)}") from error
     except ValueError as error:
-        raise RunError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
+        raise RunError(f"{path} is damaged: it is no text") from error
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is to be measured, and by whom.
+
+    Attributes:
+        module: the anonymizer.
+        name: how results call it.
+        run: the configuration of its training; None for a handcrafted one.
+        training: its `training.json`, as far as results keep it.
+        attackers: none of them a budget model of the run.
+    """
+
+    module: Anonymizer
+    name: str
+    run: RunConfig | None
+    training: dict[str, Any] | None
+    attackers: list[str]
+
+
+def prepare(anonymizer: str | Path, config: EvaluationConfig, out: Path) -> Subject:
+    """Load what is to be measured and refuse, before any work, what would fail after it.
+
+    Raises:
+        UnseenError: the anonymizer, a setting or `out` cannot be used.
+    """
+    module = load_anonymizer(anonymizer)
+    folder = Path(anonymizer).resolve() if isinstance(module, LearnedFilter) else None
+    run = run_config(folder) if folder else None
+    attackers = choose_attackers(
+        str(config.attackers), run.budget_models if run else (), config.suite
+    )
+    canonical(config.target_model)
+    refuse_device(config.device)
+    if config.codec is not None:
+        Codec.parse(config.codec, 2, 2)
+    if out.is_dir():
+        raise ConfigError(f"the result {out} is a folder: give the name of a file")
+    return Subject(
+        module, folder.name if folder else str(anonymizer), run,
+        _training(folder) if folder else None, attackers,
+    )  # fmt: skip
 
 
 def evaluate(
@@ -69,24 +117,20 @@ def evaluate(
     """
     start = time.perf_counter()
     config = config or EvaluationConfig()
-    module = load_anonymizer(anonymizer)
-    learned = isinstance(module, LearnedFilter)
-    run = run_config(Path(anonymizer)) if learned else None
-    attackers = choose_attackers(config.attackers, run.budget_models if run else (), config.suite)
+    subject = prepare(anonymizer, config, out)
+    module, run = subject.module, subject.run
+    target = _own_target(Path(anonymizer), run, data).to(config.device) if run else None
     versions = anonymize_all(
         module, data, codec=config.codec, draws=config.draws, seed=config.seed,
         device=config.device,
     )  # fmt: skip
     fresh, measured = train_on_versions(
-        data, versions, config.target_model, attackers,
+        data, versions, config.target_model, subject.attackers,
         target_fit=config.target_fit, attacker_fit=config.attacker_fit,
         jobs=config.jobs, device=config.device,
     )  # fmt: skip
     views = versions["test"].views()
-    own: list[Any] = [None] * len(views)
-    if run is not None:
-        target = _own_target(Path(anonymizer), run, data).to(config.device)
-        own = [predict(target, view, config.device) for view in views]
+    own = [predict(target, view, config.device) if target else None for view in views]
     codec = None
     if config.codec is not None:
         codec = {
@@ -97,10 +141,10 @@ def evaluate(
         }
     result: dict[str, Any] = {
         "schema": "unseen/result/1",
-        "name": Path(anonymizer).name if learned else str(anonymizer),
+        "name": subject.name,
         "anonymizer": {
-            "spec": Path(anonymizer).name if learned else str(anonymizer),
-            "kind": "learned" if learned else "handcrafted",
+            "spec": subject.name,
+            "kind": "learned" if run else "handcrafted",
             "random": module.random,
             "options": run.filter.model_dump(mode="json") if run else {},
             "parameters": parameter_count(module),
@@ -118,8 +162,8 @@ def evaluate(
         "target": target_section(data, fresh, own[0], 0, config.seed),
         "privacy": privacy_section(data, measured, 0, config.seed),
         "codec": codec,
-        "cost": _cost(module, data, config) if learned else None,
-        "training": _training(Path(anonymizer)) if learned else None,
+        "cost": _cost(module, data, config) if run else None,
+        "training": subject.training,
         "commit": _commit(),
         "seed": config.seed,
         "device": config.device,
@@ -140,8 +184,12 @@ def evaluate(
 def _own_target(folder: Path, run: RunConfig, data: ClipDataset) -> torch.nn.Module:
     """The run's f_T; it must have been trained for these classes."""
     path = folder / TARGET_FILE
-    contract = json.loads((folder / CONTRACT_FILE).read_text(encoding="utf-8"))
-    classes = contract["about"]["target"]["classes"]
+    contract_path = folder / CONTRACT_FILE
+    try:
+        about = json.loads(contract_path.read_text(encoding="utf-8"))["about"]
+        classes = list(about["target"]["classes"])
+    except (KeyError, TypeError) as error:
+        raise WeightsError(f"{contract_path} does not say what f_T was trained for") from error
     if classes != list(data.target.classes):
         raise RunError(
             f"{folder} was trained to tell {', '.join(classes)}; this data has "
@@ -212,10 +260,13 @@ def _training(folder: Path) -> dict[str, Any] | None:
     path = folder / TRAINING_FILE
     if not path.is_file():
         return None
-    training = json.loads(path.read_text(encoding="utf-8"))
     kept = ("preset", "seconds", "steps", "restarts", "stages")
-    rows = [{k: v for k, v in row.items() if k != "stage"} for row in training["rows"]]
-    return {**{key: training[key] for key in kept}, "rows": rows}
+    try:
+        training = json.loads(path.read_text(encoding="utf-8"))
+        rows = [{k: v for k, v in row.items() if k != "stage"} for row in training["rows"]]
+        return {**{key: training[key] for key in kept}, "rows": rows}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{path} is damaged; train the run again") from error
 
 
 def _commit() -> str | None:

@@ -18,7 +18,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -37,6 +36,15 @@ from unseen.training.metrics import best_of_k, chance, interval, metric_name, sc
 from unseen.types import StoredClips, to_clips, to_stored
 
 Array = npt.NDArray[Any]
+
+# Networks of the suites that timm has under names of its own.
+_TIMM_NAMES = {
+    "inception_v3": "inception-v2",
+    "resnet50": "resnet-v1-50",
+    "resnet101": "resnet-v1-101",
+    "resnetv2_50": "resnet-v2-50",
+    "resnetv2_101": "resnet-v2-101",
+}
 
 
 @dataclass(frozen=True)
@@ -123,10 +131,11 @@ def _architecture(name: str) -> tuple[str, str | None]:
     """Family and width: what makes two models the same adversary whatever they are called."""
     spec = Spec.parse(canonical(name))
     if spec.name == "timm" and spec.option is not None:
-        network = spec.option.partition("@")[0]
+        # Behind a dot stands which weights, behind an at sign whether any.
+        network = spec.option.partition("@")[0].partition(".")[0]
         if network.startswith("mobilenetv1_"):
-            return "mobilenet", str(int(network[12:15]) / 100).rstrip("0").rstrip(".")
-        return "timm", network
+            return "mobilenet", f"{int(network[12:15]) / 100:g}"
+        return (_TIMM_NAMES[network], None) if network in _TIMM_NAMES else ("timm", network)
     return spec.name.removesuffix("-gn"), spec.option
 
 
@@ -237,7 +246,7 @@ def train_on_versions(
             for name in attackers
         ),
     ]  # fmt: skip
-    threads = max(1, (joblib.cpu_count() or 1) // jobs)
+    threads = max(1, torch.get_num_threads() // jobs)
     with tempfile.TemporaryDirectory(prefix="unseen-") as temporary:
         folder = Path(temporary)
         counts = {}

@@ -3,9 +3,10 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
+from jaxtyping import Float
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
@@ -46,7 +47,7 @@ def to_frames(clips: Clips) -> Frames:
     return clips.transpose(1, 2).flatten(0, 1)
 
 
-def mean_over_time(logits: Logits, clips: int) -> Logits:
+def mean_over_time(logits: Float[torch.Tensor, "frames classes"], clips: int) -> Logits:
     """Logits of the frames of so many clips, in the order of `to_frames`, averaged by clip."""
     return logits.reshape(clips, -1, logits.shape[1]).mean(1)
 
@@ -144,6 +145,18 @@ def canonical(spec: str) -> str:
     return str(MODELS[parsed.name].canonical(parsed))
 
 
+Net = TypeVar("Net", bound=nn.Module)
+
+
+def channels_last(module: Net) -> Net:
+    """Store convolution weights channels last: the same numbers, up to half faster on a CPU."""
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    for parameter in module.parameters():
+        if parameter.ndim in formats:
+            parameter.data = parameter.data.contiguous(memory_format=formats[parameter.ndim])
+    return module
+
+
 def create_model(spec: str, classes: int, *, size: int, frames: int) -> ClipClassifier:
     """Make a registered model.
 
@@ -168,7 +181,7 @@ def create_model(spec: str, classes: int, *, size: int, frames: int) -> ClipClas
     model = entry.build(Request(parsed, classes, size, frames))
     model.spec = str(parsed)
     model.family = entry.family
-    return model
+    return channels_last(model)
 
 
 def parameter_count(module: nn.Module) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
-from matplotlib.transforms import Bbox, Transform
+from matplotlib.transforms import Bbox, BboxBase, Transform
 
 from unseen.report.canvas import FAINT, NARROW, Picture, metric_word, percent, percent_axis, picture
 from unseen.report.entries import Entry
@@ -138,9 +138,9 @@ class Place:
 def place_labels(
     points: Sequence[Point],
     sizes: Sequence[Point],
-    frame: Bbox,
-    bars: Sequence[Bbox] = (),
-    taken: Sequence[Bbox] = (),
+    frame: BboxBase,
+    bars: Sequence[BboxBase] = (),
+    taken: Sequence[BboxBase] = (),
     marker: float = 7.0,
 ) -> list[Place]:
     """Put a label beside each point so that labels cover neither each other nor the points.
@@ -220,7 +220,7 @@ def _meets(points: npt.NDArray[np.float64], box: Bbox) -> bool:
     return bool(inside.all(axis=1).any())
 
 
-def _overlap(one: Bbox, other: Bbox) -> float:
+def _overlap(one: Bbox, other: BboxBase) -> float:
     """The area that two boxes share."""
     width = min(one.x1, other.x1) - max(one.x0, other.x0)
     height = min(one.y1, other.y1) - max(one.y0, other.y0)

@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 import numpy.typing as npt
+from jaxtyping import UInt8
 
 from unseen.types import StoredClips
 
@@ -49,7 +50,9 @@ def augmented(stored: StoredClips, rng: np.random.Generator) -> StoredClips:
     return out
 
 
-def some_frames(stored: StoredClips, count: int, rng: np.random.Generator) -> StoredClips:
+def some_frames(
+    stored: StoredClips, count: int, rng: np.random.Generator
+) -> UInt8[np.ndarray, "clips picked height width 3"]:
     """`count` frames of each clip, in order, chosen at random for each; all where 0 or too many."""
     frames = stored.shape[1]
     if not 0 < count < frames:

@@ -44,7 +44,7 @@ def pack(
     for name, optimizer in optimizers.items():
         for index, moments in optimizer.state_dict()["state"].items():
             for key, value in moments.items():
-                tensors[f"{name}#{index}#{key}"] = torch.as_tensor(value).cpu().clone()
+                tensors[f"{name}#{index}#{key}"] = torch.as_tensor(value).cpu().contiguous().clone()
     return tensors
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from jaxtyping import UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -67,7 +68,7 @@ def fit(
     model: ClipClassifier,
     draws: Sequence[StoredClips],
     labels: npt.NDArray[Any],
-    val_draws: Sequence[StoredClips],
+    val_draws: Sequence[UInt8[np.ndarray, "val_clips time height width 3"]],
     val_labels: npt.NDArray[Any],
     label_set: LabelSet,
     config: FitConfig,

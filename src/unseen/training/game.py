@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
@@ -114,6 +115,16 @@ class Game:
             "opt_target": self.opt_target,
         }
         return named | {f"opt_budget{i}": o for i, o in enumerate(self.opt_budget)}
+
+    def set_rate(self, factor: float) -> None:
+        """Scale the step sizes of f_D and f_T; those of budget models stay."""
+        train = self.config.train
+        for optimizer, rate in (
+            (self.opt_filter, train.lr_filter),
+            (self.opt_target, train.lr_target),
+        ):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * factor
 
     def restart(self, indices: Sequence[int]) -> None:
         """Give budget models new random weights and optimisers (Wu18 3.3); f_D, f_T stay."""
@@ -236,7 +247,9 @@ class Game:
             scores.append(self._mean(_training_score(logits, batch.private)))
         return scores
 
-    def _frames_for(self, model: ClipClassifier, clips: Clips) -> Clips:
+    def _frames_for(
+        self, model: ClipClassifier, clips: Clips
+    ) -> Float[Tensor, "batch 3 picked height width"]:
         count = self.config.train.budget_frames
         time = clips.shape[2]
         if model.sees != "frames" or not 0 < count < time:

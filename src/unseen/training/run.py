@@ -108,7 +108,7 @@ class _Run:
     def __init__(self, config: RunConfig, data: ClipDataset, folder: Path, fabric: Fabric) -> None:
         self.config, self.data, self.folder, self.fabric = config, data, folder, fabric
         self.game = Game(config, data, fabric)
-        self.state = State(gamma=config.game.gamma, budget_scores=[0.0] * self.game.ensemble)
+        self.state = State(gamma=config.game.gamma, budget_scores=[math.nan] * self.game.ensemble)
         self._saved_at = time.monotonic()
         self._clock = time.monotonic()
 
@@ -122,12 +122,16 @@ class _Run:
                 raise RunError(
                     f"{self.folder} already holds a run; go on with --resume or name another folder"
                 )
+            # All processes have looked before the first one writes.
+            self.fabric.barrier()
             if self.fabric.global_rank == 0:
                 write_json(config_path, wanted)
             return
         if not config_path.exists():
             raise RunError(f"{self.folder} holds no run to resume; start it without --resume")
         stored = json.loads(config_path.read_text(encoding="utf-8"))
+        for settings in (stored, wanted):
+            settings.pop("evaluation", None)  # measured afterwards, not part of the training
         changed = sorted(_differences(stored, wanted))
         if changed:
             raise RunError(
@@ -170,7 +174,7 @@ class _Run:
             "reconstruct": train.init_reconstruct,
             "target": train.init_target,
             "budget": train.init_budget if ensemble else 0,
-            "game": train.steps if ensemble else 0,
+            "game": train.steps,
             "finish": train.finish,
         }
         moves = {
@@ -186,6 +190,7 @@ class _Run:
             length = lengths[name]
             with progress(length, name, "step", start=self.state.step) as bar:
                 while self.state.step < length:
+                    self.game.set_rate(self._rate(name, length))
                     moves[name]()
                     self.state.step += 1
                     bar.update(1)
@@ -200,6 +205,15 @@ class _Run:
                 self._save(self.folder / CHECKPOINT)
         self._save(self.folder / CHECKPOINT)
         return self.finish()
+
+    def _rate(self, stage: str, length: int) -> float:
+        """Factor of the step sizes of f_D and f_T: up at the start, down at the end of the game."""
+        if self.config.train.lr_schedule == "constant":
+            return 1.0
+        if stage in ("reconstruct", "target", "budget"):
+            return min(1.0, (self.state.step + 1) / 30)
+        left = 1.0 - self.state.step / length
+        return max(0.02, min(1.0, left / 0.4)) if stage == "game" else 0.3 * left
 
     def _status(self) -> str:
         scores = " ".join(f"{100 * s:.0f}" for s in self.state.budget_scores)
@@ -232,6 +246,9 @@ class _Run:
 
     def _game_step(self) -> None:
         game, state = self.config.game, self.state
+        if not self.game.ensemble:
+            self._init_target()
+            return
         if game.restart_every and state.step and state.step % game.restart_every == 0:
             self._restart()
         move = self.game.filter_step(state.gamma, with_target=game.joint)
@@ -287,7 +304,7 @@ class _Run:
         else:
             chosen = [state.next_restart % self.game.ensemble]
             state.next_restart += 1
-        before = [state.budget_scores[i] for i in chosen]
+        before = [_known(state.budget_scores[i]) for i in chosen]
         self.game.restart(chosen)
         weakest, steps = self._budget_until_strong(chosen, game.restart_cap)
         state.restarts.append(
@@ -311,12 +328,12 @@ class _Run:
             {
                 "stage": stage,
                 "step": self._total_step(),
-                "target_loss": state.target_loss,
+                "target_loss": _known(state.target_loss),
                 "target_accuracy": accuracy,
                 "gamma": state.gamma if stage == "game" else 0.0,
                 "privacy_loss": state.privacy_loss,
                 "budget_accuracy": budget,
-                "budget_training": list(state.budget_scores),
+                "budget_training": [_known(value) for value in state.budget_scores],
                 "seconds": state.seconds,
             }
         )
@@ -376,6 +393,11 @@ class _Run:
                 "notes": list(trained.notes),
             },
         )
+
+
+def _known(value: float) -> float | None:
+    """None for what nothing was measured of yet; JSON has no NaN."""
+    return None if math.isnan(value) else value
 
 
 def _summary(notes: list[str]) -> list[str]:

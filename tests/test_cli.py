@@ -1,0 +1,311 @@
+"""The command line: what a user types, what comes out, and what is said when it cannot be."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from unseen import __version__
+from unseen.cli import main
+from unseen.config import preset_names
+from unseen.evaluation.results import read_previews, read_result
+from video_files import decode, make_video, noise
+
+DATA = ("data.size=16", "data.frames=4", "data.train=52", "data.val=26", "data.test=26")
+GAME = (
+    "filter.width=8", "filter.blocks=1", "filter.output_limits=grey,noise:0.1",
+    "target_model=c3d-small:4", "budget_models=mobilenet-gn:0.01", "game.restart_every=2",
+    "game.restart_cap=2", "train.batch=8", "train.init_target=3", "train.init_budget=2",
+    "train.steps=4", "train.finish=2", "train.log_every=2",
+)  # fmt: skip
+ATTACK = (
+    "evaluation.target_model=c3d-small:4", "evaluation.jobs=1", "evaluation.target_fit.cap=1",
+    "evaluation.attacker_fit.cap=1",
+)  # fmt: skip
+CPU = "train.device=cpu"
+
+
+@pytest.fixture(autouse=True)
+def _signals(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Each test in a folder of its own; the handler that `main` installs is taken back."""
+    monkeypatch.chdir(tmp_path)
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def run(*words: str | Path) -> int:
+    return main([str(word) for word in words])
+
+
+def unseen(*words: str | Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "unseen.cli", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        text=True,
+    )
+
+
+# ------------------------------------------------------------ all of it, once
+
+
+def test_from_videos_to_a_report_and_an_anonymized_file(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run("data", "export", "duet", "videos", *DATA) == 0
+    manifest = Path("videos/manifest.csv")
+    assert capsys.readouterr().out == f"{manifest}\n"
+    assert len(manifest.read_text().splitlines()) == 1 + 52 + 26 + 26
+    labels = ("--data", manifest, "--target", "action", "--private", "pair")
+
+    # Settings stand where the user happens to write them.
+    assert run("train", *GAME[:5], *labels, *DATA[:2], "-o", "mine", *GAME[5:], CPU) == 0
+    shown = capsys.readouterr()
+    assert "mine: validation accuracy of f_T" in shown.out
+    assert "unseen evaluate mine -o mine/result.json" in shown.out
+    assert "note: " in shown.err  # two steps make no budget model strong, which must be said
+    config = json.loads(Path("mine/config.json").read_text())
+    assert config["data"]["name"] == str(manifest)
+    assert config["data"]["private"] == ["pair"]
+    assert config["filter"]["output_limits"] == ["grey", "noise:0.1"]
+    assert config["train"]["finish"] == 2
+
+    # The run knows its data; the attackers do not know its budget model.
+    result = "mine/result.json"
+    assert run("evaluate", ATTACK[0], "mine", *ATTACK[1:], "--attackers", "2", "-o", result) == 0
+    shown = capsys.readouterr()
+    assert [line.split(":")[0] for line in shown.out.splitlines()] == ["pixels", "stored"]
+    measured = read_result(Path(result))
+    assert measured["data"]["name"] == "manifest.csv"
+    assert measured["data"]["counts"] == {"train": 52, "val": 26, "test": 26}
+    assert len(measured["data"]["private"]["classes"]) == 7  # pairs come by eight clips each
+    assert f"leak {100 * measured['privacy']['leak']:.1f}%" in shown.out
+    previews = read_previews(Path(result))
+    assert previews is not None
+    assert previews.before is None  # videos of one's own may show real people
+
+    assert run(
+        "evaluate", "blur:8", *labels, *DATA[:2], *ATTACK, "--attackers", "pixel", "--codec",
+        "h264:crf=30", "-o", "blur.json",
+    ) == 0  # fmt: skip
+    assert "\nh264:crf=30: A_T " in capsys.readouterr().out
+    assert read_result(Path("blur.json"))["data"]["hash"] == measured["data"]["hash"]
+    # Another codec cannot be compared, but stands in the report as pixels.
+    assert run("report", "mine", "blur.json", "-o", "report.html", "--title", "Ours") == 0
+    assert capsys.readouterr().out == "report.html\n"
+    page = Path("report.html").read_text()
+    assert "Ours" in page
+    assert "blur:8" in page
+
+    images = noise(9, 48, 64)
+    make_video(Path("in.mp4"), images)
+    command = (
+        "anonymize",
+        "in.mp4",
+        "-o",
+        "out.mp4",
+        "--anonymizer",
+        "mine",
+        "--codec",
+        "lossless",
+    )
+    assert run(*command) == 0
+    assert capsys.readouterr().out.startswith("out.mp4: 9 frames in ")
+    shown_images, times = decode(Path("out.mp4"))
+    assert shown_images.shape == images.shape
+    assert times == decode(Path("in.mp4"))[1]
+    grey = shown_images.astype(int)
+    assert np.abs(grey[..., 0] - grey[..., 1]).max() <= 2
+    assert np.corrcoef(grey.ravel(), images.ravel())[0, 1] < 0.5
+
+    # Resumed, a finished run stays what it is; started again, it is refused.
+    weights = Path("mine/anonymizer.safetensors").read_bytes()
+    assert run("train", "--resume", "-o", "mine") == 0
+    assert Path("mine/anonymizer.safetensors").read_bytes() == weights
+    assert run("train", *labels, *DATA[:2], *GAME, CPU, "-o", "mine") == 2
+    assert "already holds a run" in capsys.readouterr().err
+
+
+def test_without_a_codec(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ("evaluate", "grey", *DATA, *ATTACK, "--attackers", "pixel", "--codec", "none")
+    assert run(*command, "-o", "r.json") == 0
+    assert capsys.readouterr().out.startswith("pixels: A_T ")
+    assert read_result(Path("r.json"))["codec"] is None
+
+
+# ------------------------------------------------------------ small ones
+
+
+def test_presets_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("presets") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == preset_names()
+    assert all(len(line.split()) > 3 for line in lines)
+
+
+def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for word, expected in (("--version", f"unseen {__version__}\n"), ("--help", "anonymize")):
+        with pytest.raises(SystemExit) as caught:
+            run(word)
+        assert caught.value.code == 0
+        assert expected in capsys.readouterr().out
+
+
+def test_help_answers_at_once() -> None:
+    program = (
+        "import sys\n"
+        "from unseen.cli import main\n"
+        "try:\n    main(['--help'])\n"
+        "except SystemExit as end:\n    assert end.code == 0\n"
+        "heavy = {'torch', 'numpy', 'av', 'cv2', 'timm', 'matplotlib', 'pydantic', 'sklearn'}\n"
+        "assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()\n"
+    )
+    start = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "report" in done.stdout
+    assert time.monotonic() - start < 5
+
+
+# ------------------------------------------------------------ bad input
+
+
+EVALUATE = ("evaluate", "raw", "-o", "r.json")
+ANONYMIZE = ("anonymize", "in.mp4", "--anonymizer")
+TRAIN = ("train", "-o", "new", *DATA, *GAME)
+BAD = {
+    "preset": (("train", "--preset", "dem", "-o", "new"), "unknown preset 'dem' (did you mean 'd"),
+    "key": ((*TRAIN, "game.gama=3"), "unknown key 'game.gama' (did you mean 'game.gamma'?)"),
+    "value": ((*TRAIN, "game.gamma=much"), "game.gamma: Input should be a valid number"),
+    "demo key": (("demo", "-o", "new", "data.sise=16"), "did you mean 'data.size'?"),
+    "export key": (("data", "export", "duet", "new", "data.sise=16"), "did you mean 'data.size'?"),
+    "anonymizer": ((*ANONYMIZE, "blurr:4"), "did you mean 'blur'?"),
+    "evaluated": (("evaluate", "blurr:4", "-o", "r.json"), "did you mean 'blur'?"),
+    "boxes": ((*ANONYMIZE, "mask-face"), "needs face boxes"),
+    "no video": (("anonymize", "no.mp4", "--anonymizer", "grey"), "no.mp4: no such file or folder"),
+    "bad video": (("anonymize", "text.mp4", "--anonymizer", "grey"), "text.mp4"),
+    "codec": ((*ANONYMIZE, "grey", "--codec", "h265"), "unknown codec 'h265'"),
+    "measured codec": ((*EVALUATE, "--codec", "h265"), "unknown codec 'h265'"),
+    "exported codec": (("data", "export", "duet", "new", "--codec", "x"), "unknown codec 'x'"),
+    "device": ((*ANONYMIZE, "grey", "--device", "tpuu"), "device 'tpuu' cannot be used"),
+    "measured device": ((*EVALUATE, "evaluation.device=tpuu"), "device 'tpuu' cannot be used"),
+    "attackers": ((*EVALUATE, "--attackers", "11"), "--attackers 11: the suite 'small' has 10"),
+    "suite": ((*EVALUATE, "--suite", "big"), "unknown suite 'big'"),
+    "data": ((*TRAIN, "--data", "duett"), "no data set 'duett' (did you mean 'duet'?)"),
+    "manifest": ((*TRAIN, "--data", "no.csv"), "cannot read the manifest 'no.csv'"),
+    "column": ((*TRAIN, "--private", "glases"), "did you mean 'glasses'?"),
+    "resume": ((*TRAIN, CPU, "--resume"), "new holds no run to resume"),
+    "model": ((*TRAIN, CPU, "target_model=c3d-smal"), "did you mean 'c3d-small'?"),
+    "report": (("report", "no.json", "-o", "r.html"), "no.json: no such file"),
+    "run": (("report", "broken", "-o", "r.html"), "result.json: no such file"),
+    "broken run": (("evaluate", "broken", "-o", "r.json"), "broken is not a run: config.json"),
+    "no filter": ((*ANONYMIZE, "broken"), "broken holds no trained anonymizer"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", list(BAD))
+def test_bad_input_gives_one_message_and_leaves_nothing(
+    case: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words, message = BAD[case]
+    make_video(Path("in.mp4"), noise(3))
+    Path("text.mp4").write_text("no video")
+    Path("broken").mkdir()
+    before = sorted(Path().rglob("*"))
+    assert run(*words) == 2
+    shown = capsys.readouterr()
+    first, *others = shown.err.splitlines()
+    assert first.startswith("unseen: ")
+    assert all(line.startswith("  - ") for line in others)  # a list of faults, if anything
+    assert message in shown.err
+    assert "Traceback" not in shown.err
+    assert not shown.out
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_broken_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("run").mkdir()
+    Path("run/config.json").write_text('{"gaem": 1}')
+    assert run("evaluate", "run", "-o", "r.json") == 2
+    assert "config.json is damaged: gaem Extra inputs" in capsys.readouterr().err
+    assert run("train", "--resume", "-o", "run") == 2
+    assert "config.json is damaged: gaem Extra inputs" in capsys.readouterr().err
+    Path("run/config.json").write_text("{}")
+    assert run("evaluate", "run", "-o", "r.json") == 2
+    assert "run holds no trained anonymizer" in capsys.readouterr().err
+    assert not Path("r.json").exists()
+
+
+def test_no_gpu(capsys: pytest.CaptureFixture[str]) -> None:
+    available = torch.cuda.is_available()
+    assert run(*TRAIN, "train.device=cuda", "train.steps=0") == (0 if available else 2)
+    assert available or "PyTorch sees no GPU; use train.device=cpu" in capsys.readouterr().err
+    assert Path("new").exists() == available
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (), ("trian",), ("train",), ("data", "export", "sbu", "x"), ("presets", "game.gamma=1"),
+        ("train", "-o", "new", "words"), ("train", "-o", "new", "--game.gamma=1"),
+        ("evaluate", "raw", "grey", "-o", "r.json"), ("anonymize", "a.mp4"),
+    ],
+)  # fmt: skip
+def test_what_is_no_command(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run(*words)
+    assert caught.value.code == 2
+    assert "error: " in capsys.readouterr().err
+    assert not list(Path().iterdir())
+
+
+def test_a_folder_may_have_an_equals_sign(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("gamma=5").mkdir()
+    assert run("evaluate", "gamma=5", "-o", "r.json", *DATA) == 2
+    assert "gamma=5 is not a run" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------ as a process
+
+
+def test_the_exit_code_reaches_the_shell() -> None:
+    with unseen("train", "--preset", "dem", "-o", "new") as process:
+        out, err = process.communicate()
+    assert (process.returncode, out) == (2, "")
+    assert err.startswith("unseen: unknown preset 'dem'")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
+def test_ended_while_it_writes_it_leaves_no_output(kind: signal.Signals) -> None:
+    flat = np.broadcast_to(np.full((1, 120, 160, 3), 90, np.uint8), (3000, 120, 160, 3))
+    make_video(Path("in.mp4"), flat, codec="libx264", pixels="yuv420p", options={"crf": "30"})
+    command = ("anonymize", "in.mp4", "-o", "out.mp4", "--anonymizer", "blur:4")
+    with unseen(*command) as process:
+        limit = time.monotonic() + 60
+        while not any(path.stat().st_size for path in Path().glob(".out.*.partial.mp4")):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < limit
+            time.sleep(0.005)
+        process.send_signal(kind)
+        out, err = process.communicate()
+    assert (process.returncode, out) == (130, "")
+    assert err == "unseen: interrupted; nothing half-written was left\n"
+    assert [path.name for path in Path().iterdir()] == ["in.mp4"]
+
+
+def test_the_script_is_installed() -> None:
+    assert shutil.which("unseen", path=str(Path(sys.executable).parent))

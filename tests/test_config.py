@@ -1,0 +1,118 @@
+"""Configurations: presets, overrides, and messages for what cannot be used."""
+
+import pytest
+from pydantic import ValidationError
+
+from unseen.config import RunConfig, about_preset, load_config, preset_names
+from unseen.errors import ConfigError
+from unseen.training.objectives import OBJECTIVES
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_loads(name: str) -> None:
+    config = load_config(name)
+    assert config.preset == name
+    assert config != RunConfig(preset=name)  # a preset that changes nothing is a misspelt one
+    assert about_preset(name)
+    assert "\n" not in about_preset(name)
+    assert config.game.objective in (*OBJECTIVES, "none")
+
+
+def test_the_demo_is_a_preset() -> None:
+    assert "demo" in preset_names()
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_a_configuration_survives_json(name: str) -> None:
+    config = load_config(name)
+    assert RunConfig.model_validate_json(config.model_dump_json()) == config
+
+
+def test_without_a_preset_the_defaults_stand() -> None:
+    assert load_config() == RunConfig()
+
+
+def test_overrides_win_over_the_preset() -> None:
+    before = load_config("demo")
+    after = load_config("demo", ["game.gamma=7", "data.name=my.csv", "train.steps=5"])
+    assert after.game.gamma == 7.0
+    assert after.data.name == "my.csv"
+    assert after.train.steps == 5
+    assert after.game.model_copy(update={"gamma": before.game.gamma}) == before.game
+    assert after.filter == before.filter
+    assert load_config(overrides=["train.steps=1", "train.steps=2"]).train.steps == 2
+
+
+def test_overrides_change_a_given_configuration() -> None:
+    base = load_config(overrides=["game.gamma=3", "train.seed=4"])
+    changed = load_config(overrides=["game.gamma=5"], base=base)
+    assert changed == base.model_copy(update={"game": base.game.model_copy(update={"gamma": 5.0})})
+
+
+@pytest.mark.parametrize("text", ["pair,glasses", '["pair", "glasses"]'])
+def test_lists_are_json_or_separated_by_commas(text: str) -> None:
+    assert load_config(overrides=[f"data.private={text}"]).data.private == ("pair", "glasses")
+
+
+def test_lists_of_one_and_of_none() -> None:
+    config = load_config(
+        overrides=["filter.output_limits=noise:0.1", "filter.input_limits=", "budget_models=a"]
+    )
+    assert config.filter.output_limits == ("noise:0.1",)
+    assert config.filter.input_limits == ()
+    assert config.budget_models == ("a",)
+
+
+def test_null_and_words() -> None:
+    config = load_config(overrides=["game.hold_loss=0.5", "game.schedule=monitored"])
+    assert (config.game.hold_loss, config.game.schedule) == (0.5, "monitored")
+    assert load_config(overrides=["game.hold_loss=null"], base=config).game.hold_loss is None
+
+
+def test_an_unknown_key_names_the_nearest() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(overrides=["game.gama=2"])
+    assert str(caught.value) == (
+        "configuration: unknown key 'game.gama' (did you mean 'game.gamma'?)"
+    )
+
+
+def test_a_section_is_no_key() -> None:
+    with pytest.raises(ConfigError, match="unknown key 'game'"):
+        load_config(overrides=["game=2"])
+
+
+def test_every_unknown_key_is_named_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(overrides=["game.gama=2", "trian.steps=3", "seed"])
+    message = str(caught.value)
+    assert "did you mean 'game.gamma'?" in message
+    assert "did you mean 'train.steps'?" in message
+    assert "'seed' is not of the form key=value" in message
+    assert "\n" not in message
+
+
+def test_every_bad_value_is_named_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(
+            overrides=["game.gamma=-1", "train.batch=many", "data.size=3", "filter.network=unet"]
+        )
+    message = str(caught.value)
+    for part in ("game.gamma", "given: -1", "train.batch", "given: 'many'", "data.size", "unet"):
+        assert part in message
+    assert "\n" not in message
+
+
+def test_an_unknown_preset_lists_the_presets() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config("dmo")
+    assert str(caught.value).startswith("unknown preset 'dmo' (did you mean 'demo'?); choose from:")
+    assert all(name in str(caught.value) for name in preset_names())
+
+
+def test_sections_are_frozen_and_closed() -> None:
+    config = load_config()
+    with pytest.raises(ValidationError, match="frozen"):
+        config.game.gamma = 3.0  # type: ignore[misc]
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        RunConfig.model_validate({"game": {"gama": 1}})

@@ -1,0 +1,27 @@
+"""The error hierarchy."""
+
+import pytest
+
+from unseen import errors
+from unseen.errors import DataError, UnseenError
+
+
+def test_one_base_catches_every_error() -> None:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and kind.__module__]
+    own = [kind for kind in kinds if kind.__module__ == "unseen.errors"]
+    assert len(own) == 7
+    assert all(issubclass(kind, UnseenError) for kind in own)
+    assert not issubclass(UnseenError, ValueError | OSError)  # nothing else is caught with it
+
+
+def test_data_errors_list_every_fault() -> None:
+    error = DataError("a.csv: 2 faults", ["line 2: no such file", "line 5: no label"])
+    assert str(error) == "a.csv: 2 faults\n  - line 2: no such file\n  - line 5: no label"
+    assert error.faults == ("line 2: no such file", "line 5: no label")
+    assert str(DataError("a.csv is empty")) == "a.csv is empty"
+
+
+def test_faults_survive_a_raise() -> None:
+    with pytest.raises(DataError) as caught:
+        raise DataError("one", ["two"])
+    assert caught.value.faults == ("two",)

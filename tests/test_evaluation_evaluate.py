@@ -1,0 +1,273 @@
+"""From an anonymizer to a result file: handcrafted and learned, refusals before any work."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tiny_game import tiny_config, tiny_data
+from unseen.anonymizers.learned import load_filter
+from unseen.config import EvaluationConfig
+from unseen.data.clips import ClipDataset, LabelSet
+from unseen.errors import ConfigError, RunError, UnseenError, WeightsError
+from unseen.evaluation.evaluate import evaluate, prepare, run_config
+from unseen.evaluation.results import previews_path, read_previews, read_result
+from unseen.models import create_model
+from unseen.training.run import train
+from unseen.types import to_clips
+from visible import FIT, visible_data
+
+QUICK = EvaluationConfig(
+    attackers="pixel,c3d-small:4",
+    target_model="c3d-small:4",
+    target_fit=FIT,
+    attacker_fit=FIT,
+    jobs=1,
+)
+BRIEF = QUICK.model_copy(
+    update={"target_fit": FIT.model_copy(update={"cap": 1}),
+            "attacker_fit": FIT.model_copy(update={"cap": 1})}
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def duet() -> ClipDataset:
+    return tiny_data(tiny_config())
+
+
+@pytest.fixture(scope="module")
+def trained(duet: ClipDataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run") / "mine"
+    train(tiny_config("filter.output_limits=noise:0.05"), duet, folder)
+    return folder
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Path:
+    """A copy that a test may damage."""
+    return Path(shutil.copytree(trained, tmp_path / "mine"))
+
+
+def test_a_handcrafted_anonymizer_end_to_end(tmp_path: Path) -> None:
+    data, out = visible_data(), tmp_path / "deep" / "down.json"
+    result = evaluate("downsample:4", data, out, QUICK)
+    assert read_result(out) == result
+    assert sorted(path.name for path in out.parent.iterdir()) == ["down.clips.npz", "down.json"]
+    assert result["name"] == "downsample:4"
+    assert result["anonymizer"] == {
+        "spec": "downsample:4", "kind": "handcrafted", "random": False, "options": {},
+        "parameters": 0,
+    }  # fmt: skip
+    assert result["data"]["hash"] == data.hash
+    assert result["data"]["counts"] == {"train": 64, "val": 16, "test": 32}
+    assert (result["data"]["size"], result["data"]["frames"]) == (16, 4)
+    assert result["cost"] is result["training"] is result["target"]["accuracy"] is None
+    assert result["configuration"] == {"evaluation": QUICK.model_dump(mode="json"), "run": None}
+    for part in (result, result["codec"]):
+        # Brightness and stripe outlive both the pooling and the codec.
+        assert part["privacy"]["leak"] > 0.95
+        assert part["target"]["retrained_accuracy"] > 0.8
+        names = [row["name"] for row in part["privacy"]["attackers"]]
+        assert names == ["pixel", "c3d-small:4"]
+    assert result["codec"]["bits_per_second"] > 0
+    previews = read_previews(out)
+    assert previews is not None
+    assert previews.captions == ("above", "below")
+    assert previews.before is not None
+    assert np.array_equal(previews.before, data.test.clips[[0, 4]])
+    cells = previews.before.reshape(2, 4, 4, 4, 4, 4, 3).mean((3, 5))
+    centres = previews.after[:, :, 2::4, 2::4].astype(float)
+    assert np.abs(centres - cells).max() < 12
+    assert previews.after_codec is not None
+    assert not np.array_equal(previews.after, previews.after_codec)
+
+
+@pytest.mark.parametrize(
+    ("synthetic", "wanted", "shown"),
+    [(False, None, False), (False, True, True), (True, None, True), (True, False, False)],
+)
+def test_raw_frames_of_people_stay_out_of_the_previews(
+    synthetic: bool, wanted: bool | None, shown: bool, tmp_path: Path
+) -> None:
+    data = visible_data(train=16, val=8, test=8, synthetic=synthetic)
+    config = BRIEF.model_copy(update={"previews": wanted, "codec": None, "attackers": "pixel"})
+    result = evaluate("pixelate:4", data, tmp_path / "r.json", config)
+    assert result["codec"] is None
+    previews = read_previews(tmp_path / "r.json")
+    assert previews is not None
+    assert (previews.before is not None) == shown
+    assert previews.after_codec is None
+    raw = data.test.clips.astype(int)
+    for clip in previews.after.astype(int):
+        assert np.abs(raw - clip).mean((1, 2, 3, 4)).min() > 2
+
+
+def test_a_trained_run_end_to_end(trained: Path, duet: ClipDataset, tmp_path: Path) -> None:
+    result = evaluate(trained, duet, tmp_path / "r.json", BRIEF)
+    assert read_result(tmp_path / "r.json") == result
+    assert (result["name"], result["anonymizer"]["kind"]) == ("mine", "learned")
+    assert result["anonymizer"]["random"] is True
+    assert result["anonymizer"]["options"]["output_limits"] == ["noise:0.05"]
+    written = json.loads((trained / "training.json").read_text())
+    assert result["training"]["steps"] == written["steps"]
+    assert len(result["training"]["rows"]) == len(written["rows"])
+    assert result["cost"]["anonymizer"]["parameters"] == result["anonymizer"]["parameters"] > 0
+    for part in result["cost"].values():
+        assert part["macs_per_frame"] > 0
+        assert part["milliseconds_per_frame"] > 0
+    assert result["configuration"]["run"] == run_config(trained).model_dump(mode="json")
+
+    # The figure of the run's own f_T, worked out beside the evaluation.
+    run = run_config(trained)
+    torch.manual_seed(1_000 * QUICK.seed + 2)  # the noise of the only pass over the test clips
+    with torch.no_grad():
+        shown = load_filter(trained)(to_clips(duet.test.clips))
+    target = create_model(run.target_model, 8, size=16, frames=4).eval()
+    target.load_state_dict(load_file(trained / "target.safetensors"))
+    with torch.no_grad():
+        answers = target(torch.round(shown * 255) / 255).argmax(1).numpy()
+    assert result["target"]["accuracy"] == pytest.approx(np.mean(answers == duet.test.target))
+
+
+def test_a_run_is_called_by_its_folder(
+    trained: Path, duet: ClipDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(trained)
+    subject = prepare(".", BRIEF, tmp_path / "r.json")
+    assert subject.name == "mine"
+    assert subject.run is not None
+
+
+def test_the_same_seed_gives_the_same_figures(tmp_path: Path) -> None:
+    data = visible_data(train=16, val=8, test=8)
+    one, other = (evaluate("blur:4", data, tmp_path / f"{i}.json", BRIEF) for i in (0, 1))
+    for part in ("target", "privacy"):
+        assert _timeless(one[part]) == _timeless(other[part])
+        assert _timeless(one["codec"][part]) == _timeless(other["codec"][part])
+
+
+def _timeless(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _timeless(v) for key, v in value.items() if key != "seconds"}
+    return [_timeless(v) for v in value] if isinstance(value, list) else value
+
+
+# ------------------------------------------------------------ refused before any work
+
+
+def _refused(anonymizer: str | Path, data: ClipDataset, out: Path, **change: Any) -> UnseenError:
+    before = sorted(out.parent.iterdir())
+    with pytest.raises(UnseenError) as caught:
+        evaluate(anonymizer, data, out, BRIEF.model_copy(update=change))
+    assert sorted(out.parent.iterdir()) == before
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"codec": "h265"}, "unknown codec 'h265'"),
+        ({"codec": "h264:crf=99"}, "crf=N with N from 0"),
+        ({"attackers": "pixle"}, "did you mean 'pixel'?"),
+        ({"attackers": 11}, "has 10 attackers"),
+        ({"suite": "big"}, "unknown suite 'big'"),
+        ({"target_model": "c3d-smal"}, "did you mean 'c3d-small'?"),
+        ({"device": "tpuu"}, "device 'tpuu' cannot be used"),
+    ],
+)
+def test_settings_that_cannot_be_used(change: dict[str, Any], message: str, tmp_path: Path) -> None:
+    data = visible_data(train=4, val=4, test=4)
+    error = _refused("raw", data, tmp_path / "r.json", **change)
+    assert message in str(error)
+    with pytest.raises(UnseenError):  # and before there are data
+        prepare("raw", BRIEF.model_copy(update=change), tmp_path / "r.json")
+
+
+def test_a_folder_is_no_result_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is a folder: give the name of a file"):
+        evaluate("raw", visible_data(train=4, val=4, test=4), tmp_path, BRIEF)
+
+
+@pytest.mark.parametrize("name", ["mobilenet:0.01", "mobilenet-gn:0.03"])
+def test_budget_models_of_the_run_are_no_attackers(
+    name: str, trained: Path, duet: ClipDataset, tmp_path: Path
+) -> None:
+    error = _refused(trained, duet, tmp_path / "r.json", attackers=f"pixel,{name}")
+    assert f"{name} trained against this filter as budget model" in str(error)
+
+
+def test_f_T_of_other_classes_is_refused(  # noqa: N802
+    trained: Path, duet: ClipDataset, tmp_path: Path
+) -> None:
+    classes = (*duet.target.classes[:-1], "waving")
+    other = replace(duet, target=LabelSet("action", classes))
+    error = _refused(trained, other, tmp_path / "r.json")
+    assert isinstance(error, RunError)
+    assert "was trained to tell approaching" in str(error)
+    assert "waving" in str(error)
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def _other_shape(path: Path) -> None:
+    save_file({key: value[..., None] for key, value in load_file(path).items()}, path)
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, _cut, _other_shape])
+@pytest.mark.parametrize("name", ["target.safetensors", "anonymizer.safetensors"])
+def test_damaged_weights_are_refused(
+    name: str, damage: Any, run: Path, duet: ClipDataset, tmp_path: Path
+) -> None:
+    damage(run / name)
+    error = _refused(run, duet, tmp_path / "r.json")
+    assert isinstance(error, WeightsError)
+    assert name in str(error)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("config.json", None, "is not a run: config.json is missing"),
+        ("config.json", "{", "config.json is damaged: Invalid JSON"),
+        ("config.json", '{"game": {"gamma": "much"}}', "config.json is damaged: game.gamma Input"),
+        ("config.json", '{"gaem": {}}', "config.json is damaged: gaem Extra inputs"),
+        ("training.json", "{", "training.json is damaged"),
+        ("training.json", "{}", "training.json is damaged"),
+        ("anonymizer.json", "{", "anonymizer.json is damaged"),
+        ("anonymizer.json", None, "anonymizer.json is missing"),
+    ],
+)
+def test_damaged_descriptions_are_refused(
+    name: str, text: str | None, message: str, run: Path, duet: ClipDataset, tmp_path: Path
+) -> None:
+    if text is None:
+        (run / name).unlink()
+    else:
+        (run / name).write_text(text)
+    error = _refused(run, duet, tmp_path / "r.json")
+    assert message in str(error)
+    assert "\n" not in str(error)
+
+
+def test_a_contract_must_say_what_the_target_was(
+    run: Path, duet: ClipDataset, tmp_path: Path
+) -> None:
+    contract = json.loads((run / "anonymizer.json").read_text())
+    del contract["about"]["target"]
+    (run / "anonymizer.json").write_text(json.dumps(contract))
+    assert "does not say what f_T was trained for" in str(_refused(run, duet, tmp_path / "r.json"))
+
+
+def test_nothing_is_written_where_the_work_fails(tmp_path: Path) -> None:
+    data = visible_data(train=4, val=4, test=4)
+    out = tmp_path / "r.json"
+    assert "would remove nothing" in str(_refused("blur:16", data, out))
+    assert not previews_path(out).exists()

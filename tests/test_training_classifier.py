@@ -1,0 +1,167 @@
+"""Training one classifier: it learns, stops, keeps its best weights, and can be repeated."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from unseen.config import FitConfig
+from unseen.data.clips import LabelSet
+from unseen.models.base import ClipClassifier
+from unseen.training.classifier import Fitted, fit, label_loss, predict
+from unseen.training.metrics import score
+from unseen.types import StoredClips, to_clips
+
+LABELS = LabelSet("colour", ("red", "green", "blue"))
+YES_NO = LabelSet("x,y", ("x", "y"), multi_label=True)
+
+
+class _Mean(ClipClassifier):
+    """A linear classifier of a clip's mean colour; notes how many frames it was shown."""
+
+    def __init__(self, classes: int = 3, sees: str = "frames") -> None:
+        super().__init__()
+        self.sees = sees  # type: ignore[assignment]
+        self.linear = nn.Linear(3, classes)
+        self.shown: set[tuple[bool, int]] = set()
+
+    def forward(self, clips: Tensor) -> Tensor:
+        self.shown.add((self.training, clips.shape[2]))
+        out: Tensor = self.linear(clips.mean((2, 3, 4)))
+        return out
+
+
+def _toy(count: int, seed: int, noise: float = 40.0) -> tuple[StoredClips, np.ndarray]:
+    """Clips whose class is their brightest colour."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % 3
+    clips = 100 + noise * rng.normal(size=(count, 6, 16, 16, 3)).mean((1, 2, 3), keepdims=True)
+    clips = np.broadcast_to(clips, (count, 6, 16, 16, 3)).copy()
+    clips[np.arange(count), ..., labels] += 25
+    return clips.astype(np.uint8), labels.astype(np.int64)
+
+
+def _model(seed: int = 0, **options: object) -> _Mean:
+    torch.manual_seed(seed)
+    return _Mean(**options)  # type: ignore[arg-type]
+
+
+def _fit(
+    model: ClipClassifier, config: FitConfig, labels: LabelSet = LABELS, seed: int = 0
+) -> Fitted:
+    clips, y = _toy(60, seed)
+    val, val_y = _toy(30, 100)
+    return fit(model, [clips], y, [val], val_y, labels, config)
+
+
+FAST = FitConfig(lr=0.05, batch=16, cap=30)
+
+
+def test_it_learns_and_stops_where_nothing_is_left_to_learn() -> None:
+    fitted = _fit(_model(), FAST)
+    assert fitted.validation == 1.0
+    assert fitted.stopped == "plateau"
+    assert fitted.epochs == len(fitted.curve) < 30
+    assert fitted.curve[-1]["train_loss"] < fitted.curve[0]["train_loss"]
+    assert [row["epoch"] for row in fitted.curve] == list(range(1, fitted.epochs + 1))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_it_ends_with_the_best_weights(seed: int) -> None:
+    """At a step size that makes the score jump about, the last epoch is not the best."""
+    rng = np.random.default_rng(seed)
+    clips, labels = _toy(60, seed)
+    labels = np.where(rng.random(60) < 0.4, rng.integers(0, 3, 60), labels)
+    val, val_y = _toy(30, 100)
+    val_y = np.where(rng.random(30) < 0.3, rng.integers(0, 3, 30), val_y)
+    model = _model(seed)
+    config = FitConfig(lr=1.0, batch=8, cap=8, least=8)
+    fitted = fit(model, [clips], labels, [val], val_y, LABELS, config)
+    scores = [row["validation"] for row in fitted.curve]
+    assert fitted.validation == max(scores) > min(scores)
+    assert score(predict(model, val), val_y, LABELS) == fitted.validation
+    assert not model.training
+
+
+def test_the_same_seed_gives_the_same_weights() -> None:
+    config = FitConfig(lr=0.05, batch=16, cap=3)
+    one, again, other = _model(), _model(), _model()
+    first, second = _fit(one, config), _fit(again, config)
+    _fit(other, config.model_copy(update={"seed": 1}))
+    assert first.curve == second.curve
+    assert torch.equal(one.linear.weight, again.linear.weight)
+    assert not torch.equal(one.linear.weight, other.linear.weight)
+
+
+@pytest.mark.parametrize(("least", "patience", "drops"), [(4, 2, 1), (0, 3, 2), (2, 1, 0)])
+def test_it_stops_when_the_score_stays(least: int, patience: int, drops: int) -> None:
+    """With a step size of nothing, only the first epoch is a best one."""
+    config = FitConfig(lr=1e-12, batch=16, least=least, patience=patience, drops=drops, cap=40)
+    fitted = _fit(_model(), config)
+    assert fitted.stopped == "plateau"
+    assert fitted.epochs == max(least, 1) + (drops + 1) * patience
+
+
+def test_it_stops_at_the_cap_and_says_so() -> None:
+    fitted = _fit(_model(), FitConfig(lr=1e-12, batch=16, cap=5))
+    assert (fitted.stopped, fitted.epochs) == ("cap", 5)
+    assert fitted.as_json()["stopped"] == "cap"
+    assert fitted.as_json()["curve"] == list(fitted.curve)
+
+
+def test_frame_wise_models_train_on_some_frames_and_are_judged_on_all() -> None:
+    config = FitConfig(batch=16, cap=1, frames=2)
+    for sees, trained_on in (("frames", 2), ("clip", 6), ("differences", 6)):
+        model = _model(sees=sees)
+        _fit(model, config)
+        assert model.shown == {(True, trained_on), (False, 6)}
+    model = _model()
+    _fit(model, config.model_copy(update={"frames": 0}))
+    assert model.shown == {(True, 6), (False, 6)}
+
+
+def test_every_draw_is_trained_on_and_the_score_is_the_mean_over_draws() -> None:
+    """A second draw that shows the next class's colour: each colour then means one of two."""
+    clips, labels = _toy(60, 0, noise=0.0)
+    val, val_y = _toy(30, 1, noise=0.0)
+    swapped, val_swapped = np.roll(clips, 1, axis=-1), np.roll(val, 1, axis=-1)
+    config = FitConfig(lr=1.0, batch=16, cap=20, least=20)
+    one, two = (
+        fit(_model(), draws, labels, [val, val_swapped], val_y, LABELS, config)
+        for draws in ([clips], [clips, swapped])
+    )
+    assert one.validation == 0.5  # right on the one, wrong on the other
+    assert one.curve[-1]["train_loss"] < two.curve[-1]["train_loss"] - 0.3
+    assert two.curve[-1]["train_loss"] > np.log(2) - 0.05  # which of the two cannot be known
+
+
+def test_attributes_are_learned_too() -> None:
+    clips, colours = _toy(60, 0)
+    labels = np.stack([colours == 0, colours == 2], 1).astype(np.float32)
+    fitted = fit(
+        _model(classes=2), [clips], labels, [clips], labels, YES_NO, FitConfig(lr=0.05, batch=16)
+    )
+    assert fitted.validation > 0.95
+
+
+def test_losses_are_those_worked_out_by_hand() -> None:
+    logits = torch.tensor([[1.0, -2.0], [0.5, 3.0]])
+    y = torch.tensor([1, 0])
+    by_hand = -np.mean([-2 - np.log(np.exp(1) + np.exp(-2)), 0.5 - np.log(np.exp(0.5) + np.exp(3))])
+    assert float(label_loss(logits, y, LABELS)) == pytest.approx(by_hand, rel=1e-5)
+    many = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    p = 1 / (1 + np.exp(-logits.numpy()))
+    q = many.numpy()
+    expected = -np.mean(q * np.log(p) + (1 - q) * np.log(1 - p))
+    assert float(label_loss(logits, many, YES_NO)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_predictions_do_not_depend_on_the_batch() -> None:
+    clips, _ = _toy(11, 0)
+    model = _model()
+    with torch.no_grad():
+        expected = model(to_clips(clips)).numpy()
+    for batch in (1, 4, 11, 50):
+        found = predict(model, clips, batch=batch)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert not model.training

@@ -1,0 +1,337 @@
+"""The moves of the game, each against what autograd gives by hand."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tiny_game import tiny_config, tiny_data
+from unseen.config import RunConfig
+from unseen.data.clips import ClipDataset
+from unseen.training.batches import Order, augmented
+from unseen.training.classifier import predict
+from unseen.training.game import Game
+from unseen.training.metrics import score
+from unseen.training.run import make_fabric
+from unseen.types import to_clips, to_stored
+
+CLIP = 5.0  # the norm at which each player's gradient is cut
+GAMMA = 3.0
+CONFIG = tiny_config()
+MULTI = tiny_config("data.private=glasses,contact,skirt")
+
+
+@pytest.fixture(scope="module")
+def data() -> ClipDataset:
+    return tiny_data(CONFIG)
+
+
+@pytest.fixture(scope="module")
+def multi() -> ClipDataset:
+    return tiny_data(MULTI)
+
+
+def _game(data: ClipDataset, config: RunConfig = CONFIG) -> Game:
+    return Game(config, data, make_fabric(config))
+
+
+def _weights(module: nn.Module) -> dict[str, Tensor]:
+    return {key: value.detach().clone() for key, value in module.state_dict().items()}
+
+
+def _same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+
+
+def _plain_descent(game: Game) -> None:
+    """Steps that are the gradient itself, so that a move shows it."""
+    game.opt_filter = torch.optim.SGD(game.filter.parameters(), lr=1.0)  # type: ignore[assignment]
+    game.opt_target = torch.optim.SGD(game.target.parameters(), lr=1.0)  # type: ignore[assignment]
+
+
+def _make_confident(game: Game, index: int, factor: float = 40.0) -> None:
+    with torch.no_grad():
+        for parameter in list(game.budget[index].parameters())[-2:]:
+            parameter.mul_(factor)
+
+
+def _cut(gradients: tuple[Tensor, ...]) -> list[Tensor]:
+    norm = torch.cat([g.flatten() for g in gradients]).norm()
+    return [g * min(1.0, CLIP / (float(norm) + 1e-6)) for g in gradients]
+
+
+def _minus_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    p = logits.softmax(1)
+    return (p * p.log()).sum(1).mean()
+
+
+def _minus_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    return logits.softmax(1)[torch.arange(len(labels)), labels].log().mean()
+
+
+def _minus_entropy_multi(logits: Tensor, labels: Tensor) -> Tensor:
+    p = logits.sigmoid()
+    return (p * p.log() + (1 - p) * (1 - p).log()).mean()
+
+
+@pytest.mark.parametrize("confident", [0, 1])
+@pytest.mark.parametrize(
+    ("objective", "leak"),
+    [("negative_entropy", _minus_entropy), ("gradient_reversal", _minus_loss)],
+)
+def test_only_the_hardest_budget_model_drives_the_filter(
+    data: ClipDataset, confident: int, objective: str, leak: Callable[[Tensor, Tensor], Tensor]
+) -> None:
+    config = tiny_config(f"game.objective={objective}", "train.budget_frames=0")
+    game, twin = _game(data, config), _game(data, config)
+    for each in (game, twin):
+        _make_confident(each, confident)
+    _plain_descent(game)
+
+    batch = twin.draw()
+    anonymized = twin.filter(batch.clips)
+    leaks = [leak(model(anonymized), batch.private) for model in twin.budget]
+    target_loss = F.cross_entropy(twin.target(anonymized), batch.target)
+    hardest = int(np.argmax([float(value.detach()) for value in leaks]))
+    players = list(twin.filter.parameters())
+    updates = [
+        _cut(torch.autograd.grad(target_loss + GAMMA * value, players, retain_graph=True))
+        for value in leaks
+    ]
+
+    before = [p.detach().clone() for p in game.filter.parameters()]
+    move = game.filter_step(GAMMA, with_target=False)
+    moved = [b - p.detach() for b, p in zip(before, game.filter.parameters(), strict=True)]
+
+    assert move.hardest == hardest
+    assert move.privacy_loss == pytest.approx(leaks[hardest].item(), abs=1e-6)
+    assert move.target_loss == pytest.approx(target_loss.item(), abs=1e-6)
+    for found, expected in zip(moved, updates[hardest], strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-6)
+    wrong = updates[1 - hardest]
+    assert max(float((f - w).abs().max()) for f, w in zip(moved, wrong, strict=True)) > 1e-3
+    if objective == "negative_entropy":
+        assert hardest == confident
+
+
+def test_multi_label_leaks_drive_the_filter(multi: ClipDataset) -> None:
+    game, twin = _game(multi, MULTI), _game(multi, MULTI)
+    _plain_descent(game)
+    for each in (game, twin):
+        _make_confident(each, 1, 8.0)
+    batch = twin.draw()
+    anonymized = twin.filter(batch.clips)
+    seen = twin._frames_for(twin.budget[1], anonymized)
+    loss = F.cross_entropy(twin.target(anonymized), batch.target)
+    loss = loss + GAMMA * _minus_entropy_multi(twin.budget[1](seen), batch.private)
+    expected = _cut(torch.autograd.grad(loss, list(twin.filter.parameters())))
+    before = [p.detach().clone() for p in game.filter.parameters()]
+    assert game.filter_step(GAMMA, with_target=False).hardest == 1
+    for old, p, update in zip(before, game.filter.parameters(), expected, strict=True):
+        torch.testing.assert_close(old - p.detach(), update, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("with_target", [False, True])
+def test_a_filter_step_leaves_budget_models_alone(data: ClipDataset, with_target: bool) -> None:
+    game = _game(data)
+    budget = [_weights(model) for model in game.budget]
+    filtering, target = _weights(game.filter), _weights(game.target)
+    for _ in range(2):
+        game.filter_step(GAMMA, with_target=with_target)
+    for model, before, optimizer in zip(game.budget, budget, game.opt_budget, strict=True):
+        assert _same(_weights(model), before)
+        assert all(p.grad is None and p.requires_grad for p in model.parameters())
+        assert not optimizer.state
+    assert not _same(_weights(game.filter), filtering)
+    assert _same(_weights(game.target), target) != with_target
+    # Nothing is left over for the next move.
+    players = [*game.filter.parameters(), *game.target.parameters()]
+    assert all(p.grad is None for p in players)
+
+
+def test_without_gamma_or_models_the_filter_learns_the_target_alone(data: ClipDataset) -> None:
+    none = tiny_config("game.objective=none")
+    game, plain = _game(data), _game(data, none)
+    assert plain.ensemble == 0
+    moves = [game.filter_step(0.0, with_target=True), plain.filter_step(9.0, with_target=True)]
+    assert [(move.hardest, move.privacy_loss) for move in moves] == [(-1, 0.0)] * 2
+    assert _same(_weights(game.filter), _weights(plain.filter))
+
+
+@pytest.mark.parametrize("with_filter", [False, True])
+def test_a_target_step_moves_the_target(data: ClipDataset, with_filter: bool) -> None:
+    game, twin = _game(data), _game(data)
+    _plain_descent(game)
+    batch = twin.draw()
+    loss = F.cross_entropy(twin.target(twin.filter(batch.clips)), batch.target)
+    expected = _cut(torch.autograd.grad(loss, list(twin.target.parameters())))
+    before = [p.detach().clone() for p in game.target.parameters()]
+    filtering, budget = _weights(game.filter), [_weights(model) for model in game.budget]
+    assert game.target_step(with_filter=with_filter) == pytest.approx(loss.item(), abs=1e-6)
+    for old, p, update in zip(before, game.target.parameters(), expected, strict=True):
+        torch.testing.assert_close(old - p.detach(), update, rtol=1e-3, atol=1e-6)
+    assert _same(_weights(game.filter), filtering) != with_filter
+    assert all(_same(_weights(m), b) for m, b in zip(game.budget, budget, strict=True))
+
+
+def test_all_named_budget_models_learn_and_nobody_else(data: ClipDataset) -> None:
+    game = _game(data)
+    filtering, target = _weights(game.filter), _weights(game.target)
+    first = [_weights(model) for model in game.budget]
+    scores = game.budget_step(range(game.ensemble))
+    second = [_weights(model) for model in game.budget]
+    assert len(scores) == 2
+    assert all(0 <= value <= 1 for value in scores)
+    assert not any(_same(a, b) for a, b in zip(first, second, strict=True))
+    assert len(game.budget_step([1])) == 1
+    assert _same(_weights(game.budget[0]), second[0])
+    assert not _same(_weights(game.budget[1]), second[1])
+    assert _same(_weights(game.filter), filtering)
+    assert _same(_weights(game.target), target)
+
+
+def test_budget_models_learn_on_a_given_batch(data: ClipDataset) -> None:
+    game = _game(data, tiny_config("train.lr_budget=0.01"))
+    move = game.filter_step(1.0, with_target=True)
+    moves = game.moves
+    scores = [game.budget_step([0], move.anonymized, move.batch)[0] for _ in range(60)]
+    assert game.moves == moves  # nothing was drawn
+    assert np.mean(scores[-5:]) > np.mean(scores[:5]) + 0.3
+
+
+def test_the_training_score_counts_right_answers(data: ClipDataset, multi: ClipDataset) -> None:
+    for each, config in ((data, CONFIG), (multi, MULTI)):
+        game, twin = _game(each, config), _game(each, config)
+        batch = twin.draw()
+        with torch.no_grad():
+            logits = twin.budget[0](twin._frames_for(twin.budget[0], twin.filter(batch.clips)))
+        if each is multi:
+            right = ((logits.sigmoid() > 0.5) == (batch.private == 1)).float().mean()
+        else:
+            right = (logits.argmax(1) == batch.private).float().mean()
+        assert game.budget_step([0]) == pytest.approx([float(right)])
+
+
+def test_a_restart_gives_new_weights_and_optimisers_to_the_named(data: ClipDataset) -> None:
+    game = _game(data)
+    game.filter_step(1.0, with_target=True)
+    game.budget_step([0, 1])
+    filtering, target = _weights(game.filter), _weights(game.target)
+    budget = [_weights(model) for model in game.budget]
+    kept, moments = game.opt_budget[0], len(game.opt_filter.state)
+    game.restart([1])
+    assert _same(_weights(game.budget[0]), budget[0])
+    assert game.opt_budget[0] is kept
+    assert kept.state
+    new = _weights(game.budget[1])
+    assert new.keys() == budget[1].keys()
+    weights = [key for key in new if key.endswith("weight") and new[key].ndim > 1]
+    assert not any(torch.equal(new[key], budget[1][key]) for key in weights)
+    assert not game.opt_budget[1].state
+    own = [p for group in game.opt_budget[1].param_groups for p in group["params"]]
+    assert [id(p) for p in own] == [id(p) for p in game.budget[1].parameters()]
+    assert _same(_weights(game.filter), filtering)
+    assert _same(_weights(game.target), target)
+    assert len(game.opt_filter.state) == moments
+    game.restart([1])
+    assert not any(torch.equal(_weights(game.budget[1])[key], new[key]) for key in weights)
+
+
+def test_a_batch_is_a_function_of_seed_and_move(data: ClipDataset) -> None:
+    game, other = _game(data), _game(data)
+    for _ in range(3):
+        game.filter_step(1.0, with_target=True)
+    other.moves = game.moves
+    one, again, before = game.draw(), other.draw(), None
+    for name in ("clips", "target", "private"):
+        assert torch.equal(getattr(one, name), getattr(again, name))
+    before = other.draw()
+    assert not torch.equal(before.clips, one.clips)
+    different = _game(data, tiny_config("train.seed=1"))
+    different.moves = 3
+    assert not torch.equal(different.draw().clips, one.clips)
+
+
+def test_a_batch_holds_the_augmented_clips_of_its_order_with_their_labels(
+    data: ClipDataset,
+) -> None:
+    game = _game(data)
+    game.moves = 6
+    batch = game.draw()
+    chosen = Order(64, 8, CONFIG.train.seed).at(6)
+    expected = augmented(data.train.clips[chosen], np.random.default_rng([0, 1, 7]))
+    np.testing.assert_array_equal(to_stored(batch.clips), expected)
+    np.testing.assert_array_equal(batch.target.numpy(), data.train.target[chosen])
+    np.testing.assert_array_equal(batch.private.numpy(), data.train.private[chosen])
+
+
+def test_budget_models_see_some_frames_in_order(data: ClipDataset) -> None:
+    game = _game(data)
+    clips = torch.arange(4.0).view(1, 1, 4, 1, 1).expand(2, 3, 4, 16, 16)
+    picked = set()
+    for move in range(30):
+        game.moves = move
+        seen = game._frames_for(game.budget[0], clips)
+        assert seen.shape == (2, 3, 2, 16, 16)
+        picked.add(tuple(seen[0, 0, :, 0, 0].tolist()))
+    assert all(a < b for a, b in picked)
+    assert len(picked) > 3
+    whole = _game(data, tiny_config("budget_models=c3d-small:4"))
+    assert whole._frames_for(whole.budget[0], clips) is clips
+
+
+def test_the_first_stage_learns_to_reproduce(data: ClipDataset) -> None:
+    for change in (
+        "filter.channels=3",
+        "filter.input_limits=grey-in",
+        "filter.input_limits=motion",
+    ):
+        game = _game(data, tiny_config(change, "train.lr_filter=0.01"))
+        target = _weights(game.target)
+        losses = [game.reconstruct_step() for _ in range(60)]
+        assert np.mean(losses[-10:]) < 0.75 * np.mean(losses[:5]), change
+        assert _same(_weights(game.target), target)
+
+
+def test_validation_is_the_score_of_plain_prediction(data: ClipDataset) -> None:
+    game = _game(data)
+    for _ in range(3):
+        game.filter_step(1.0, with_target=True)
+    for most, count in ((0, 26), (10, 10), (999, 26)):
+        accuracy, budget = game.validate(most)
+        with torch.no_grad():
+            clips = data.val.clips[:count]
+            anonymized = game.filter.eval()(to_clips(clips))
+
+        class Behind(nn.Module):
+            def __init__(self, model: nn.Module) -> None:
+                super().__init__()
+                self.model = model.eval()
+
+            def forward(self, stored: Tensor) -> Tensor:
+                out: Tensor = self.model(game.filter(stored))
+                return out
+
+        assert anonymized.shape[0] == count
+        expected = [
+            score(predict(Behind(model), clips), labels[:count], labelled)
+            for model, labels, labelled in (
+                (game.target, data.val.target, data.target),
+                *((model, data.val.private, data.private) for model in game.budget),
+            )
+        ]
+        assert [accuracy, *budget] == pytest.approx(expected)
+
+
+def test_validation_changes_nothing(data: ClipDataset) -> None:
+    game, untouched = _game(data), _game(data)
+    for _ in range(2):
+        game.validate()
+        for each in (game, untouched):
+            each.filter_step(2.0, with_target=True)
+            each.budget_step([0, 1])
+    for one, other in zip(game.modules().values(), untouched.modules().values(), strict=True):
+        assert _same(_weights(one), _weights(other))

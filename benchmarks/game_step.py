@@ -43,7 +43,7 @@ def main() -> None:
 
     def step() -> None:
         move = game.filter_step(1.0, with_target=True)
-        game.budget_step(everyone, move.anonymized, move.batch)
+        game.budget_step(everyone, move.seen, move.batch)
 
     batch = game.draw()
     anonymized = game.filter(batch.clips).detach()

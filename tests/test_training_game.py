@@ -197,7 +197,7 @@ def test_budget_models_learn_on_a_given_batch(data: ClipDataset) -> None:
     game = _game(data, tiny_config("train.lr_budget=0.01"))
     move = game.filter_step(1.0, with_target=True)
     moves = game.moves
-    scores = [game.budget_step([0], move.anonymized, move.batch)[0] for _ in range(60)]
+    scores = [game.budget_step([0], move.seen, move.batch)[0] for _ in range(60)]
     assert game.moves == moves  # nothing was drawn
     assert np.mean(scores[-5:]) > np.mean(scores[:5]) + 0.3
 

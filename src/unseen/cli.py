@@ -38,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = verb("demo", "Train, attack, compare, report and anonymize a clip, in minutes.")
     demo.add_argument("-o", "--out", type=Path, default=Path("runs/demo"), metavar="DIR")
+    demo.add_argument("--preset", default="demo", help="`duet` takes longer and does better")
     demo.add_argument("overrides", nargs="*", metavar="key=value", help=_OVERRIDES)
 
     train = verb("train", "Learn a filter by the game.")
@@ -113,19 +114,20 @@ def _config(args: argparse.Namespace, base: "RunConfig | None" = None) -> "RunCo
 def _demo(args: argparse.Namespace) -> None:
     from unseen.demo import run_demo
 
-    run_demo(args.out, args.overrides)
+    run_demo(args.out, args.overrides, args.preset)
 
 
 def _train(args: argparse.Namespace) -> None:
     from unseen.config import load_config
     from unseen.data.load import load_data
     from unseen.evaluation.evaluate import run_config
-    from unseen.training.run import train
+    from unseen.training.run import refuse, train
 
     stored = None
     if args.resume and args.preset is None and (args.out / "config.json").exists():
         stored = run_config(args.out)
     config = _config(args, stored) if stored or args.preset else _config(args, load_config("duet"))
+    refuse(config, args.out, resume=args.resume)
     data = load_data(config.data, jobs=config.train.threads)
     trained = train(config, data, args.out, resume=args.resume)
     print(

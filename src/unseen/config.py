@@ -50,13 +50,16 @@ class GameConfig(_Section):
         hold_loss: when set, gamma becomes the multiplier of the constraint "L_T stays at or
             below this": it grows while L_T is below and shrinks while above.
         gamma_rate: how fast, per step, in log units.
-        gamma_max: its upper end.
+        gamma_min, gamma_max: its ends.
         joint: whether the f_D step moves f_T too. The papers' step (6a) moves f_D alone.
         schedule: `monitored` (Wang19 algorithms 1-4, thresholds and caps) or `alternating` (one
             joint step, then `budget_steps` of each budget model).
         th1: target validation accuracy at which the f_T loop ends.
         th2: budget training accuracy at which a budget loop ends.
         cap_target, cap_budget: most steps of those loops; reaching one is logged.
+        budget_sees: `output`, or `before_noise`: budget models see what leaves the filter without
+            its noise. They learn faster from it, and what they cannot read there nobody reads
+            through the noise.
         budget_steps: steps of each budget model per f_D step (`alternating`).
         restart_every: f_D steps between restarts of budget models; 0 never.
         restart: `all` (the papers) or `oldest` (one at a time, so that the others stay strong).
@@ -69,6 +72,7 @@ class GameConfig(_Section):
     gamma: float = Field(2.0, ge=0)
     hold_loss: float | None = Field(None, gt=0)
     gamma_rate: float = Field(0.02, ge=0)
+    gamma_min: float = Field(0.05, ge=0)
     gamma_max: float = Field(50.0, gt=0)
     joint: bool = True
     schedule: Literal["monitored", "alternating"] = "alternating"
@@ -76,6 +80,7 @@ class GameConfig(_Section):
     th2: float = Field(0.99, ge=0, le=1)
     cap_target: int = Field(30, ge=0)
     cap_budget: int = Field(200, ge=1)
+    budget_sees: Literal["output", "before_noise"] = "output"
     budget_steps: int = Field(1, ge=1)
     restart_every: int = Field(0, ge=0)
     restart: Literal["all", "oldest"] = "all"

@@ -62,7 +62,8 @@ class LearnedFilter(Anonymizer):
         for text in config.output_limits:
             spec = Spec.parse(text)
             after.append(OUTPUT_LIMITS[spec.name](spec))
-        self.before = tuple(before)  # the same modules with their type
+        # The same modules twice: with their type here, as children below.
+        self.before, self.after = tuple(before), tuple(after)
         self.input_limits = nn.ModuleList(before)
         self.output_limits = nn.ModuleList(after)
         channels = 3
@@ -80,24 +81,41 @@ class LearnedFilter(Anonymizer):
 
     def step(self, clips: Clips, state: Any = None, boxes: Boxes | None = None) -> Step:
         """See `Anonymizer.step`."""
-        batch, _, time, height, width = clips.shape
-        states: list[Any] = [None] * (len(self.input_limits) + 1) if state is None else list(state)
+        frames, states = self._network(clips, state)
+        return Step(self._limited(frames, clips, noise=True), states)
+
+    def with_and_without_noise(self, clips: Clips) -> tuple[Clips, Clips]:
+        """Whole clips as they leave, and as they would without the noise, from one pass.
+
+        The second tells more than the first: an adversary that fails on it fails on both.
+        """
+        frames, _ = self._network(clips, None)
+        noisy = self._limited(frames, clips, noise=True)
+        return noisy, self._limited(frames, clips, noise=False) if self.random else noisy
+
+    def _network(self, clips: Clips, state: Any) -> tuple[Tensor, list[Any]]:
+        """The network's output as frames, before any output limit, and what to remember."""
+        states: list[Any] = [None] * (len(self.before) + 1) if state is None else list(state)
         x: Tensor = clips
         for i, limit in enumerate(self.before):
             x, states[i] = limit.step(x, states[i])
         if isinstance(self.network, FastNet):
             x, states[-1] = self.network.step(x, states[-1])
-            frames = x.transpose(1, 2).flatten(0, 1)
-        else:
-            frames = self.network(x.expand(-1, 3, -1, -1, -1).transpose(1, 2).flatten(0, 1))
-        for part in self.output_limits:
-            frames = part(frames, (height, width))
+            return x.transpose(1, 2).flatten(0, 1), states
+        colour = x.expand(-1, 3, -1, -1, -1).transpose(1, 2).flatten(0, 1)
+        return self.network(colour), states
+
+    def _limited(self, frames: Tensor, clips: Clips, *, noise: bool) -> Clips:
+        """Frames behind the output limits, as clips of the shape of `clips`."""
+        batch, _, time, height, width = clips.shape
+        for limit in self.after:
+            if noise or not limit.random:
+                frames = limit(frames, (height, width))
         frames = frames.clamp(0.0, 1.0)
         if frames.shape[-2:] != (height, width):
             frames = F.interpolate(frames, (height, width), mode="bilinear", align_corners=False)
         colour = frames.expand(-1, 3, -1, -1)
-        out = colour.reshape(batch, time, 3, height, width).transpose(1, 2)
-        return Step(out, states)
+        return colour.reshape(batch, time, 3, height, width).transpose(1, 2)
 
 
 def save_filter(learned: LearnedFilter, folder: Path, about: dict[str, Any]) -> None:

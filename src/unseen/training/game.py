@@ -46,14 +46,14 @@ class FilterMove:
         target_loss: L_T.
         privacy_loss: J_B of the hardest budget model; 0 without budget models.
         hardest: its index, -1 without.
-        anonymized: the batch behind f_D, detached.
+        seen: the batch behind f_D as budget models see it, detached.
         batch: the batch.
     """
 
     target_loss: float
     privacy_loss: float
     hardest: int
-    anonymized: Clips
+    seen: Clips
     batch: Batch
 
 
@@ -90,6 +90,10 @@ class Game:
     def ensemble(self) -> int:
         """M, the number of budget models."""
         return 0 if self.config.game.objective == "none" else len(self.config.budget_models)
+
+    @property
+    def _before_noise(self) -> bool:
+        return self.config.game.budget_sees == "before_noise"
 
     def new_budget(self, index: int) -> ClipClassifier:
         """Budget model `index` with new random weights from the global generator."""
@@ -180,11 +184,12 @@ class Game:
         batch = self.draw()
         self.filter.train()
         self.target.train()
-        anonymized = self.filter(batch.clips)
+        anonymized, clean = self.filter.with_and_without_noise(batch.clips)
+        seen = clean if self._before_noise else anonymized
         target_loss = label_loss(self.target(anonymized), batch.target, self.data.target)
         loss, privacy, hardest = target_loss, 0.0, -1
         if gamma > 0 and self.budget:
-            leaks = self.leaks(anonymized, batch.private)
+            leaks = self.leaks(seen, batch.private)
             # All processes must follow the same model.
             hardest = int(torch.stack([self._all_mean(leak) for leak in leaks]).argmax())
             loss = target_loss + gamma * leaks[hardest]
@@ -192,7 +197,7 @@ class Game:
         moving: list[nn.Module] = [self.filter, self.target] if with_target else [self.filter]
         optimizers = [self.opt_filter, self.opt_target] if with_target else [self.opt_filter]
         self._update(loss, optimizers, moving)
-        return FilterMove(self._mean(target_loss), privacy, hardest, anonymized.detach(), batch)
+        return FilterMove(self._mean(target_loss), privacy, hardest, seen.detach(), batch)
 
     def leaks(self, anonymized: Clips, private: Tensor) -> list[Tensor]:
         """J_B of each budget model on a batch; gradients reach the clips, not the models."""
@@ -221,27 +226,27 @@ class Game:
         return self._mean(loss)
 
     def budget_step(
-        self, indices: Sequence[int], anonymized: Clips | None = None, batch: Batch | None = None
+        self, indices: Sequence[int], seen: Clips | None = None, batch: Batch | None = None
     ) -> list[float]:
         """Minimise L_B over each of the named budget models (Wang19 eq. 6c, 10c).
 
         Args:
             indices: which.
-            anonymized: a batch that already passed f_D, detached; else a new one is drawn.
+            seen: a batch that already passed f_D, detached; else a new one is drawn.
             batch: its labels.
 
         Returns:
             The training score of each on the batch, before the update.
         """
-        if anonymized is None or batch is None:
+        if seen is None or batch is None:
             batch = self.draw()
             with torch.no_grad():
-                anonymized = self.filter(batch.clips)
+                seen = self.filter.with_and_without_noise(batch.clips)[self._before_noise]
         scores = []
         for i in indices:
             model = self.budget[i]
             model.train()
-            logits = model(self._frames_for(model, anonymized))
+            logits = model(self._frames_for(model, seen))
             loss = label_loss(logits, batch.private, self.data.private)
             self._update(loss, [self.opt_budget[i]], [model])
             scores.append(self._mean(_training_score(logits, batch.private)))
@@ -312,9 +317,12 @@ class Game:
         logits: list[list[np.ndarray]] = [[] for _ in models]
         for start in range(0, count, self.config.train.batch):
             stop = min(count, start + self.config.train.batch)
-            clips = self.filter(to_clips(split.clips[start:stop], self.device))
+            views = self.filter.with_and_without_noise(
+                to_clips(split.clips[start:stop], self.device)
+            )
             for kept, model in zip(logits, models, strict=True):
-                kept.append(model(clips).cpu().numpy())
+                view = views[self._before_noise and model is not self.target]
+                kept.append(model(view).cpu().numpy())
         data = self.data
         scores = [
             score(np.concatenate(kept), labels[:count], label_set)

@@ -74,10 +74,36 @@ class Trained:
     notes: tuple[str, ...]
 
 
-def make_fabric(config: RunConfig) -> Fabric:
-    """The device and processes of a configuration, launched."""
+def refuse(config: RunConfig, folder: Path, *, resume: bool) -> None:
+    """Raise if this run cannot be started or resumed in this folder, or on this machine.
+
+    Cheap, so that a caller can ask before it loads data.
+    """
     if config.train.device == "cuda" and not torch.cuda.is_available():
         raise RunError("train.device=cuda, but PyTorch sees no GPU; use train.device=cpu")
+    path = folder / CONFIG_FILE
+    if not resume:
+        if path.exists():
+            raise RunError(
+                f"{folder} already holds a run; go on with --resume or name another folder"
+            )
+        return
+    if not path.exists():
+        raise RunError(f"{folder} holds no run to resume; start it without --resume")
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    wanted = config.model_dump(mode="json")
+    for settings in (stored, wanted):
+        settings.pop("evaluation", None)  # measured afterwards, not part of the training
+    changed = sorted(_differences(stored, wanted))
+    if changed:
+        raise RunError(
+            f"{folder} was started with other settings ({', '.join(changed)}); resume it with the "
+            "same ones, or start a new run"
+        )
+
+
+def make_fabric(config: RunConfig) -> Fabric:
+    """The device and processes of a configuration, launched."""
     accelerator = {"auto": "auto", "cpu": "cpu", "cuda": "cuda"}[config.train.device]
     devices = config.train.devices
     fabric = Fabric(
@@ -115,29 +141,14 @@ class _Run:
     # ------------------------------------------------------------ the folder
 
     def open(self, resume: bool) -> None:
-        config_path, checkpoint_path = self.folder / CONFIG_FILE, self.folder / CHECKPOINT
-        wanted = self.config.model_dump(mode="json")
+        refuse(self.config, self.folder, resume=resume)
         if not resume:
-            if config_path.exists():
-                raise RunError(
-                    f"{self.folder} already holds a run; go on with --resume or name another folder"
-                )
             # All processes have looked before the first one writes.
             self.fabric.barrier()
             if self.fabric.global_rank == 0:
-                write_json(config_path, wanted)
+                write_json(self.folder / CONFIG_FILE, self.config.model_dump(mode="json"))
             return
-        if not config_path.exists():
-            raise RunError(f"{self.folder} holds no run to resume; start it without --resume")
-        stored = json.loads(config_path.read_text(encoding="utf-8"))
-        for settings in (stored, wanted):
-            settings.pop("evaluation", None)  # measured afterwards, not part of the training
-        changed = sorted(_differences(stored, wanted))
-        if changed:
-            raise RunError(
-                f"{self.folder} was started with other settings ({', '.join(changed)}); resume it "
-                "with the same ones, or start a new run"
-            )
+        checkpoint_path = self.folder / CHECKPOINT
         if not checkpoint_path.exists():
             return
         loaded = checkpoint.load(checkpoint_path)
@@ -260,13 +271,13 @@ class _Run:
                 self._budget_until_strong([i], game.cap_budget)
         else:
             everyone = range(self.game.ensemble)
-            self._budget_scores(self.game.budget_step(everyone, move.anonymized, move.batch))
+            self._budget_scores(self.game.budget_step(everyone, move.seen, move.batch))
             for _ in range(game.budget_steps - 1):
                 self._budget_scores(self.game.budget_step(everyone))
         if game.hold_loss is not None:
             slack = (game.hold_loss - state.target_loss) / game.hold_loss
             factor = math.exp(game.gamma_rate * max(-1.0, min(1.0, slack)))
-            state.gamma = min(game.gamma_max, max(0.05, state.gamma * factor))
+            state.gamma = min(game.gamma_max, max(game.gamma_min, state.gamma * factor))
 
     def _target_until_strong(self) -> None:
         """Wang19 algorithms 1-4: update f_T (4b) or f_T and f_D (6b) until th1, or a cap."""

@@ -124,6 +124,7 @@ def train(config: RunConfig, data: ClipDataset, folder: Path, *, resume: bool = 
         folder: the run's folder; new, unless `resume`.
         resume: go on where the last checkpoint was written.
     """
+    refuse(config, folder, resume=resume)
     fabric = make_fabric(config)
     run = _Run(config, data, folder, fabric)
     run.open(resume)
@@ -141,7 +142,6 @@ class _Run:
     # ------------------------------------------------------------ the folder
 
     def open(self, resume: bool) -> None:
-        refuse(self.config, self.folder, resume=resume)
         if not resume:
             # All processes have looked before the first one writes.
             self.fabric.barrier()

@@ -1,6 +1,7 @@
 """The drawing surface of all figures: one style, the same SVG bytes for the same input."""
 
 import io
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -68,7 +69,20 @@ def picture(draw: Callable[[float], Figure], alt: str, width: float = WIDE) -> P
 def _svg(figure: Figure) -> str:
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
+    return _stable_ids(buffer.getvalue())
+
+
+def _stable_ids(svg: str) -> str:
+    """Number the ids that Matplotlib hashes, in their order of appearance.
+
+    They hash unrounded coordinates, whose last bits are not the same in every run.
+    """
+    order: dict[str, str] = {}
+
+    def number(match: re.Match[str]) -> str:
+        return match[1] + order.setdefault(match[2], f"i{len(order)}")
+
+    return re.sub(r'(id="|href="#|url\(#)([a-zA-Z][0-9a-f]{10})\b', number, svg)
 
 
 def percent(value: float | None, digits: int = 1) -> str:

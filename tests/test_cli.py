@@ -294,7 +294,13 @@ def test_ended_while_it_writes_it_leaves_no_output(kind: signal.Signals) -> None
     flat = np.broadcast_to(np.full((1, 120, 160, 3), 90, np.uint8), (3000, 120, 160, 3))
     make_video(Path("in.mp4"), flat, codec="libx264", pixels="yuv420p", options={"crf": "30"})
     command = ("anonymize", "in.mp4", "-o", "out.mp4", "--anonymizer", "blur:4")
-    with unseen(*command) as process:
+    # A shell starts background jobs with interrupts ignored, and children inherit that.
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        started = unseen(*command)
+    finally:
+        signal.signal(signal.SIGINT, inherited)
+    with started as process:
         limit = time.monotonic() + 60
         while not any(path.stat().st_size for path in Path().glob(".out.*.partial.mp4")):
             assert process.poll() is None, process.communicate()

@@ -20,15 +20,13 @@ from unseen.data.codec import codec_round_trip
 from unseen.errors import ConfigError, UnknownNameError
 from unseen.evaluation.protocol import (
     Measured,
-    Versions,
-    anonymize_all,
-    anonymize_split,
     choose_attackers,
     privacy_section,
     target_section,
     train_on_versions,
 )
 from unseen.evaluation.results import read_result, write_result
+from unseen.evaluation.versions import PIECE, Versions, anonymize_all, anonymize_split
 from unseen.models import MODELS, SUITES, canonical
 from unseen.registry import Spec
 from unseen.training.classifier import Fitted
@@ -182,6 +180,23 @@ def test_a_random_anonymizer_is_drawn_afresh_for_training() -> None:
         for a, b, c in zip(versions[name].draws, again[name].draws, other[name].draws, strict=True):
             assert np.array_equal(a, b)
             assert np.mean(a != c) > 0.9
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.2])
+def test_the_number_of_processes_changes_nothing(noise: float) -> None:
+    data = visible_data(train=2 * PIECE + 8, val=4, test=8)
+    one, two = (
+        anonymize_all(Recorder(noise), data, codec=CODEC, draws=2, seed=0, jobs=jobs)
+        for jobs in (1, 2)
+    )
+    for name in SPLITS:
+        assert len(one[name].all()) == len(two[name].all())
+        for a, b in zip(one[name].all(), two[name].all(), strict=True):
+            assert np.array_equal(a, b)
+        assert one[name].bits_per_second == two[name].bits_per_second
+    # The noise of one piece is not that of the next.
+    added = one["train"].draws[0].astype(int) - np.rint(0.9 * data.train.clips).astype(int)
+    assert (np.mean(added[:PIECE] != added[PIECE : 2 * PIECE]) > 0.5) == (noise > 0)
 
 
 def test_noise_of_one_clip_is_not_that_of_another() -> None:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
-import torch
 from joblib import Parallel, delayed
 
 from unseen.anonymizers.load import load_anonymizer
@@ -18,6 +17,7 @@ from unseen.deploy.apply import anonymize_video
 from unseen.errors import RunError
 from unseen.evaluation.evaluate import CONFIG_FILE, evaluate, run_config
 from unseen.evaluation.results import read_result
+from unseen.machine import use_cores
 from unseen.report.page import write_report
 from unseen.training.run import train
 
@@ -94,7 +94,7 @@ def _trained(folder: Path) -> bool:
 
 
 def _train(config: RunConfig, data: ClipDataset, folder: Path) -> None:
-    torch.set_num_threads(config.train.threads)
+    use_cores(config.train.threads)
     train(config, data, folder, resume=(folder / "config.json").exists())
 
 

@@ -49,6 +49,15 @@ class Split:
     def __len__(self) -> int:
         return len(self.clips)
 
+    def part(self, which: slice) -> "Split":
+        """Some of its clips, as a view."""
+        return Split(
+            self.clips[which],
+            self.target[which],
+            self.private[which],
+            {kind: boxes[which] for kind, boxes in self.boxes.items()},
+        )
+
 
 @dataclass(frozen=True)
 class ClipDataset:

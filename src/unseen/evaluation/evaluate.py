@@ -23,14 +23,13 @@ from unseen.data.clips import ClipDataset
 from unseen.data.codec import Codec
 from unseen.errors import ConfigError, RunError, WeightsError
 from unseen.evaluation.protocol import (
-    Versions,
-    anonymize_all,
     choose_attackers,
     privacy_section,
     target_section,
     train_on_versions,
 )
 from unseen.evaluation.results import Previews, write_previews, write_result
+from unseen.evaluation.versions import Versions, anonymize_all
 from unseen.models import canonical, create_model, macs, parameter_count
 from unseen.training.classifier import predict
 from unseen.types import to_clips
@@ -122,7 +121,7 @@ def evaluate(
     target = _own_target(Path(anonymizer), run, data).to(config.device) if run else None
     versions = anonymize_all(
         module, data, codec=config.codec, draws=config.draws, seed=config.seed,
-        device=config.device,
+        device=config.device, jobs=config.jobs,
     )  # fmt: skip
     fresh, measured = train_on_versions(
         data, versions, config.target_model, subject.attackers,

@@ -14,7 +14,6 @@ draw would flatter it.
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +22,16 @@ import numpy.typing as npt
 import torch
 from joblib import Parallel, delayed
 
-from unseen.anonymizers.base import Anonymizer
 from unseen.config import FitConfig
-from unseen.data.clips import SPLITS, ClipDataset, LabelSet, Split
-from unseen.data.codec import codec_round_trip
+from unseen.data.clips import SPLITS, ClipDataset, LabelSet
 from unseen.errors import ConfigError
+from unseen.evaluation.versions import Versions
+from unseen.machine import use_cores
 from unseen.models import SUITES, canonical, create_model, parameter_count
 from unseen.progress import progress
 from unseen.registry import Spec
 from unseen.training.classifier import Fitted, fit, predict
 from unseen.training.metrics import best_of_k, chance, interval, metric_name, score
-from unseen.types import StoredClips, to_clips, to_stored
 
 Array = npt.NDArray[Any]
 
@@ -45,29 +43,6 @@ _TIMM_NAMES = {
     "resnetv2_50": "resnet-v2-50",
     "resnetv2_101": "resnet-v2-101",
 }
-
-
-@dataclass(frozen=True)
-class Versions:
-    """One split behind the anonymizer.
-
-    Attributes:
-        draws: anonymized clips; more than one where the anonymizer is random.
-        stored: the last draw, encoded and read back; None without a codec.
-        bits_per_second: of the encoded video, 0 without a codec.
-    """
-
-    draws: tuple[StoredClips, ...]
-    stored: StoredClips | None
-    bits_per_second: float
-
-    def all(self) -> list[StoredClips]:
-        """Everything there is to train on."""
-        return [*self.draws, *([] if self.stored is None else [self.stored])]
-
-    def views(self) -> list[StoredClips]:
-        """What is measured: the pixels, and the pixels read back from the codec."""
-        return [self.draws[0], *([] if self.stored is None else [self.stored])]
 
 
 @dataclass(frozen=True)
@@ -139,53 +114,6 @@ def _architecture(name: str) -> tuple[str, str | None]:
     return spec.name.removesuffix("-gn"), spec.option
 
 
-@torch.no_grad()
-def anonymize_split(
-    anonymizer: Anonymizer, split: Split, *, seed: int, device: torch.device | str, batch: int = 32
-) -> StoredClips:
-    """One pass of a split through the anonymizer, as 8-bit clips."""
-    anonymizer.to(device).eval()
-    torch.manual_seed(seed)
-    out = np.empty_like(split.clips)
-    boxes = split.boxes.get(anonymizer.needs_boxes) if anonymizer.needs_boxes else None
-    if anonymizer.needs_boxes and boxes is None:
-        raise ConfigError(
-            f"'{anonymizer.name}' needs {anonymizer.needs_boxes} boxes, which this data set lacks"
-        )
-    for start in range(0, len(split), batch):
-        part = slice(start, start + batch)
-        given = None if boxes is None else torch.from_numpy(boxes[part]).to(device)
-        out[part] = to_stored(anonymizer(to_clips(split.clips[part], device), given))
-    return out
-
-
-def anonymize_all(
-    anonymizer: Anonymizer,
-    data: ClipDataset,
-    *,
-    codec: str | None,
-    draws: int,
-    seed: int,
-    device: torch.device | str = "cpu",
-) -> dict[str, Versions]:
-    """Every split behind the anonymizer; training clips `draws` times if it is random."""
-    made: dict[str, Versions] = {}
-    for i, name in enumerate(SPLITS):
-        split = data.split(name)
-        count = draws if anonymizer.random and name == "train" else 1
-        passes = tuple(
-            anonymize_split(anonymizer, split, seed=1_000 * seed + 10 * d + i, device=device)
-            for d in range(count)
-        )
-        if codec is None:
-            made[name] = Versions(passes, None, 0.0)
-            continue
-        trip = codec_round_trip(passes[-1], codec, Fraction(data.fps).limit_denominator(1001))
-        duration = passes[-1].shape[0] * passes[-1].shape[1] / data.fps
-        made[name] = Versions(passes, trip.clips, 8.0 * trip.bytes / duration)
-    return made
-
-
 @dataclass(frozen=True)
 class _Task:
     """One classifier to train: everything a worker process needs."""
@@ -203,7 +131,7 @@ def _train_one(
     task: _Task, folder: Path, counts: Mapping[str, int], threads: int, device: str
 ) -> Measured:
     """Train on the memory-mapped versions in `folder` (run in a worker process)."""
-    torch.set_num_threads(threads)
+    use_cores(threads)
     versions = {
         name: [np.load(folder / f"{name}-{k}.npy", mmap_mode="c") for k in range(counts[name])]
         for name in ("train", "val", "test")

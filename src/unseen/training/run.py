@@ -22,6 +22,7 @@ from unseen.config import RunConfig
 from unseen.data.clips import ClipDataset
 from unseen.errors import RunError
 from unseen.files import write_json, written_whole
+from unseen.machine import use_cores
 from unseen.progress import progress
 from unseen.training import checkpoint
 from unseen.training.game import Game
@@ -111,7 +112,7 @@ def make_fabric(config: RunConfig) -> Fabric:
     )
     fabric.launch()
     if fabric.device.type == "cpu":
-        torch.set_num_threads(config.train.threads)
+        use_cores(config.train.threads)
     return fabric
 
 

@@ -7,8 +7,8 @@ import pytest
 from unseen.config import load_config
 from unseen.demo import BASELINE_ATTACKERS, BASELINES, run_demo
 from unseen.errors import RunError
-from unseen.evaluation.evaluate import run_config
 from unseen.evaluation.results import read_previews, read_result
+from unseen.training.folder import run_config
 from video_files import decode
 
 TINY = (

@@ -16,9 +16,10 @@ from unseen.anonymizers.learned import load_filter
 from unseen.config import EvaluationConfig
 from unseen.data.clips import ClipDataset, LabelSet
 from unseen.errors import ConfigError, RunError, UnseenError, WeightsError
-from unseen.evaluation.evaluate import evaluate, prepare, run_config
+from unseen.evaluation.evaluate import evaluate, prepare
 from unseen.evaluation.results import previews_path, read_previews, read_result
 from unseen.models import create_model
+from unseen.training.folder import run_config
 from unseen.training.run import train
 from unseen.types import to_clips
 from visible import FIT, visible_data

@@ -20,15 +20,14 @@ from unseen.anonymizers.learned import WEIGHTS_FILE, load_filter
 from unseen.data.clips import ClipDataset
 from unseen.errors import RunError
 from unseen.training import checkpoint
-from unseen.training.run import (
+from unseen.training.folder import (
     CHECKPOINT,
     CONFIG_FILE,
-    PLATEAU,
     STAGES,
     TARGET_FILE,
     TRAINING_FILE,
-    train,
 )
+from unseen.training.run import PLATEAU, train
 from unseen.types import to_clips
 
 # What a killed, a resumed and a distributed process run: the folder, whether to resume, overrides.

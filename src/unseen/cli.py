@@ -120,8 +120,8 @@ def _demo(args: argparse.Namespace) -> None:
 def _train(args: argparse.Namespace) -> None:
     from unseen.config import load_config
     from unseen.data.load import load_data
-    from unseen.evaluation.evaluate import run_config
-    from unseen.training.run import refuse, train
+    from unseen.training.folder import refuse, run_config
+    from unseen.training.run import train
 
     stored = None
     if args.resume and args.preset is None and (args.out / "config.json").exists():
@@ -142,7 +142,8 @@ def _train(args: argparse.Namespace) -> None:
 def _evaluate(args: argparse.Namespace) -> None:
     from unseen.config import load_config
     from unseen.data.load import load_data
-    from unseen.evaluation.evaluate import evaluate, prepare, run_config
+    from unseen.evaluation.evaluate import evaluate, prepare
+    from unseen.training.folder import run_config
 
     for option in ("attackers", "suite", "codec"):
         value = getattr(args, option)

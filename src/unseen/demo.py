@@ -15,10 +15,11 @@ from unseen.data.load import load_data
 from unseen.data.video import write_video
 from unseen.deploy.apply import anonymize_video
 from unseen.errors import RunError
-from unseen.evaluation.evaluate import CONFIG_FILE, evaluate, run_config
+from unseen.evaluation.evaluate import evaluate
 from unseen.evaluation.results import read_result
 from unseen.machine import use_cores
 from unseen.report.page import write_report
+from unseen.training.folder import CONFIG_FILE, TRAINING_FILE, run_config
 from unseen.training.run import train
 
 BASELINES = ("raw", "downsample:8")
@@ -90,7 +91,7 @@ def run_demo(folder: Path, overrides: Sequence[str] = (), preset: str = "demo") 
 
 
 def _trained(folder: Path) -> bool:
-    return (folder / "training.json").exists()
+    return (folder / TRAINING_FILE).exists()
 
 
 def _train(config: RunConfig, data: ClipDataset, folder: Path) -> None:

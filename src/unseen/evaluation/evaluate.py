@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
@@ -32,26 +31,10 @@ from unseen.evaluation.results import Previews, write_previews, write_result
 from unseen.evaluation.versions import Versions, anonymize_all
 from unseen.models import canonical, create_model, macs, parameter_count
 from unseen.training.classifier import predict
+from unseen.training.folder import TARGET_FILE, TRAINING_FILE, run_config
 from unseen.types import to_clips
 
-CONFIG_FILE = "config.json"
-TARGET_FILE = "target.safetensors"
-TRAINING_FILE = "training.json"
 PREVIEWS = 4
-
-
-def run_config(folder: Path) -> RunConfig:
-    """The configuration that a run was trained with."""
-    path = folder / CONFIG_FILE
-    try:
-        return RunConfig.model_validate_json(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise RunError(f"{folder} is not a run: {CONFIG_FILE} is missing") from None
-    except ValidationError as error:
-        faults = [f"{'.'.join(map(str, e['loc']))} {e['msg']}".strip() for e in error.errors()]
-        raise RunError(f"{path} is damaged: {'; '.join(faults)}") from error
-    except ValueError as error:
-        raise RunError(f"{path} is damaged: it is no text") from error
 
 
 @dataclass(frozen=True)

@@ -6,101 +6,36 @@ weights, bit for bit: the state between two outer steps is in the checkpoint, an
 function of the step.
 """
 
-import json
 import math
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-import torch
 from lightning_fabric import Fabric
-from safetensors.torch import save_file
 
-from unseen.anonymizers.learned import save_filter
 from unseen.config import RunConfig
 from unseen.data.clips import ClipDataset
 from unseen.errors import RunError
-from unseen.files import write_json, written_whole
+from unseen.files import write_json
 from unseen.machine import use_cores
 from unseen.progress import progress
 from unseen.training import checkpoint
+from unseen.training.folder import (
+    CHECKPOINT,
+    CONFIG_FILE,
+    STAGES,
+    State,
+    Trained,
+    first_steps,
+    refuse,
+    write_run,
+)
 from unseen.training.game import Game
 
-CHECKPOINT = "checkpoint.safetensors"
-TARGET_FILE = "target.safetensors"
-TRAINING_FILE = "training.json"
-CONFIG_FILE = "config.json"
-STAGES = ("reconstruct", "target", "budget", "game", "finish")
 # Iterations without a better validation score that end the f_T loop (the authors' code).
 PLATEAU = 10
 # Weight of the past in running means of losses and scores.
 _KEEP = 0.9
-
-
-@dataclass
-class State:
-    """Everything about progress that is not a tensor; JSON, part of each checkpoint."""
-
-    stage: int = 0
-    step: int = 0
-    moves: int = 0
-    gamma: float = 0.0
-    target_loss: float = math.nan
-    privacy_loss: float = 0.0
-    budget_scores: list[float] = field(default_factory=list)
-    next_restart: int = 0
-    seconds: float = 0.0
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    restarts: list[dict[str, Any]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A finished run.
-
-    Attributes:
-        folder: where its weights are.
-        target_accuracy: of f_T on all validation clips behind f_D.
-        budget_accuracy: of each budget model there; they are not a measure of privacy.
-        seconds: of training.
-        notes: what a reader should know: caps that were reached, models that never got strong.
-    """
-
-    folder: Path
-    target_accuracy: float
-    budget_accuracy: tuple[float, ...]
-    seconds: float
-    notes: tuple[str, ...]
-
-
-def refuse(config: RunConfig, folder: Path, *, resume: bool) -> None:
-    """Raise if this run cannot be started or resumed in this folder, or on this machine.
-
-    Cheap, so that a caller can ask before it loads data.
-    """
-    if config.train.device == "cuda" and not torch.cuda.is_available():
-        raise RunError("train.device=cuda, but PyTorch sees no GPU; use train.device=cpu")
-    path = folder / CONFIG_FILE
-    if not resume:
-        if path.exists():
-            raise RunError(
-                f"{folder} already holds a run; go on with --resume or name another folder"
-            )
-        return
-    if not path.exists():
-        raise RunError(f"{folder} holds no run to resume; start it without --resume")
-    stored = json.loads(path.read_text(encoding="utf-8"))
-    wanted = config.model_dump(mode="json")
-    for settings in (stored, wanted):
-        settings.pop("evaluation", None)  # measured afterwards, not part of the training
-    changed = sorted(_differences(stored, wanted))
-    if changed:
-        raise RunError(
-            f"{folder} was started with other settings ({', '.join(changed)}); resume it with the "
-            "same ones, or start a new run"
-        )
 
 
 def make_fabric(config: RunConfig) -> Fabric:
@@ -339,7 +274,7 @@ class _Run:
         state.rows.append(
             {
                 "stage": stage,
-                "step": self._total_step(),
+                "step": first_steps(self.config)[stage] + state.step,
                 "target_loss": _known(state.target_loss),
                 "target_accuracy": accuracy,
                 "gamma": state.gamma if stage == "game" else 0.0,
@@ -349,11 +284,6 @@ class _Run:
                 "seconds": state.seconds,
             }
         )
-
-    def _total_step(self) -> int:
-        train = self.config.train
-        lengths = (train.init_reconstruct, train.init_target, train.init_budget, train.steps)
-        return sum(lengths[: self.state.stage]) + self.state.step
 
     # ------------------------------------------------------------ the end
 
@@ -368,43 +298,8 @@ class _Run:
             )
         trained = Trained(self.folder, accuracy, tuple(budget), state.seconds, tuple(notes))
         if self.fabric.global_rank == 0:
-            self._write(trained)
+            write_run(self.game, state, trained)
         return trained
-
-    def _write(self, trained: Trained) -> None:
-        data = self.data
-        about = {
-            "data": data.name,
-            "data_hash": data.hash,
-            "target": {"column": data.target.name, "classes": list(data.target.classes)},
-            "private": {"column": data.private.name, "classes": list(data.private.classes)},
-            "validation": {"target": trained.target_accuracy, "budget": trained.budget_accuracy},
-            "fps": data.fps,
-        }
-        save_filter(self.game.filter, self.folder, about)
-        weights = {
-            k: v.detach().cpu().contiguous() for k, v in self.game.target.state_dict().items()
-        }
-        with written_whole(self.folder / TARGET_FILE) as temporary:
-            save_file(weights, temporary)
-        train = self.config.train
-        lengths = (train.init_reconstruct, train.init_target, train.init_budget)
-        write_json(
-            self.folder / TRAINING_FILE,
-            {
-                "preset": self.config.preset,
-                "seconds": trained.seconds,
-                "steps": self.game.moves,
-                "rows": self.state.rows,
-                "restarts": [sum(lengths) + r["step"] for r in self.state.restarts],
-                "restart_details": self.state.restarts,
-                "stages": [
-                    {"name": name, "step": sum(lengths[:i]), "note": ""}
-                    for i, name in enumerate(STAGES[:4])
-                ],
-                "notes": list(trained.notes),
-            },
-        )
 
 
 def _known(value: float) -> float | None:
@@ -419,14 +314,3 @@ def _summary(notes: list[str]) -> list[str]:
         kind = note.split(": ", 1)[1]
         kinds[kind] = kinds.get(kind, 0) + 1
     return [f"{kind} ({count} times)" if count > 1 else kind for kind, count in kinds.items()]
-
-
-def _differences(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> list[str]:
-    found = []
-    for key in a.keys() | b.keys():
-        x, y = a.get(key), b.get(key)
-        if isinstance(x, dict) and isinstance(y, dict):
-            found += _differences(x, y, f"{prefix}{key}.")
-        elif x != y:
-            found.append(prefix + key)
-    return found

@@ -1,0 +1,155 @@
+"""The folder of a run: what is in it, what may be started there, what is written at the end."""
+
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors.torch import save_file
+
+from unseen.anonymizers.learned import save_filter
+from unseen.config import RunConfig
+from unseen.errors import RunError
+from unseen.files import write_json, written_whole
+from unseen.training.game import Game
+
+CONFIG_FILE = "config.json"
+CHECKPOINT = "checkpoint.safetensors"
+TARGET_FILE = "target.safetensors"
+TRAINING_FILE = "training.json"
+STAGES = ("reconstruct", "target", "budget", "game", "finish")
+
+
+@dataclass
+class State:
+    """Everything about progress that is not a tensor; JSON, part of each checkpoint."""
+
+    stage: int = 0
+    step: int = 0
+    moves: int = 0
+    gamma: float = 0.0
+    target_loss: float = math.nan
+    privacy_loss: float = 0.0
+    budget_scores: list[float] = field(default_factory=list)
+    next_restart: int = 0
+    seconds: float = 0.0
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    restarts: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run.
+
+    Attributes:
+        folder: where its weights are.
+        target_accuracy: of f_T on all validation clips behind f_D.
+        budget_accuracy: of each budget model there; they are not a measure of privacy.
+        seconds: of training.
+        notes: what a reader should know: caps that were reached, models that never got strong.
+    """
+
+    folder: Path
+    target_accuracy: float
+    budget_accuracy: tuple[float, ...]
+    seconds: float
+    notes: tuple[str, ...]
+
+
+def refuse(config: RunConfig, folder: Path, *, resume: bool) -> None:
+    """Raise if this run cannot be started or resumed in this folder, or on this machine.
+
+    Cheap, so that a caller can ask before it loads data.
+    """
+    if config.train.device == "cuda" and not torch.cuda.is_available():
+        raise RunError("train.device=cuda, but PyTorch sees no GPU; use train.device=cpu")
+    path = folder / CONFIG_FILE
+    if not resume:
+        if path.exists():
+            raise RunError(
+                f"{folder} already holds a run; go on with --resume or name another folder"
+            )
+        return
+    if not path.exists():
+        raise RunError(f"{folder} holds no run to resume; start it without --resume")
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    wanted = config.model_dump(mode="json")
+    for settings in (stored, wanted):
+        settings.pop("evaluation", None)  # measured afterwards, not part of the training
+    changed = sorted(_differences(stored, wanted))
+    if changed:
+        raise RunError(
+            f"{folder} was started with other settings ({', '.join(changed)}); resume it with the "
+            "same ones, or start a new run"
+        )
+
+
+def run_config(folder: Path) -> RunConfig:
+    """The configuration that a run was trained with."""
+    path = folder / CONFIG_FILE
+    try:
+        return RunConfig.model_validate_json(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise RunError(f"{folder} is not a run: {CONFIG_FILE} is missing") from None
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, e['loc']))} {e['msg']}".strip() for e in error.errors()]
+        raise RunError(f"{path} is damaged: {'; '.join(faults)}") from error
+    except ValueError as error:
+        raise RunError(f"{path} is damaged: it is no text") from error
+
+
+def first_steps(config: RunConfig) -> dict[str, int]:
+    """At which step each stage begins, counted over the whole run."""
+    train = config.train
+    lengths = (train.init_reconstruct, train.init_target, train.init_budget, train.steps)
+    return {name: sum(lengths[:i]) for i, name in enumerate(STAGES)}
+
+
+def write_run(game: Game, state: State, trained: Trained) -> None:
+    """Write the finished filter, f_T, and the account of the training."""
+    folder, config, data = trained.folder, game.config, game.data
+    about = {
+        "data": data.name,
+        "data_hash": data.hash,
+        "target": {"column": data.target.name, "classes": list(data.target.classes)},
+        "private": {"column": data.private.name, "classes": list(data.private.classes)},
+        "validation": {"target": trained.target_accuracy, "budget": trained.budget_accuracy},
+        "fps": data.fps,
+    }
+    save_filter(game.filter, folder, about)
+    weights = {k: v.detach().cpu().contiguous() for k, v in game.target.state_dict().items()}
+    with written_whole(folder / TARGET_FILE) as temporary:
+        save_file(weights, temporary)
+    first = first_steps(config)
+    write_json(
+        folder / TRAINING_FILE,
+        {
+            "preset": config.preset,
+            "seconds": trained.seconds,
+            "steps": game.moves,
+            "rows": state.rows,
+            "restarts": [first["game"] + r["step"] for r in state.restarts],
+            "restart_details": state.restarts,
+            "stages": [
+                {"name": name, "step": step, "note": ""}
+                for name, step in first.items()
+                if name != "finish"
+            ],
+            "notes": list(trained.notes),
+        },
+    )
+
+
+def _differences(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> list[str]:
+    found = []
+    for key in a.keys() | b.keys():
+        x, y = a.get(key), b.get(key)
+        if isinstance(x, dict) and isinstance(y, dict):
+            found += _differences(x, y, f"{prefix}{key}.")
+        elif x != y:
+            found.append(prefix + key)
+    return found

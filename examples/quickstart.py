@@ -21,6 +21,7 @@ def main(out: Path) -> None:
             "train.init_target=5", "train.init_budget=5", "train.steps=5", "train.finish=2",
             "evaluation.attackers=pixel,difference", "evaluation.jobs=1",
             "evaluation.target_fit.cap=2", "evaluation.attacker_fit.cap=2",
+            "evaluation.target_fit.epoch_clips=104", "evaluation.attacker_fit.epoch_clips=104",
         ],
     )  # fmt: skip
     data = unseen.load_data(config.data)

@@ -29,7 +29,8 @@ GAME = (
 )  # fmt: skip
 ATTACK = (
     "evaluation.target_model=c3d-small:4", "evaluation.jobs=1", "evaluation.target_fit.cap=1",
-    "evaluation.attacker_fit.cap=1",
+    "evaluation.attacker_fit.cap=1", "evaluation.target_fit.epoch_clips=52",
+    "evaluation.attacker_fit.epoch_clips=52",
 )  # fmt: skip
 CPU = "train.device=cpu"
 

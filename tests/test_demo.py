@@ -18,6 +18,7 @@ TINY = (
     "train.init_budget=1", "train.steps=2", "train.finish=1", "train.log_every=2",
     "evaluation.target_model=c3d-small:4", "evaluation.attackers=4", "evaluation.jobs=1",
     "evaluation.target_fit.cap=1", "evaluation.attacker_fit.cap=1", "evaluation.draws=1",
+    "evaluation.target_fit.epoch_clips=26", "evaluation.attacker_fit.epoch_clips=26",
 )  # fmt: skip
 RESULTS = ("filter", "limits-only", *BASELINES)
 

@@ -24,9 +24,11 @@ class _Mean(ClipClassifier):
         self.sees = sees  # type: ignore[assignment]
         self.linear = nn.Linear(3, classes)
         self.shown: set[tuple[bool, int]] = set()
+        self.batches = 0  # trained on
 
     def forward(self, clips: Tensor) -> Tensor:
         self.shown.add((self.training, clips.shape[2]))
+        self.batches += self.training
         out: Tensor = self.linear(clips.mean((2, 3, 4)))
         return out
 
@@ -54,7 +56,7 @@ def _fit(
     return fit(model, [clips], y, [val], val_y, labels, config)
 
 
-FAST = FitConfig(lr=0.05, batch=16, cap=30)
+FAST = FitConfig(epoch_clips=60, lr=0.05, batch=16, cap=30)
 
 
 def test_it_learns_and_stops_where_nothing_is_left_to_learn() -> None:
@@ -75,7 +77,7 @@ def test_it_ends_with_the_best_weights(seed: int) -> None:
     val, val_y = _toy(30, 100)
     val_y = np.where(rng.random(30) < 0.3, rng.integers(0, 3, 30), val_y)
     model = _model(seed)
-    config = FitConfig(lr=1.0, batch=8, cap=8, least=8)
+    config = FitConfig(epoch_clips=60, lr=1.0, batch=8, cap=8, least=8)
     fitted = fit(model, [clips], labels, [val], val_y, LABELS, config)
     scores = [row["validation"] for row in fitted.curve]
     assert fitted.validation == max(scores) > min(scores)
@@ -84,7 +86,7 @@ def test_it_ends_with_the_best_weights(seed: int) -> None:
 
 
 def test_the_same_seed_gives_the_same_weights() -> None:
-    config = FitConfig(lr=0.05, batch=16, cap=3)
+    config = FitConfig(epoch_clips=60, lr=0.05, batch=16, cap=3)
     one, again, other = _model(), _model(), _model()
     first, second = _fit(one, config), _fit(again, config)
     _fit(other, config.model_copy(update={"seed": 1}))
@@ -96,21 +98,23 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 @pytest.mark.parametrize(("least", "patience", "drops"), [(4, 2, 1), (0, 3, 2), (2, 1, 0)])
 def test_it_stops_when_the_score_stays(least: int, patience: int, drops: int) -> None:
     """With a step size of nothing, only the first epoch is a best one."""
-    config = FitConfig(lr=1e-12, batch=16, least=least, patience=patience, drops=drops, cap=40)
+    config = FitConfig(
+        epoch_clips=60, lr=1e-12, batch=16, least=least, patience=patience, drops=drops, cap=40
+    )
     fitted = _fit(_model(), config)
     assert fitted.stopped == "plateau"
     assert fitted.epochs == max(least, 1) + (drops + 1) * patience
 
 
 def test_it_stops_at_the_cap_and_says_so() -> None:
-    fitted = _fit(_model(), FitConfig(lr=1e-12, batch=16, cap=5))
+    fitted = _fit(_model(), FitConfig(epoch_clips=60, lr=1e-12, batch=16, cap=5))
     assert (fitted.stopped, fitted.epochs) == ("cap", 5)
     assert fitted.as_json()["stopped"] == "cap"
     assert fitted.as_json()["curve"] == list(fitted.curve)
 
 
 def test_frame_wise_models_train_on_some_frames_and_are_judged_on_all() -> None:
-    config = FitConfig(batch=16, cap=1, frames=2)
+    config = FitConfig(epoch_clips=60, batch=16, cap=1, frames=2)
     for sees, trained_on in (("frames", 2), ("clip", 6), ("differences", 6)):
         model = _model(sees=sees)
         _fit(model, config)
@@ -125,7 +129,7 @@ def test_every_draw_is_trained_on_and_the_score_is_the_mean_over_draws() -> None
     clips, labels = _toy(60, 0, noise=0.0)
     val, val_y = _toy(30, 1, noise=0.0)
     swapped, val_swapped = np.roll(clips, 1, axis=-1), np.roll(val, 1, axis=-1)
-    config = FitConfig(lr=1.0, batch=16, cap=20, least=20)
+    config = FitConfig(epoch_clips=60, lr=1.0, batch=16, cap=20, least=20)
     one, two = (
         fit(_model(), draws, labels, [val, val_swapped], val_y, LABELS, config)
         for draws in ([clips], [clips, swapped])
@@ -139,7 +143,13 @@ def test_attributes_are_learned_too() -> None:
     clips, colours = _toy(60, 0)
     labels = np.stack([colours == 0, colours == 2], 1).astype(np.float32)
     fitted = fit(
-        _model(classes=2), [clips], labels, [clips], labels, YES_NO, FitConfig(lr=0.05, batch=16)
+        _model(classes=2),
+        [clips],
+        labels,
+        [clips],
+        labels,
+        YES_NO,
+        FitConfig(epoch_clips=60, lr=0.05, batch=16),
     )
     assert fitted.validation > 0.95
 
@@ -165,3 +175,12 @@ def test_predictions_do_not_depend_on_the_batch() -> None:
         found = predict(model, clips, batch=batch)
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
     assert not model.training
+
+
+def test_a_small_split_is_gone_through_several_times() -> None:
+    """Nine clips and 45 an epoch: each clip is seen five times before the first look."""
+    model = _model()
+    clips, y = _toy(9, 0)
+    config = FitConfig(epoch_clips=45, batch=9, cap=1, lr=1e-12)
+    assert fit(model, [clips], y, [clips], y, LABELS, config).epochs == 1
+    assert model.batches == 5

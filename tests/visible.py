@@ -6,7 +6,7 @@ from unseen.config import FitConfig
 from unseen.data.clips import ClipDataset, LabelSet, Split, hash_splits
 
 SIZE, FRAMES, LEVELS = 16, 4, 4
-FIT = FitConfig(batch=16, lr=1e-2, least=20, patience=5, drops=0, cap=30)
+FIT = FitConfig(epoch_clips=48, batch=16, lr=1e-2, least=20, patience=5, drops=0, cap=30)
 
 
 def visible_split(clips: int, seed: int) -> Split:

@@ -143,7 +143,8 @@ class FitConfig(_Section):
     `drops` falls, or at `cap` epochs, it stops.
 
     Attributes:
-        epoch_clips: clips that count as one epoch (the whole split if smaller).
+        epoch_clips: clips between two looks at validation clips; a smaller split is gone through
+            several times.
         least: epochs before the first fall.
         patience: epochs without a better validation score before the step size falls.
         drops: how often it falls.

@@ -95,7 +95,7 @@ def fit(
         model.parameters(), lr=config.lr, weight_decay=config.weight_decay
     )
     clips = len(labels)
-    per_epoch = max(1, math.ceil(min(clips, config.epoch_clips) / config.batch))
+    per_epoch = math.ceil(config.epoch_clips / config.batch)
     warm_up = per_epoch
     best, best_weights, stale, drops, step = -1.0, _copy(model), 0, 0, 0
     curve: list[dict[str, float]] = []

@@ -1,0 +1,99 @@
+"""HMDB51 (Kuehne 2011): 6,766 videos of 51 actions, three splits (Wang19 5.5).
+
+Official layout: `<action>/<video>.avi` (or `hmdb51_org/<action>/<video>.avi`), and
+`testTrainMulti_7030_splits/<action>_test_split<N>.txt` with lines `<video>.avi <n>`: 1 is train,
+2 is test, 0 is in neither. Each split takes 70 videos of each action for train and 30 for test,
+such that clips of one source video, which share the name before the action, are never divided.
+There is no validation split: `official_clips.with_validation` holds out whole sources of train.
+"""
+
+import re
+from pathlib import Path
+
+from unseen.data.clips import SplitName
+from unseen.data.official import OFFICIAL, Inventory, Item, expect, read_lines, split_number
+from unseen.errors import DataError
+from unseen.registry import Spec, nearest
+
+_NAMES = """
+brush_hair cartwheel catch chew clap climb climb_stairs dive draw_sword dribble drink eat
+fall_floor fencing flic_flac golf handstand hit hug jump kick kick_ball kiss laugh pick pour
+pullup punch push pushup ride_bike ride_horse run shake_hands shoot_ball shoot_bow shoot_gun sit
+situp smile smoke somersault stand swing_baseball sword sword_exercise talk throw turn walk wave
+"""
+ACTIONS = tuple(_NAMES.split())
+OFFICIAL_COUNTS = {"videos": 6766, "classes": 51, "train": 3570, "test": 1530, "unused": 1666}
+_LISTS = "testTrainMulti_7030_splits"
+_SPLIT: dict[str, SplitName | None] = {"0": None, "1": "train", "2": "test"}
+
+
+@OFFICIAL.register("hmdb51")
+def _read(root: Path, spec: Spec) -> Inventory:
+    return read_hmdb51(root, split=split_number(spec))
+
+
+def read_hmdb51(root: Path, *, split: int = 1) -> Inventory:
+    """What a folder with HMDB51 holds; the label column is `action`.
+
+    Args:
+        root: the folder.
+        split: the official split, 1, 2 or 3.
+
+    Raises:
+        DataError: there are no such lists.
+    """
+    ending = f"_test_split{split}.txt"
+    expect("HMDB51", root, {_LISTS: f"the lists <action>{ending}"})
+    lists = {path.name.removesuffix(ending): path for path in (root / _LISTS).glob(f"*{ending}")}
+    if not lists:
+        raise DataError(f"'{root / _LISTS}' holds no list called <action>{ending}")
+    videos = "hmdb51_org/" if (root / "hmdb51_org").is_dir() else ""
+    files = frozenset(path.relative_to(root).as_posix() for path in (root / videos).glob("*/*.avi"))
+    items: list[Item] = []
+    unused: set[str] = set()
+    faults: list[str] = []
+    for action, path in sorted(lists.items()):
+        if action not in ACTIONS:
+            hint = nearest(action, ACTIONS)
+            faults.append(f"{path.name}: '{action}' is no action of HMDB51{hint}")
+        seen: dict[str, tuple[int, str]] = {}
+        for line, text in read_lines(path, faults):
+            where = f"{path.name}, line {line}"
+            row = re.fullmatch(r"(.+\.avi)\s+([012])", text)
+            if row is None:
+                faults.append(f"{where}: '{text}' is not of the form '<video>.avi 0|1|2'")
+                continue
+            video, number = row.groups()
+            earlier, before = seen.setdefault(video, (line, number))
+            if earlier != line and {before, number} != {"1", "2"}:
+                faults.append(f"{where}: '{video}' has {number}, and {before} in line {earlier}")
+                continue
+            source = re.match(f"(.+)_{re.escape(action)}_", video)
+            if source is None:
+                faults.append(f"{where}: '{video}' is no video of {action}, by its name")
+            part = _SPLIT[number]
+            full = f"{videos}{action}/{video}"
+            if part is None:
+                unused.add(full)
+            else:
+                group = f"{action}/{source[1]}" if source else None
+                items.append(Item(full, part, {"action": action}, group=group))
+    counts: dict[str, int] = {
+        "videos": len(files),
+        "classes": len(lists),
+        "train": sum(item.split == "train" for item in items),
+        "test": sum(item.split == "test" for item in items),
+        "unused": len(unused),
+    }
+    return Inventory(
+        name=f"hmdb51:{split}",
+        root=root,
+        kind="video",
+        items=tuple(items),
+        files=files,
+        counts=counts,
+        official=OFFICIAL_COUNTS,
+        unused=frozenset(unused),
+        absent={"classes": [action for action in ACTIONS if action not in lists]},
+        faults=tuple(faults),
+    )

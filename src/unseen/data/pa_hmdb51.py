@@ -1,0 +1,324 @@
+"""PA-HMDB51: privacy attributes annotated frame by frame on videos of HMDB51 (Wang19 section 5).
+
+An annotation folder holds `PrivacyAttributes/<action>.json`, or the JSON files themselves. A file
+maps video names to objects with, for each attribute, a list of ranges `[start, end, value]`:
+frames are counted from 0, both ends belong to the range, and the value is a whole number or, where
+several people are seen, a list of them. `review` is true or false, `note` may be missing.
+"""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from unseen.data.pa_hmdb51_labels import (
+    ATTRIBUTES,
+    VALUES,
+    Attribute,
+    LabelRange,
+    VideoAnnotation,
+)
+from unseen.errors import DataError
+from unseen.registry import nearest
+
+ACTIONS = (
+    "brush_hair", "cartwheel", "catch", "chew", "clap", "climb", "climb_stairs", "dive",
+    "draw_sword", "dribble", "drink", "eat", "fall_floor", "fencing", "flic_flac", "golf",
+    "handstand", "hit", "hug", "jump", "kick", "kick_ball", "kiss", "laugh", "pick", "pour",
+    "pullup", "punch", "push", "pushup", "ride_bike", "ride_horse", "run", "shake_hands",
+    "shoot_ball", "shoot_bow", "shoot_gun", "sit", "situp", "smile", "smoke", "somersault",
+    "stand", "swing_baseball", "sword", "sword_exercise", "talk", "throw", "turn", "walk", "wave",
+)  # fmt: skip
+"""The actions of HMDB51."""
+
+PUBLISHED_VIDEOS = 515
+"""Videos in the published annotations (the text of Wang19 says 580 and 592)."""
+
+ANNOTATION_FOLDER = "PrivacyAttributes"
+TEST_LIST_FOLDER = "privacy_split_test_set"
+
+_LAST_FRAME = 999_999  # ten hours: a larger number is a slip, and would only fill the memory
+_OFFICIAL_NAME = re.compile(
+    rf"_({'|'.join(ACTIONS)})_[a-z]_(?:cm|nm)_np\d_(?:fr|ba|le|ri)_(?:bad|med|goo)_\d+\.avi$"
+)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a check found.
+
+    Attributes:
+        faults: what must be mended before use, one line each.
+        notices: what is odd and has a defined meaning, one line each.
+    """
+
+    faults: tuple[str, ...]
+    notices: tuple[str, ...]
+
+
+def read_annotations(folder: Path) -> tuple[VideoAnnotation, ...]:
+    """The annotations of a folder, by action and in the order of each file.
+
+    Raises:
+        DataError: with every fault of the folder, see `check_annotations`.
+    """
+    videos, findings = _read(folder)
+    if findings.faults:
+        count = len(findings.faults)
+        raise DataError(
+            f"the annotations in '{folder}' have {count} fault{'s' if count > 1 else ''}:",
+            findings.faults,
+        )
+    return videos
+
+
+def check_annotations(folder: Path) -> Findings:
+    """Every fault and oddity of an annotation folder.
+
+    Faults are files that cannot be read, actions that HMDB51 does not have, videos listed twice or
+    under another action than their name says, missing or unknown attributes, unknown values, and
+    ranges that are not ranges. Notices are overlapping ranges with differing values, frames that
+    an attribute leaves unlabelled, and fewer videos than were published.
+    """
+    return _read(folder)[1]
+
+
+def read_test_list(folder: Path) -> tuple[str, ...]:
+    """The video names of the published test list, each once, sorted.
+
+    Args:
+        folder: holds `privacy_split_test_set/<action>.txt`, or the text files themselves.
+    """
+    lists = _files(folder, TEST_LIST_FOLDER, ".txt")
+    if not lists:
+        raise DataError(f"there is no test list in '{folder}': expected {TEST_LIST_FOLDER}/*.txt")
+    names: set[str] = set()
+    for path in lists:
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"cannot read the test list '{path}': {error}") from None
+        names |= {line.strip() for line in lines if line.strip()}
+    return tuple(sorted(names))
+
+
+def check_splits(
+    annotations: Sequence[VideoAnnotation],
+    hmdb51_train_names: Iterable[str],
+    test_list: Iterable[str] | None = None,
+) -> Findings:
+    """Whether every annotated video is kept for testing (Wang19 5.3 and 5.5.1).
+
+    The published test list leaves some annotated videos out, and the official splits of HMDB51
+    train on many: the annotations decide, not a list. Names are compared without folders and
+    without `.avi`.
+
+    Args:
+        annotations: what `read_annotations` returned.
+        hmdb51_train_names: videos that a model is trained or validated on.
+        test_list: what `read_test_list` returned, to be told how it differs.
+
+    Returns:
+        As faults the annotated videos that are trained on; as notices the differences between the
+        test list and the annotations.
+    """
+    stems = {_stem(video.name): video for video in annotations}
+    trained = {_stem(name) for name in hmdb51_train_names}
+    faults = tuple(
+        f"'{video.name}' ({video.action}) is annotated and so belongs to test, but is trained on: "
+        "take it out of the training list"
+        for stem, video in stems.items()
+        if stem in trained
+    )
+    notices = []
+    if test_list is not None:
+        listed = {_stem(name): name for name in test_list}
+        missing = [video.name for stem, video in stems.items() if stem not in listed]
+        foreign = [name for stem, name in listed.items() if stem not in stems]
+        if missing:
+            notices.append(
+                f"the test list misses {len(missing)} of {len(stems)} annotated videos, which are "
+                f"test all the same: {', '.join(missing)}"
+            )
+        if foreign:
+            notices.append(
+                f"the test list names {len(foreign)} without annotations: {', '.join(foreign)}"
+            )
+    return Findings(faults, tuple(notices))
+
+
+def _stem(name: str) -> str:
+    return PurePosixPath(name).name.removesuffix(".avi")
+
+
+def _files(folder: Path, inner: str, suffix: str) -> list[Path]:
+    """The files of that suffix in `folder/inner`, or in `folder`, but for hidden ones."""
+    within = folder / inner
+    found = (within if within.is_dir() else folder).glob(f"*{suffix}")
+    return sorted(path for path in found if not path.name.startswith("."))
+
+
+def _read(folder: Path) -> tuple[tuple[VideoAnnotation, ...], Findings]:
+    files = _files(folder, ANNOTATION_FOLDER, ".json")
+    if not files:
+        fault = (
+            f"there are no annotations in '{folder}': expected {ANNOTATION_FOLDER}/<action>.json, "
+            "a file for each action"
+        )
+        return (), Findings((fault,), ())
+    faults: list[str] = []
+    videos: list[VideoAnnotation] = []
+    where: defaultdict[str, list[str]] = defaultdict(list)
+    for path in files:
+        action = path.stem
+        if action not in ACTIONS:
+            faults.append(
+                f"{path.name}: HMDB51 has no action '{action}'{nearest(action, ACTIONS)}; name the "
+                "file after the action"
+            )
+        for name, entry in _read_file(path, faults).items():
+            where[name].append(path.name)
+            video = _parse_video(path.name, name, action, entry, faults)
+            if video is not None:
+                videos.append(video)
+    for name, holders in where.items():
+        if len(holders) > 1:
+            faults.append(f"'{name}' is in {' and '.join(holders)}: keep it in one of them")
+    if not where and not faults:
+        faults.append(f"the {len(files)} files in '{folder}' name no video: every one is empty")
+    notices = [notice for video in videos for notice in _video_notices(video)]
+    absent = [action for action in ACTIONS if not any(each.action == action for each in videos)]
+    if not faults and (len(videos) != PUBLISHED_VIDEOS or absent):
+        notices.append(
+            f"{len(videos)} videos of {len(ACTIONS) - len(absent)} actions; published were "
+            f"{PUBLISHED_VIDEOS} of {len(ACTIONS)}"
+            + (f"; no videos of: {', '.join(absent)}" if absent else "")
+        )
+    return tuple(videos), Findings(tuple(faults), tuple(notices))
+
+
+def _read_file(path: Path, faults: list[str]) -> dict[str, Any]:
+    """The videos of a file; what is wrong with the file as a whole goes to `faults`."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in found:
+                faults.append(f"{path.name}: '{key}' is given twice in one object: keep one")
+            found[key] = value
+        return found
+
+    try:
+        content = json.loads(path.read_bytes(), object_pairs_hook=unique)
+    except OSError as error:
+        faults.append(f"{path.name}: cannot be read: {error.strerror}")
+        return {}
+    except (ValueError, RecursionError) as error:
+        faults.append(f"{path.name}: is not JSON: {error}")
+        return {}
+    if not isinstance(content, dict):
+        faults.append(f"{path.name}: must be an object that maps video names to their attributes")
+        return {}
+    return content
+
+
+def _parse_video(
+    file: str, name: str, action: str, entry: Any, faults: list[str]
+) -> VideoAnnotation | None:
+    """The labels of a video; None, and its faults, where they cannot be used."""
+    here = f"{file}: '{name}'"
+    before = len(faults)
+    if PurePosixPath(name).name != name or not name.endswith(".avi"):
+        faults.append(f"{here}: is not the file name of a video; write it as in 'name.avi'")
+    elif (official := _OFFICIAL_NAME.search(name)) and official[1] != action:
+        faults.append(f"{here}: its name says '{official[1]}': move it to {official[1]}.json")
+    if not isinstance(entry, dict):
+        faults.append(f"{here}: must be an object that maps attributes to ranges")
+        return None
+    keys = (*ATTRIBUTES, "review", "note")
+    for key in entry:
+        if key not in keys:
+            faults.append(
+                f"{here}: unknown attribute '{key}'{nearest(key, keys)}; there are: "
+                f"{', '.join(keys)}"
+            )
+    ranges = {}
+    for attribute in ATTRIBUTES:
+        listed = entry.get(attribute)
+        if isinstance(listed, list):
+            parsed = [_parse_range(here, attribute, each, faults) for each in listed]
+            ranges[attribute] = tuple(each for each in parsed if each is not None)
+        elif attribute in entry:
+            faults.append(f"{here}: {attribute} must be a list of [start, end, value]")
+        else:
+            faults.append(f"{here}: {attribute} is missing; an empty list says 'not labelled'")
+    review, note = entry.get("review"), entry.get("note")
+    if not isinstance(review, bool):
+        faults.append(f"{here}: review must be there and be true or false")
+    if not (note is None or isinstance(note, str)):
+        faults.append(f"{here}: note must be a text")
+    if len(faults) > before:
+        return None
+    return VideoAnnotation(name, action, ranges, review is True, note)
+
+
+def _parse_range(
+    here: str, attribute: Attribute, given: Any, faults: list[str]
+) -> LabelRange | None:
+    what = f"{here}: {attribute} {json.dumps(given)}"
+    if not (isinstance(given, list) and len(given) == 3):
+        faults.append(f"{what}: must be [start, end, value]")
+        return None
+    start, end, value = given
+    values = value if isinstance(value, list) else [value]
+    before = len(faults)
+    # The exact type: true is an int to Python, and 1.0 is equal to 1.
+    if not (type(start) is int and type(end) is int):
+        faults.append(f"{what}: start and end must be whole numbers")
+    elif start < 0:
+        faults.append(f"{what}: frames are counted from 0")
+    elif end < start:
+        faults.append(f"{what}: ends before it starts")
+    elif end > _LAST_FRAME:
+        faults.append(f"{what}: no video has {end} frames")
+    if not values:
+        faults.append(f"{what}: has no value; leave the range out where there is no label")
+    known = range(len(VALUES[attribute]))
+    unknown = [each for each in values if not (type(each) is int and each in known)]
+    if unknown:
+        choices = ", ".join(f"{at} {each.name}" for at, each in enumerate(VALUES[attribute]))
+        faults.append(
+            f"{what}: unknown value {', '.join(map(json.dumps, unknown))}; there are: {choices}"
+        )
+    return LabelRange(start, end, frozenset(values)) if len(faults) == before else None
+
+
+def _video_notices(video: VideoAnnotation) -> list[str]:
+    here = f"{video.action}.json: '{video.name}'"
+    gaps: defaultdict[str, list[str]] = defaultdict(list)
+    notices = []
+    for attribute, ranges in video.ranges.items():
+        first_free = 0
+        for start, end in [*sorted((each.start, each.end) for each in ranges), (video.frames,) * 2]:
+            if start > first_free:
+                gaps[_frames(first_free, start - 1)].append(attribute)
+            first_free = max(first_free, end + 1)
+        for one, other in combinations(ranges, 2):
+            start, end = max(one.start, other.start), min(one.end, other.end)
+            if start <= end and one.values != other.values:
+                both = sorted(one.values | other.values)
+                notices.append(
+                    f"{here}: {attribute} of {_frames(start, end)} is labelled twice and "
+                    f"differently; it has all the values: {', '.join(map(str, both))}"
+                )
+    for frames, attributes in gaps.items():
+        notices.append(f"{here}: {frames} unlabelled in {', '.join(attributes)}")
+    return notices
+
+
+def _frames(start: int, end: int) -> str:
+    return f"frame {start}" if start == end else f"frames {start} to {end}"

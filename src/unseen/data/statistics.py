@@ -1,0 +1,125 @@
+"""Statistics of privacy annotations (Wang19 5.4, Fig. 5-7), from any folder in PA-HMDB51's format.
+
+The paper prints its figures without a table of their numbers and without definitions beyond their
+captions, so that what is counted is written down here.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from unseen.data.pa_hmdb51_labels import (
+    ATTRIBUTES,
+    VALUES,
+    Attribute,
+    VideoAnnotation,
+    frame_labels,
+)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How often each value of an attribute occurs in some videos.
+
+    Attributes:
+        labelled: frames with at least one value.
+        unlabelled: the other frames, up to the last labelled one of each video.
+        frames: frames with value 0, 1, ... A frame in which several people differ counts once for
+            each of its values, so that the sum can be more than `labelled`.
+        shares: `frames` over `labelled`, in [0, 1]; 0 where nothing is labelled.
+    """
+
+    labelled: int
+    unlabelled: int
+    frames: tuple[int, ...]
+    shares: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class AttributeStatistics:
+    """One attribute in all videos.
+
+    Attributes:
+        values: the names of value 0, 1, ...
+        distribution: the frame-level distribution (Wang19 5.4.2, Fig. 6): over all videos.
+        several: frames with more than one value.
+        by_action: the correlation of actions with the attribute (Wang19 5.4.3, Fig. 7): for each
+            action, `frames` is "the number of frames of each action containing a specific privacy
+            attribute value", as its caption says, over all videos of the action. It is a count and
+            grows with the videos' number and length; `shares` are free of that, and compared with
+            those of `distribution` say whether an action goes with a value.
+    """
+
+    values: tuple[str, ...]
+    distribution: Counts
+    several: int
+    by_action: dict[str, Counts]
+
+
+@dataclass(frozen=True)
+class AnnotationStatistics:
+    """What Wang19 5.4 shows of PA-HMDB51; `dataclasses.asdict` makes it JSON.
+
+    Attributes:
+        videos: annotated videos.
+        actions: actions with at least one of them.
+        frames: frames up to the last labelled one of each video, all videos together.
+        labelled_frames: those with a label of at least one attribute.
+        action_distribution: videos of each action (5.4.1, Fig. 5), the most frequent first, equal
+            ones by name.
+        attributes: the statistics of each attribute.
+    """
+
+    videos: int
+    actions: int
+    frames: int
+    labelled_frames: int
+    action_distribution: dict[str, int]
+    attributes: dict[Attribute, AttributeStatistics]
+
+
+def annotation_statistics(videos: Sequence[VideoAnnotation]) -> AnnotationStatistics:
+    """Count videos, frames and values, see `AnnotationStatistics`."""
+    by_action = Counter(video.action for video in videos)
+    labels = {
+        attribute: [frame_labels(video, attribute) for video in videos] for attribute in ATTRIBUTES
+    }
+    labelled = sum(
+        any(frame)
+        for columns in zip(*labels.values(), strict=True)
+        for frame in zip(*columns, strict=True)
+    )
+    attributes = {}
+    for attribute, found in labels.items():
+        grouped = {
+            action: [
+                values
+                for video, frames in zip(videos, found, strict=True)
+                if video.action == action
+                for values in frames
+            ]
+            for action in sorted(by_action)
+        }
+        everything = [values for frames in found for values in frames]
+        attributes[attribute] = AttributeStatistics(
+            values=tuple(value.name for value in VALUES[attribute]),
+            distribution=_count(everything, attribute),
+            several=sum(len(values) > 1 for values in everything),
+            by_action={action: _count(each, attribute) for action, each in grouped.items()},
+        )
+    return AnnotationStatistics(
+        videos=len(videos),
+        actions=len(by_action),
+        frames=sum(video.frames for video in videos),
+        labelled_frames=labelled,
+        action_distribution=dict(sorted(by_action.items(), key=lambda each: (-each[1], each[0]))),
+        attributes=attributes,
+    )
+
+
+def _count(labels: Sequence[frozenset[int]], attribute: Attribute) -> Counts:
+    found = Counter(value for values in labels for value in values)
+    labelled = sum(bool(values) for values in labels)
+    frames = tuple(found[value] for value in range(len(VALUES[attribute])))
+    shares = tuple(count / labelled if labelled else 0.0 for count in frames)
+    return Counts(labelled, len(labels) - labelled, frames, shares)

@@ -1,0 +1,209 @@
+from collections import Counter, defaultdict
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from unseen.data.clips import SPLITS, ClipDataset, SplitName
+from unseen.data.official import Inventory, Item
+from unseen.data.official_clips import load_official, with_validation
+from unseen.data.video import write_video
+from unseen.errors import DataError
+
+WHO = ("ann", "bob")
+Kind = Literal["video", "frames", "image"]
+
+
+def grouped() -> list[Item]:
+    """Three actions with groups of one to four items in train, and a test split."""
+    rng = np.random.default_rng(0)
+    items = [Item(f"test-{i}", "test", {"action": "abc"[i % 3]}, group=f"t{i}") for i in range(9)]
+    for action in "abc":
+        for group in range(20):
+            for clip in range(int(rng.integers(1, 5))):
+                path = f"{action}-{group}-{clip}"
+                items.append(Item(path, "train", {"action": action}, group=f"{action}-{group}"))
+    return items
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_validation_is_a_seventh_of_train_in_whole_groups(seed: int) -> None:
+    items = grouped()
+    held = with_validation(items, seed)
+    assert [replace(item, split=None) for item in held] == [
+        replace(item, split=None) for item in items
+    ]
+    assert [i.split == "test" for i in held] == [i.split == "test" for i in items]
+    splits = defaultdict(set)
+    for item in held:
+        splits[item.group].add(item.split)
+    assert all(len(split) == 1 for split in splits.values())
+    before = Counter(item.labels["action"] for item in items if item.split == "train")
+    val = Counter(item.labels["action"] for item in held if item.split == "val")
+    for action, count in before.items():
+        assert abs(val[action] - 0.15 * count) < 1
+    assert held == with_validation(items, seed)
+    assert held != with_validation(items, seed + 1)
+
+
+def test_validation_leaves_some_of_train_and_what_is_published() -> None:
+    pair = [Item(name, "train", {"action": "a"}) for name in ("1", "2")]
+    assert Counter(item.split for item in with_validation(pair, 0)) == {"train": 1, "val": 1}
+    assert with_validation(pair[:1], 0) == pair[:1]
+    published = [*pair, Item("3", "val", {"action": "a"})]
+    assert with_validation(published, 0) == published
+    undrawn = [Item(name, None, {"action": "a"}) for name in ("1", "2")]
+    assert with_validation(undrawn, 0) == undrawn
+
+
+def frames_of(number: int) -> np.ndarray:
+    return np.random.default_rng(number).integers(0, 256, (4, 16, 16, 3), np.uint8)
+
+
+def inventory(root: Path, kind: Kind, splits: tuple[SplitName | None, ...] = SPLITS) -> Inventory:
+    """Twelve clips of the kind, two actions by two people in each split."""
+    items = []
+    for number in range(12):
+        name = f"{number:02}"
+        images = frames_of(number)
+        if kind == "video":
+            name += ".mp4"
+            write_video(root / name, images, Fraction(10), "lossless")
+        elif kind == "image":
+            name += ".png"
+            Image.fromarray(images[0]).save(root / name)
+        else:
+            (root / name).mkdir()
+            for i, image in enumerate(images, start=1):
+                Image.fromarray(image).save(root / name / f"rgb_{i}.png")
+        labels = {"action": ("clap", "wave")[number % 2], "who": WHO[number // 2 % 2]}
+        yes = {"hat": str(number % 2), "bag": str(number // 2 % 2)}
+        items.append(Item(name, splits[number // 4], {**labels, **yes}))
+    files = frozenset(path.name for path in root.iterdir())
+    return Inventory(
+        "mini",
+        root,
+        kind,
+        tuple(items),
+        files,
+        {"videos": 12},
+        {"videos": 99},
+        pattern="rgb_*" if kind == "frames" else "*",
+        fps=20.0,
+    )
+
+
+def load(found: Inventory, private: tuple[str, ...] = ("who",), frames: int = 4) -> ClipDataset:
+    return load_official(found, target="action", private=private, size=16, frames=frames, seed=0)
+
+
+@pytest.mark.parametrize("kind", ["video", "frames"])
+def test_clips_and_labels_are_those_of_the_lists(tmp_path: Path, kind: Kind) -> None:
+    data = load(inventory(tmp_path, kind))
+    assert (data.name, data.synthetic) == ("mini", False)
+    assert data.target.classes == ("clap", "wave")
+    assert data.private.classes == WHO
+    assert data.fps == (10.0 if kind == "video" else 20.0)
+    for part, name in enumerate(SPLITS):
+        split = data.split(name)
+        expected = [frames_of(number) for number in range(4 * part, 4 * part + 4)]
+        np.testing.assert_array_equal(split.clips, np.stack(expected))
+        assert split.target.tolist() == [0, 1, 0, 1]
+        assert split.private.tolist() == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize("kind", ["video", "frames"])
+def test_listed_frames_are_spread_over_the_clip(tmp_path: Path, kind: Kind) -> None:
+    found = inventory(tmp_path, kind)
+    items = tuple(replace(item, frames=(1, 3)) for item in found.items)
+    data = load(replace(found, items=items))
+    np.testing.assert_array_equal(data.train.clips[0], frames_of(0)[[1, 1, 2, 2]])
+    assert data.fps == (20.0 if kind == "video" else 40.0)
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_an_image_is_a_clip_of_one_frame(tmp_path: Path, frames: int) -> None:
+    data = load(inventory(tmp_path, "image"), private=("hat", "bag"), frames=frames)
+    assert data.private.classes == ("hat", "bag")
+    assert data.private.multi_label
+    assert data.test.clips.shape == (4, frames, 16, 16, 3)
+    for i in range(4):
+        for frame in range(frames):
+            np.testing.assert_array_equal(data.test.clips[i, frame], frames_of(8 + i)[0])
+    np.testing.assert_array_equal(data.test.private, [[0, 0], [1, 0], [0, 1], [1, 1]])
+    assert data.fps == 20.0
+
+
+def test_validation_is_held_out_where_there_is_none(tmp_path: Path) -> None:
+    found = inventory(tmp_path, "image", ("train", "train", "test"))
+    data = load(found)
+    assert [len(data.split(name)) for name in SPLITS] == [6, 2, 4]
+    assert sorted(data.val.target.tolist()) == [0, 1]
+    assert load(found).hash == data.hash
+
+
+def test_a_split_is_drawn_where_none_is_published(tmp_path: Path) -> None:
+    found = inventory(tmp_path, "image", (None, None, None))
+    data = load(found, private=("action",))
+    assert sum(len(data.split(name)) for name in SPLITS) == 12
+    for name in SPLITS:
+        assert len(data.split(name)) > 0
+        np.testing.assert_array_equal(data.split(name).target, data.split(name).private)
+    other = load_official(found, target="action", private=["action"], size=16, frames=4, seed=1)
+    assert other.hash != data.hash
+
+
+def test_all_faults_are_named_and_nothing_is_loaded(tmp_path: Path) -> None:
+    found = inventory(tmp_path, "video")
+    extra = replace(found, files=found.files | {"extra.mp4"})
+    assert len(load(extra).train) == 4
+    broken = replace(
+        found, files=found.files - {"03.mp4"}, faults=("list.txt, line 3: no such action",)
+    )
+    with pytest.raises(DataError) as caught:
+        load_official(broken, target="actoin", private=["who", "who"], size=16, frames=4, seed=0)
+    assert str(caught.value) == (
+        f"mini in '{tmp_path}' has 4 faults; nothing was loaded\n"
+        "  - '03.mp4' is listed and not there\n"
+        "  - list.txt, line 3: no such action\n"
+        "  - no label column 'actoin' (did you mean 'action'?); there are: action, who, hat, bag\n"
+        "  - choose one or more different private columns, not ['who', 'who']"
+    )
+    with pytest.raises(DataError, match=r"no label column 'action'; there are: none"):
+        load(replace(found, items=()))
+
+
+def test_labels_and_files_at_fault(tmp_path: Path) -> None:
+    found = inventory(tmp_path, "video")
+    items = [
+        *found.items[:11],
+        replace(found.items[11], labels={**found.items[11].labels, "who": "cy"}),
+    ]
+    with pytest.raises(DataError) as caught:
+        load(replace(found, items=tuple(items)))
+    assert caught.value.faults == (
+        "'cy' in column 'who' has only this one clip",
+        "'cy' in column 'who' occurs in 'test' and never in 'train'",
+    )
+    (tmp_path / "01.mp4").write_bytes(b"no video")
+    (tmp_path / "02.mp4").write_bytes(b"")
+    with pytest.raises(DataError) as caught:
+        load(found)
+    assert [fault.split(".mp4")[0][-2:] for fault in caught.value.faults] == ["01", "02"]
+
+
+@pytest.mark.parametrize("kind", ["frames", "image"])
+def test_images_at_fault(tmp_path: Path, kind: Kind) -> None:
+    found = inventory(tmp_path, kind)
+    bad = [tmp_path / (f"{n}/rgb_2.png" if kind == "frames" else f"{n}.png") for n in ("01", "07")]
+    for path in bad:
+        path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(DataError) as caught:
+        load(found)
+    assert [fault.split("' cannot be read")[0] for fault in caught.value.faults] == [
+        f"'{path}" for path in bad
+    ]

@@ -137,7 +137,7 @@ def anonymize_all(
     pieces = list(_pieces(anonymizer, data, codec=codec, draws=draws, seed=seed))
     fps = Fraction(data.fps).limit_denominator(1001)
     threads = max(1, torch.get_num_threads() // jobs) if jobs > 1 else None
-    run = Parallel(n_jobs=jobs, return_as="generator")
+    run = Parallel(n_jobs=jobs, return_as="generator", mmap_mode="c")
     made: dict[tuple[str, int], list[_Passed]] = {}
     with progress(len(pieces), "anonymizing", "piece") as bar:
         done = run(delayed(_pass)(anonymizer, p, fps, device, threads) for p in pieces)

@@ -316,3 +316,44 @@ def test_ended_while_it_writes_it_leaves_no_output(kind: signal.Signals) -> None
 
 def test_the_script_is_installed() -> None:
     assert shutil.which("unseen", path=str(Path(sys.executable).parent))
+
+
+# ------------------------------------------------------------ data sets
+
+
+def test_data_sets_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "list"]) == 0
+    told = capsys.readouterr().out
+    assert all(name in told for name in ("duet", "sbu", "ucf101", "hmdb51", "vispr", "FILE.csv"))
+
+
+def test_a_data_set_is_checked_in_one_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lists = tmp_path / "testTrainMulti_7030_splits"
+    lists.mkdir()
+    (lists / "wave_test_split1.txt").write_text("a.avi 1\nb.avi 2\n")
+    (tmp_path / "wave").mkdir()
+    make_video(tmp_path / "wave" / "a.avi", noise(2, 16, 16))
+    assert main(["data", "check", "hmdb51", str(tmp_path), "--decode"]) == 2
+    told = capsys.readouterr()
+    assert "'wave/b.avi' is listed and not there" in told.out
+    assert "6766" in told.out
+    assert told.err.startswith("unseen: hmdb51 in ")
+    assert told.err.count("\n") == 1
+    assert main(["data", "check", "hmdb", str(tmp_path)]) == 2
+    assert "did you mean 'hmdb51'?" in capsys.readouterr().err
+
+
+def test_annotations_become_numbers_and_figures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = {
+        name: [[0, 9, 1]] for name in ("skin_color", "face", "gender", "nudity", "relationship")
+    }
+    (tmp_path / "wave.json").write_text(json.dumps({"a.avi": {**entry, "review": True}}))
+    assert main(["data", "stats", "pa-hmdb51", str(tmp_path), "-o", str(tmp_path / "out")]) == 0
+    assert "1 video" in capsys.readouterr().out
+    assert json.loads((tmp_path / "out" / "statistics.json").read_text())["frames"] == 10
+    assert main(["data", "stats", "pa-hmdb51", str(tmp_path / "no"), "-o", "out"]) == 2
+    assert "there are no annotations" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """Data sets by name."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,9 @@ import pytest
 
 from unseen.config import DataConfig
 from unseen.data.duet import export_duet
-from unseen.data.load import DATASETS, load_data
+from unseen.data.load import ABOUT, DATASETS, load_data
+from unseen.data.official import OFFICIAL
+from unseen.data.video import write_video
 from unseen.errors import DataError
 
 TINY = DataConfig(size=16, frames=2, train=16, val=8, test=8, target="action", private=("contact",))
@@ -27,6 +30,49 @@ def test_silhouettes_are_other_pictures_of_the_same_clips() -> None:
     plain, shape = (load_data(TINY.model_copy(update={"name": name})) for name in DATASETS)
     assert np.array_equal(plain.train.target, shape.train.target)
     assert plain.hash != shape.hash
+
+
+def _ucf101(root: Path) -> Path:
+    """Two actions, three groups each for training and one for testing, one video a group."""
+    names = {
+        (action, group): f"{action}/v_{action}_g{group:02}_c01.avi"
+        for action in ("Archery", "Biking")
+        for group in range(1, 5)
+    }
+    for at, name in enumerate(names.values()):
+        (root / "UCF-101" / name).parent.mkdir(parents=True, exist_ok=True)
+        images = np.full((4, 16, 16, 3), 25 * at + 20, np.uint8)
+        write_video(root / "clip.mp4", images, Fraction(25), "lossless")
+        (root / "clip.mp4").rename(root / "UCF-101" / name)
+    lists = root / "ucfTrainTestlist"
+    lists.mkdir()
+    (lists / "classInd.txt").write_text("1 Archery\n2 Biking\n")
+    number = {"Archery": 1, "Biking": 2}
+    (lists / "trainlist01.txt").write_text(
+        "".join(f"{n} {number[a]}\n" for (a, group), n in names.items() if group < 4)
+    )
+    (lists / "testlist01.txt").write_text(
+        "".join(f"{n}\n" for (_, group), n in names.items() if group == 4)
+    )
+    return root
+
+
+def test_a_published_data_set_is_found_by_its_name_in_its_folder(tmp_path: Path) -> None:
+    root = _ucf101(tmp_path)
+    config = TINY.model_copy(update={"name": "ucf101:1", "root": str(root), "private": ("action",)})
+    data = load_data(config)
+    assert (len(data.train), len(data.val), len(data.test)) == (4, 2, 2)
+    assert data.target.classes == ("Archery", "Biking")
+    # Group 4 of each action, the fourth and the eighth video.
+    assert [round(float(clip.mean())) for clip in data.test.clips] == [95, 195]
+    assert list(data.test.target) == [0, 1]
+    with pytest.raises(DataError, match=r"where is 'ucf101:1'\? Name its folder: --root DIR"):
+        load_data(config.model_copy(update={"root": None}))
+
+
+def test_every_data_set_is_listed() -> None:
+    listed = {name.partition("[")[0] for name in ABOUT}
+    assert listed == {*DATASETS, *OFFICIAL, "FILE.csv"}
 
 
 def test_a_manifest_is_found_by_its_path(tmp_path: Path) -> None:

@@ -117,6 +117,46 @@ def test_only_the_hardest_budget_model_drives_the_filter(
         assert hardest == confident
 
 
+def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    return -_minus_loss(logits, labels)
+
+
+def _cross_entropy_multi(logits: Tensor, labels: Tensor) -> Tensor:
+    p = logits.sigmoid()
+    return -(labels * p.log() + (1 - labels) * (1 - p).log()).mean()
+
+
+@pytest.mark.parametrize("kind", ["one of k", "multi-label"])
+def test_a_privacy_step_ascends_the_smallest_budget_loss(
+    data: ClipDataset, multi: ClipDataset, kind: str
+) -> None:
+    """Wang19 algorithm 3, lines 4 and 6: f_D moves up the gradient of L_B, and of nothing else."""
+    private = "pair" if kind == "one of k" else "glasses,contact,skirt"
+    config = tiny_config(
+        f"data.private={private}", "game.objective=gradient_reversal", "train.budget_frames=0"
+    )
+    clips = data if kind == "one of k" else multi
+    budget_loss = _cross_entropy if kind == "one of k" else _cross_entropy_multi
+    game, twin = _game(clips, config), _game(clips, config)
+    _plain_descent(game)
+    for index in (None, 0, 1):
+        batch = twin.draw()
+        twin.filter.load_state_dict(game.filter.state_dict())
+        anonymized = twin.filter(batch.clips)
+        losses = [budget_loss(model(anonymized), batch.private) for model in twin.budget]
+        chosen = int(np.argmin([float(v.detach()) for v in losses])) if index is None else index
+        ascent = _cut(torch.autograd.grad(losses[chosen], list(twin.filter.parameters())))
+        before = [p.detach().clone() for p in game.filter.parameters()]
+        others = [_weights(module) for module in (game.target, *game.budget)]
+        move = game.privacy_step(index)
+        assert move.hardest == chosen
+        assert move.privacy_loss == pytest.approx(-losses[chosen].item(), abs=1e-6)
+        for old, p, gradient in zip(before, game.filter.parameters(), ascent, strict=True):
+            torch.testing.assert_close(p.detach() - old, gradient, rtol=1e-3, atol=1e-6)
+        assert all(map(_same, others, map(_weights, (game.target, *game.budget))))
+        assert all(p.grad is None for model in game.budget for p in model.parameters())
+
+
 def test_multi_label_leaks_drive_the_filter(multi: ClipDataset) -> None:
     game, twin = _game(multi, MULTI), _game(multi, MULTI)
     _plain_descent(game)
@@ -175,6 +215,19 @@ def test_a_target_step_moves_the_target(data: ClipDataset, with_filter: bool) ->
         torch.testing.assert_close(old - p.detach(), update, rtol=1e-3, atol=1e-6)
     assert _same(_weights(game.filter), filtering) != with_filter
     assert all(_same(_weights(m), b) for m, b in zip(game.budget, budget, strict=True))
+
+
+def test_end_to_end_the_filter_moves_by_the_step_size_of_the_target(data: ClipDataset) -> None:
+    """Wang19 eq. 6b has alpha_T for both; Adam's first step is its step size, by the sign."""
+    game = _game(data, tiny_config("train.lr_filter=0.5", "train.lr_target=0.001"))
+    game.set_rate(0.3)
+    before = [p.detach().clone() for p in game.filter.parameters()]
+    game.target_step(with_filter=True)
+    moved = [
+        (p.detach() - b).abs().max() for p, b in zip(game.filter.parameters(), before, strict=True)
+    ]
+    assert max(moved) == pytest.approx(0.0003, rel=1e-3)
+    assert not game.opt_filter.state
 
 
 def test_all_named_budget_models_learn_and_nobody_else(data: ClipDataset) -> None:
@@ -301,7 +354,7 @@ def test_validation_is_the_score_of_plain_prediction(data: ClipDataset) -> None:
     for _ in range(3):
         game.filter_step(1.0, with_target=True)
     for most, count in ((0, 26), (10, 10), (999, 26)):
-        accuracy, budget = game.validate(most)
+        found = game.validate(most)
         with torch.no_grad():
             clips = data.val.clips[:count]
             anonymized = game.filter.eval()(to_clips(clips))
@@ -316,14 +369,20 @@ def test_validation_is_the_score_of_plain_prediction(data: ClipDataset) -> None:
                 return out
 
         assert anonymized.shape[0] == count
-        expected = [
-            score(predict(Behind(model), clips), labels[:count], labelled)
-            for model, labels, labelled in (
-                (game.target, data.val.target, data.target),
-                *((model, data.val.private, data.private) for model in game.budget),
-            )
-        ]
-        assert [accuracy, *budget] == pytest.approx(expected)
+        expected, losses = [], []
+        for model, labels, labelled in (
+            (game.target, data.val.target, data.target),
+            *((model, data.val.private, data.private) for model in game.budget),
+        ):
+            logits = predict(Behind(model), clips)
+            expected.append(score(logits, labels[:count], labelled))
+            p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+            losses.append(-np.log(p[np.arange(count), labels[:count]]).mean())
+        assert [found.target_score, *found.budget_scores] == pytest.approx(expected)
+        assert [found.target_loss, *found.budget_losses] == pytest.approx(losses, rel=1e-4)
+        alone = game.validate(most, budget=False)
+        assert (alone.target_score, alone.target_loss) == (found.target_score, found.target_loss)
+        assert (alone.budget_scores, alone.budget_losses) == ([], [])
 
 
 def test_validation_changes_nothing(data: ClipDataset) -> None:

@@ -23,11 +23,12 @@ from unseen.training import checkpoint
 from unseen.training.folder import (
     CHECKPOINT,
     CONFIG_FILE,
-    STAGES,
     TARGET_FILE,
     TRAINING_FILE,
 )
-from unseen.training.run import PLATEAU, train
+from unseen.training.run import train
+from unseen.training.schedules import PLATEAU
+from unseen.training.state import STAGES
 from unseen.types import to_clips
 
 # What a killed, a resumed and a distributed process run: the folder, whether to resume, overrides.
@@ -200,6 +201,17 @@ def test_resume_with_other_settings_names_them(data: ClipDataset, tmp_path: Path
         )  # fmt: skip
     assert "started with other settings (game.gamma, train.lr_filter)" in str(caught.value)
     assert (tmp_path / CONFIG_FILE).read_bytes() == before
+
+
+def test_a_run_from_before_a_setting_existed_resumes(data: ClipDataset, tmp_path: Path) -> None:
+    trained = train(tiny_config("train.steps=0"), data, tmp_path)
+    path = tmp_path / CONFIG_FILE
+    settings = json.loads(path.read_text())
+    del settings["game"]["restart_patience"], settings["game"]["d_iter"]
+    path.write_text(json.dumps(settings))
+    assert train(tiny_config("train.steps=0"), data, tmp_path, resume=True) == trained
+    with pytest.raises(RunError, match=r"other settings \(game.d_iter\)"):
+        train(tiny_config("train.steps=0", "game.d_iter=4"), data, tmp_path, resume=True)
 
 
 def test_resume_with_other_data_is_refused(data: ClipDataset, tmp_path: Path) -> None:

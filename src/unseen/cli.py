@@ -32,7 +32,10 @@ def _parser() -> argparse.ArgumentParser:
 
     def data_options(command: argparse.ArgumentParser) -> None:
         command.add_argument("--preset", help="a named configuration; `unseen presets` lists them")
-        command.add_argument("--data", help="duet, or the path of a CSV manifest")
+        command.add_argument(
+            "--data", help="duet, a published data set (`unseen data list`), or a CSV manifest"
+        )
+        command.add_argument("--root", metavar="DIR", help="the folder of a published data set")
         command.add_argument("--target", metavar="COLUMN", help="label column to keep")
         command.add_argument("--private", metavar="COLUMN[,COLUMN]", help="label column(s) to hide")
 
@@ -78,6 +81,16 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--codec", default="lossless", metavar="CODEC")
     export.add_argument("overrides", nargs="*", metavar="key=value", help=_OVERRIDES)
 
+    actions.add_parser("list", help="the data sets that can be named")
+    check = actions.add_parser("check", help="compare a published data set with its lists")
+    check.add_argument("name", metavar="NAME[:OPTION]")
+    check.add_argument("root", type=Path, metavar="ROOT")
+    check.add_argument("--decode", action="store_true", help="read every file to its end")
+    stats = actions.add_parser("stats", help="figures and numbers of PA-HMDB51's annotations")
+    stats.add_argument("name", choices=["pa-hmdb51"])
+    stats.add_argument("root", type=Path, metavar="ROOT")
+    stats.add_argument("-o", "--out", type=Path, required=True, metavar="DIR")
+
     verb("presets", "List the named configurations.")
     return parser
 
@@ -104,7 +117,7 @@ def _config(args: argparse.Namespace, base: "RunConfig | None" = None) -> "RunCo
     from unseen.config import load_config
 
     overrides = list(args.overrides)
-    for option in ("data", "target", "private"):
+    for option in ("data", "root", "target", "private"):
         value = getattr(args, option, None)
         if value is not None:
             overrides.append(f"data.{'name' if option == 'data' else option}={value}")
@@ -202,6 +215,10 @@ def _anonymize(args: argparse.Namespace) -> None:
 
 
 def _data(args: argparse.Namespace) -> None:
+    {"export": _export, "list": _list, "check": _check, "stats": _stats}[args.action](args)
+
+
+def _export(args: argparse.Namespace) -> None:
     from unseen.config import load_config
     from unseen.data.codec import Codec
     from unseen.data.duet import export_duet
@@ -209,6 +226,37 @@ def _data(args: argparse.Namespace) -> None:
     Codec.parse(args.codec, 2, 2)  # before the clips are made
     config = _config(args) if args.preset else _config(args, load_config("duet"))
     print(export_duet(args.folder, config.data, args.codec))
+
+
+def _list(args: argparse.Namespace) -> None:
+    from unseen.data.load import ABOUT
+
+    width = max(map(len, ABOUT))
+    for name, about in ABOUT.items():
+        print(f"{name:{width}}  {about}")
+
+
+def _check(args: argparse.Namespace) -> None:
+    from unseen.data.load import check_data
+    from unseen.progress import progress
+
+    with progress(None, "reading", "file") as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        report = check_data(args.name, args.root, decode=args.decode, progress=show)
+    print(report)
+    if report.faults:
+        raise UnseenError(f"{args.name} in '{args.root}' cannot be used as it is: see above")
+
+
+def _stats(args: argparse.Namespace) -> None:
+    from unseen.report.annotations import write_statistics
+
+    statistics = write_statistics(args.root, args.out)
+    print(f"{args.out}: {statistics.videos} videos")
 
 
 def _presets(args: argparse.Namespace) -> None:

@@ -20,7 +20,8 @@ class DataConfig(_Section):
     """What to learn from.
 
     Attributes:
-        name: `duet` or the path of a CSV manifest.
+        name: `duet`, a published data set (`ucf101:2`), or the path of a CSV manifest.
+        root: the folder of a published data set.
         target: the label column of the target task.
         private: label columns of the private attribute.
         size: height and width of the clips in pixels.
@@ -30,6 +31,7 @@ class DataConfig(_Section):
     """
 
     name: str = "duet"
+    root: str | None = None
     target: str = "action"
     private: tuple[str, ...] = ("pair",)
     size: int = Field(48, ge=16)
@@ -46,22 +48,33 @@ class GameConfig(_Section):
     Attributes:
         objective: what f_D minimises for privacy, see `unseen.training.objectives`; `none` trains
             f_D for the target alone (its limits are then all that protects).
-        gamma: weight of the privacy objective (gamma in Wu18 eq. 2).
+        gamma: weight of the privacy objective (gamma in Wu18 eq. 2). `k_beam` has none: its f_D
+            follows J_B and L_T in turns (Wang19 eq. 8).
         hold_loss: when set, gamma becomes the multiplier of the constraint "L_T stays at or
             below this": it grows while L_T is below and shrinks while above.
         gamma_rate: how fast, per step, in log units.
         gamma_min, gamma_max: its ends.
         joint: whether the f_D step moves f_T too. The papers' step (6a) moves f_D alone.
-        schedule: `monitored` (Wang19 algorithms 1-4, thresholds and caps) or `alternating` (one
-            joint step, then `budget_steps` of each budget model).
+        end_to_end: whether steps of the f_T loop move f_D too (Wang19 eq. 6b, algorithms 2-4), or
+            f_T alone (eq. 4b, algorithm 1).
+        schedule: `alternating` (one f_D step, then `budget_steps` of each budget model),
+            `monitored` (Wang19 algorithms 1, 2, 4: thresholds and caps), `k_beam` (Wang19
+            algorithm 3) or `three_party` (Wu18 3.2), see `unseen.training.schedules`.
+        d_iter: f_D steps in a row on the hardest budget model, which together are one step of the
+            game (`k_beam`).
         th1: target validation accuracy at which the f_T loop ends.
         th2: budget training accuracy at which a budget loop ends.
         cap_target, cap_budget: most steps of those loops; reaching one is logged.
+        bound_target, bound_budget: validation L_T and L_B, in nats, above which f_T or that f_B
+            moves before f_D does (`three_party`).
         budget_sees: `output`, or `before_noise`: budget models see what leaves the filter without
             its noise. They learn faster from it, and what they cannot read there nobody reads
             through the noise.
         budget_steps: steps of each budget model per f_D step (`alternating`).
-        restart_every: f_D steps between restarts of budget models; 0 never.
+        restart_every: steps of the game between restarts of budget models; 0 never.
+        restart_patience: steps of the game in which the leak J_B has not fallen, after which budget
+            models are restarted; 0 never. Combines with `restart_every`.
+        restart_tolerance: how far, in nats, the leak must go below its lowest to have fallen.
         restart: `all` (the papers) or `oldest` (one at a time, so that the others stay strong).
         restart_cap: most steps of retraining a restarted model until th2.
     """
@@ -75,16 +88,30 @@ class GameConfig(_Section):
     gamma_min: float = Field(0.05, ge=0)
     gamma_max: float = Field(50.0, gt=0)
     joint: bool = True
-    schedule: Literal["monitored", "alternating"] = "alternating"
+    end_to_end: bool = True
+    schedule: Literal["alternating", "monitored", "k_beam", "three_party"] = "alternating"
+    d_iter: int = Field(30, ge=1)
     th1: float = Field(0.85, ge=0, le=1)
     th2: float = Field(0.99, ge=0, le=1)
     cap_target: int = Field(30, ge=0)
     cap_budget: int = Field(200, ge=1)
+    bound_target: float = Field(0.5, ge=0)
+    bound_budget: float = Field(0.5, ge=0)
     budget_sees: Literal["output", "before_noise"] = "output"
     budget_steps: int = Field(1, ge=1)
     restart_every: int = Field(0, ge=0)
+    restart_patience: int = Field(0, ge=0)
+    restart_tolerance: float = Field(0.01, ge=0)
     restart: Literal["all", "oldest"] = "all"
     restart_cap: int = Field(200, ge=1)
+
+    @model_validator(mode="after")
+    def _gamma_has_a_use(self) -> "GameConfig":
+        if self.schedule == "k_beam" and self.hold_loss is not None:
+            raise ValueError(
+                "hold_loss moves gamma, which schedule k_beam has none of; set hold_loss=null"
+            )
+        return self
 
 
 class TrainConfig(_Section):
@@ -100,7 +127,7 @@ class TrainConfig(_Section):
         init_reconstruct: steps of stage 1, f_D reproduces its input.
         init_target: steps of stage 2, f_D and f_T learn the target.
         init_budget: most steps of stage 3, each budget model learns on the frozen f_D.
-        steps: f_D steps of the game.
+        steps: outer steps of the game (of one f_D step each, but for `k_beam`).
         finish: steps in which f_T alone adapts to the final f_D.
         lr_filter, lr_target, lr_budget: Adam's step sizes (alpha_D, alpha_T, alpha_B).
         lr_schedule: `constant` (the papers), or `decay`: those of f_D and f_T rise over 30 steps

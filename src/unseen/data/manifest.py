@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from unseen.data.clips import SPLITS, ClipDataset, LabelSet, Split, SplitName, hash_splits
+from unseen.data.clips import SPLITS, ClipDataset, Split, SplitName
 from unseen.data.decode import ClipFaults, DecodedClips, Progress, decode_clips
-from unseen.data.manifest_splits import class_faults, classes, encode, splits_of
+from unseen.data.manifest_splits import class_faults, labelled, splits_of
 from unseen.data.manifest_table import RESERVED, Faults, Row, header_faults, parse_row, read_table
 from unseen.data.video import write_video
 from unseen.errors import DataError
@@ -69,33 +69,7 @@ def load_manifest(
     if decoded is None or faults:
         raise _error(path, faults)
 
-    target_set = LabelSet(target, classes(rows, target))
-    private_set = (
-        LabelSet(",".join(private), tuple(private), multi_label=True)
-        if attributes
-        else LabelSet(private[0], classes(rows, private[0]))
-    )
-    parts: dict[SplitName, Split] = {}
-    first = 0
-    for name in SPLITS:
-        span = slice(first, first + splits.count(name))
-        parts[name] = Split(
-            clips=decoded.clips[span],
-            target=encode(rows[span], target_set),
-            private=encode(rows[span], private_set),
-        )
-        first = span.stop
-    return ClipDataset(
-        name=path.name,
-        target=target_set,
-        private=private_set,
-        train=parts["train"],
-        val=parts["val"],
-        test=parts["test"],
-        fps=decoded.fps,
-        synthetic=False,
-        hash=hash_splits(parts),
-    )
+    return labelled(path.name, rows, splits, decoded, target, private)
 
 
 def export_videos(

@@ -1,4 +1,4 @@
-"""Labels of a manifest's rows: their faults, their split where none is given, their encoding."""
+"""Labelled rows: their faults, their split where none is given, and the data set they become."""
 
 import itertools
 from collections import defaultdict
@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from unseen.data.clips import SPLITS, LabelSet, SplitName
-from unseen.data.decode import ClipRange
+from unseen.data.clips import SPLITS, ClipDataset, LabelSet, Split, SplitName, hash_splits
+from unseen.data.decode import ClipRange, DecodedClips
 from unseen.data.manifest_table import Faults, Row
 from unseen.registry import nearest
 
@@ -187,3 +187,41 @@ def encode(rows: Sequence[Row], labels: LabelSet) -> npt.NDArray[Any]:
             [[float(row.values[name]) for name in labels.classes] for row in rows], np.float32
         )
     return np.array([labels.classes.index(row.values[labels.name]) for row in rows], np.int64)
+
+
+def labelled(
+    name: str,
+    rows: Sequence[Row],
+    splits: Sequence[SplitName | None],
+    decoded: DecodedClips,
+    target: str,
+    private: Sequence[str],
+) -> ClipDataset:
+    """A data set of decoded rows, which stand in the order train, val, test."""
+    target_set = LabelSet(target, classes(rows, target))
+    private_set = (
+        LabelSet(",".join(private), tuple(private), multi_label=True)
+        if len(private) > 1
+        else LabelSet(private[0], classes(rows, private[0]))
+    )
+    parts: dict[SplitName, Split] = {}
+    first = 0
+    for split in SPLITS:
+        span = slice(first, first + list(splits).count(split))
+        parts[split] = Split(
+            clips=decoded.clips[span],
+            target=encode(rows[span], target_set),
+            private=encode(rows[span], private_set),
+        )
+        first = span.stop
+    return ClipDataset(
+        name=name,
+        target=target_set,
+        private=private_set,
+        train=parts["train"],
+        val=parts["val"],
+        test=parts["test"],
+        fps=decoded.fps,
+        synthetic=False,
+        hash=hash_splits(parts),
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unseen.data.clips import SPLITS, ClipDataset, LabelSet, Split, SplitName, hash_splits
+from unseen.data.clips import SPLITS, ClipDataset
 from unseen.data.decode import (
     ClipFault,
     ClipFaults,
@@ -18,7 +18,7 @@ from unseen.data.decode import (
     letterbox,
     sample_frames,
 )
-from unseen.data.manifest_splits import class_faults, classes, encode, splits_of
+from unseen.data.manifest_splits import class_faults, labelled, splits_of
 from unseen.data.manifest_table import Faults, Row
 from unseen.data.official import Inventory, Item, check, frame_files, read_image
 from unseen.errors import DataError
@@ -153,33 +153,7 @@ def load_official(
             faults.add(clip_fault.message)
         raise _error(inventory, faults) from None
 
-    target_set = LabelSet(target, classes(rows, target))
-    private_set = (
-        LabelSet(",".join(private), tuple(private), multi_label=True)
-        if attributes
-        else LabelSet(private[0], classes(rows, private[0]))
-    )
-    parts: dict[SplitName, Split] = {}
-    first = 0
-    for name in SPLITS:
-        span = slice(first, first + splits.count(name))
-        parts[name] = Split(
-            clips=decoded.clips[span],
-            target=encode(rows[span], target_set),
-            private=encode(rows[span], private_set),
-        )
-        first = span.stop
-    return ClipDataset(
-        name=inventory.name,
-        target=target_set,
-        private=private_set,
-        train=parts["train"],
-        val=parts["val"],
-        test=parts["test"],
-        fps=decoded.fps,
-        synthetic=False,
-        hash=hash_splits(parts),
-    )
+    return labelled(inventory.name, rows, splits, decoded, target, private)
 
 
 class _Faults(Faults):

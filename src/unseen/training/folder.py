@@ -1,8 +1,6 @@
 """The folder of a run: what is in it, what may be started there, what is written at the end."""
 
-import json
-import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +13,12 @@ from unseen.config import RunConfig
 from unseen.errors import RunError
 from unseen.files import write_json, written_whole
 from unseen.training.game import Game
+from unseen.training.state import STAGES, State
 
 CONFIG_FILE = "config.json"
 CHECKPOINT = "checkpoint.safetensors"
 TARGET_FILE = "target.safetensors"
 TRAINING_FILE = "training.json"
-STAGES = ("reconstruct", "target", "budget", "game", "finish")
-
-
-@dataclass
-class State:
-    """Everything about progress that is not a tensor; JSON, part of each checkpoint."""
-
-    stage: int = 0
-    step: int = 0
-    moves: int = 0
-    gamma: float = 0.0
-    target_loss: float = math.nan
-    privacy_loss: float = 0.0
-    budget_scores: list[float] = field(default_factory=list)
-    next_restart: int = 0
-    seconds: float = 0.0
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    restarts: list[dict[str, Any]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -76,7 +56,8 @@ def refuse(config: RunConfig, folder: Path, *, resume: bool) -> None:
         return
     if not path.exists():
         raise RunError(f"{folder} holds no run to resume; start it without --resume")
-    stored = json.loads(path.read_text(encoding="utf-8"))
+    # Read as a configuration: settings that are newer than the run stand at their defaults.
+    stored = run_config(folder).model_dump(mode="json")
     wanted = config.model_dump(mode="json")
     for settings in (stored, wanted):
         settings.pop("evaluation", None)  # measured afterwards, not part of the training

@@ -1,15 +1,15 @@
 """The game of Wu18 3.2-3.3 and Wang19 3.3-3.4: one loop with four choices.
 
 The choices are the objective (`unseen.training.objectives`), which budget model drives the filter
-(the hardest, Wu18 eq. 3, Wang19 eq. 9), the schedule, and restarting. `Game` holds the players
-and makes single moves; `unseen.training.run` decides which move is next.
+(the hardest, Wu18 eq. 3, Wang19 eq. 9), the schedule (`unseen.training.schedules`), and restarting
+(`unseen.training.restarting`). `Game` holds the players and makes single moves; a schedule decides
+which move is next.
 
 Every random number of a move (batch, augmentation, noise, dropout) is derived from the seed and the
 move's number, so that weights, optimisers and a few counters are all that a checkpoint needs.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -25,36 +25,9 @@ from unseen.models.base import ClipClassifier
 from unseen.training.batches import Order, augmented
 from unseen.training.classifier import label_loss
 from unseen.training.metrics import score
+from unseen.training.moves import Batch, FilterMove, PrivacyMove, Validation
 from unseen.training.objectives import OBJECTIVES
 from unseen.types import Clips, to_clips
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Clips and both labels, on the device; this process's share."""
-
-    clips: Clips
-    target: Tensor
-    private: Tensor
-
-
-@dataclass(frozen=True)
-class FilterMove:
-    """What a step of f_D measured.
-
-    Attributes:
-        target_loss: L_T.
-        privacy_loss: J_B of the hardest budget model; 0 without budget models.
-        hardest: its index, -1 without.
-        seen: the batch behind f_D as budget models see it, detached.
-        batch: the batch.
-    """
-
-    target_loss: float
-    privacy_loss: float
-    hardest: int
-    seen: Clips
-    batch: Batch
 
 
 class Game:
@@ -81,6 +54,9 @@ class Game:
         train = config.train
         self.opt_filter = torch.optim.Adam(self.filter.parameters(), lr=train.lr_filter)
         self.opt_target = torch.optim.Adam(self.target.parameters(), lr=train.lr_target)
+        # f_D's own part in steps of eq. 6b, whose step size is alpha_T: Adam's moments of these
+        # gradients are kept apart from those of eq. 6a.
+        self.opt_end_to_end = torch.optim.Adam(self.filter.parameters(), lr=train.lr_target)
         self.opt_budget = [self._budget_optimizer(model) for model in self.budget]
         self.objective = OBJECTIVES[self.config.game.objective] if self.ensemble else None
         self.order = Order(len(data.train), train.batch, train.seed)
@@ -117,6 +93,7 @@ class Game:
         named: dict[str, torch.optim.Optimizer] = {
             "opt_filter": self.opt_filter,
             "opt_target": self.opt_target,
+            "opt_end_to_end": self.opt_end_to_end,
         }
         return named | {f"opt_budget{i}": o for i, o in enumerate(self.opt_budget)}
 
@@ -126,6 +103,7 @@ class Game:
         for optimizer, rate in (
             (self.opt_filter, train.lr_filter),
             (self.opt_target, train.lr_target),
+            (self.opt_end_to_end, train.lr_target),
         ):
             for group in optimizer.param_groups:
                 group["lr"] = rate * factor
@@ -189,21 +167,42 @@ class Game:
         target_loss = label_loss(self.target(anonymized), batch.target, self.data.target)
         loss, privacy, hardest = target_loss, 0.0, -1
         if gamma > 0 and self.budget:
-            leaks = self.leaks(seen, batch.private)
-            # All processes must follow the same model.
-            hardest = int(torch.stack([self._all_mean(leak) for leak in leaks]).argmax())
+            leaks = self.leaks(seen, batch.private, range(self.ensemble))
+            hardest = self._largest(leaks)
             loss = target_loss + gamma * leaks[hardest]
             privacy = self._mean(leaks[hardest])
         moving: list[nn.Module] = [self.filter, self.target] if with_target else [self.filter]
         optimizers = [self.opt_filter, self.opt_target] if with_target else [self.opt_filter]
         self._update(loss, optimizers, moving)
-        return FilterMove(self._mean(target_loss), privacy, hardest, seen.detach(), batch)
+        return FilterMove(privacy, hardest, self._mean(target_loss), seen.detach(), batch)
 
-    def leaks(self, anonymized: Clips, private: Tensor) -> list[Tensor]:
-        """J_B of each budget model on a batch; gradients reach the clips, not the models."""
+    def privacy_step(self, index: int | None = None) -> PrivacyMove:
+        """Minimise J_B of one budget model over f_D, L_T left out (Wang19 eq. 8b, algorithm 3).
+
+        With `gradient_reversal` J_B is -L_B: the step ascends L_B, and the budget model that leaks
+        most is the one with the smallest L_B, as in the algorithm's lines 4 and 6.
+
+        Args:
+            index: which budget model; None: the one that leaks most on this batch.
+        """
+        batch = self.draw()
+        self.filter.train()
+        seen = self.filter.with_and_without_noise(batch.clips)[self._before_noise]
+        named = range(self.ensemble) if index is None else [index]
+        leaks = self.leaks(seen, batch.private, named)
+        chosen = self._largest(leaks)
+        self._update(leaks[chosen], [self.opt_filter], [self.filter])
+        return PrivacyMove(self._mean(leaks[chosen]), named[chosen])
+
+    def _largest(self, leaks: Sequence[Tensor]) -> int:
+        """The place of the largest value; the same in all processes."""
+        return int(torch.stack([self._all_mean(leak) for leak in leaks]).argmax())
+
+    def leaks(self, anonymized: Clips, private: Tensor, indices: Sequence[int]) -> list[Tensor]:
+        """J_B of the named budget models; gradients reach the clips, not the models."""
         assert self.objective is not None
         values = []
-        for model in self.budget:
+        for model in (self.budget[i] for i in indices):
             model.requires_grad_(False)
             model.train()
             logits = model(self._frames_for(model, anonymized))
@@ -213,14 +212,17 @@ class Game:
         return values
 
     def target_step(self, *, with_filter: bool) -> float:
-        """Minimise L_T over f_T (Wang19 eq. 4b), with f_D too if asked (eq. 6b)."""
+        """Minimise L_T over f_T (Wang19 eq. 4b), with f_D too if asked (eq. 6b).
+
+        Both then move by f_T's step size alpha_T, as in the equation.
+        """
         batch = self.draw()
         self.target.train()
         self.filter.train(with_filter)
         with torch.set_grad_enabled(with_filter):
             anonymized = self.filter(batch.clips)
         loss = label_loss(self.target(anonymized), batch.target, self.data.target)
-        optimizers = [self.opt_target, self.opt_filter] if with_filter else [self.opt_target]
+        optimizers = [self.opt_target, self.opt_end_to_end] if with_filter else [self.opt_target]
         moving: list[nn.Module] = [self.target, self.filter] if with_filter else [self.target]
         self._update(loss, optimizers, moving)
         return self._mean(loss)
@@ -302,38 +304,38 @@ class Game:
     # ---------------------------------------------------------------- measuring
 
     @torch.no_grad()
-    def validate(self, most: int = 0) -> tuple[float, list[float]]:
-        """Scores of f_T and of each budget model on validation clips, in evaluation mode.
+    def validate(self, most: int = 0, *, budget: bool = True) -> Validation:
+        """Scores and losses on validation clips, in evaluation mode.
 
         Args:
             most: clips to use, from the start; 0 for all.
+            budget: whether budget models are measured too.
         """
         torch.manual_seed(self.config.train.seed + 5)
         split: Split = self.data.val
         count = min(most or len(split), len(split))
-        models: list[ClipClassifier] = [self.target, *self.budget]
+        models: list[ClipClassifier] = [self.target, *(self.budget if budget else [])]
         for module in (self.filter, *models):
             module.eval()
-        logits: list[list[np.ndarray]] = [[] for _ in models]
+        outputs: list[list[Tensor]] = [[] for _ in models]
         for start in range(0, count, self.config.train.batch):
             stop = min(count, start + self.config.train.batch)
             views = self.filter.with_and_without_noise(
                 to_clips(split.clips[start:stop], self.device)
             )
-            for kept, model in zip(logits, models, strict=True):
+            for kept, model in zip(outputs, models, strict=True):
                 view = views[self._before_noise and model is not self.target]
-                kept.append(model(view).cpu().numpy())
+                kept.append(model(view).cpu())
         data = self.data
-        scores = [
-            score(np.concatenate(kept), labels[:count], label_set)
-            for kept, labels, label_set in zip(
-                logits,
-                [split.target] + [split.private] * len(self.budget),
-                [data.target] + [data.private] * len(self.budget),
-                strict=True,
-            )
-        ]
-        return scores[0], scores[1:]
+        scores, losses = [], []
+        for kept, model in zip(outputs, models, strict=True):
+            is_target = model is self.target
+            labels = (split.target if is_target else split.private)[:count]
+            label_set = data.target if is_target else data.private
+            logits = torch.cat(kept)
+            scores.append(score(logits.numpy(), labels, label_set))
+            losses.append(float(label_loss(logits, torch.from_numpy(labels), label_set)))
+        return Validation(scores[0], losses[0], scores[1:], losses[1:])
 
 
 def _training_score(logits: Tensor, labels: Tensor) -> Tensor:

@@ -1,9 +1,10 @@
 """A run: initialisation, game, finish; its curves, checkpoints and folder.
 
 Stages: `reconstruct` (f_D), `target` (f_D + f_T), `budget` (f_B on the frozen f_D), `game`,
-`finish` (f_T on the final f_D). Killed at any moment and resumed, a run ends with the same
-weights, bit for bit: the state between two outer steps is in the checkpoint, and randomness is a
-function of the step.
+`finish` (f_T on the final f_D). A schedule (`unseen.training.schedules`) makes the moves of each
+outer step of the game. Killed at any moment and resumed, a run ends with the same weights, bit for
+bit: the state between two outer steps is in the checkpoint, and randomness is a function of the
+step.
 """
 
 import math
@@ -23,19 +24,15 @@ from unseen.training import checkpoint
 from unseen.training.folder import (
     CHECKPOINT,
     CONFIG_FILE,
-    STAGES,
-    State,
     Trained,
     first_steps,
     refuse,
     write_run,
 )
 from unseen.training.game import Game
-
-# Iterations without a better validation score that end the f_T loop (the authors' code).
-PLATEAU = 10
-# Weight of the past in running means of losses and scores.
-_KEEP = 0.9
+from unseen.training.restarting import Restarting
+from unseen.training.schedules import SCHEDULES
+from unseen.training.state import STAGES, State, known, running_mean
 
 
 def make_fabric(config: RunConfig) -> Fabric:
@@ -71,9 +68,17 @@ class _Run:
     def __init__(self, config: RunConfig, data: ClipDataset, folder: Path, fabric: Fabric) -> None:
         self.config, self.data, self.folder, self.fabric = config, data, folder, fabric
         self.game = Game(config, data, fabric)
-        self.state = State(gamma=config.game.gamma, budget_scores=[math.nan] * self.game.ensemble)
+        unknown = [math.nan] * self.game.ensemble
+        self._use(State(gamma=config.game.gamma, budget_scores=unknown))
         self._saved_at = time.monotonic()
         self._clock = time.monotonic()
+
+    def _use(self, state: State) -> None:
+        """Go on from this state: schedule and restarting write to it."""
+        self.state, game = state, self.config.game
+        schedule = SCHEDULES[game.schedule]
+        self.schedule = schedule(game, self.game, state, 4 * self.config.train.batch)
+        self.restarting = Restarting(game, self.game, state, self.schedule)
 
     # ------------------------------------------------------------ the folder
 
@@ -90,7 +95,7 @@ class _Run:
         loaded = checkpoint.load(checkpoint_path)
         if loaded.progress["data"] != self.data.hash:
             raise RunError(f"{self.folder} was trained on other data; resume it with the same")
-        self.state = State(**loaded.progress["state"])
+        self._use(State(**loaded.progress["state"]))
         self.game.moves = self.state.moves
         checkpoint.unpack(loaded, self.game.modules(), self.game.optimizers())
 
@@ -166,121 +171,53 @@ class _Run:
         scores = " ".join(f"{100 * s:.0f}" for s in self.state.budget_scores)
         return f"L_T {self.state.target_loss:.2f} gamma {self.state.gamma:.1f} f_B {scores}%"
 
-    def _smooth(self, old: float, new: float) -> float:
-        return new if math.isnan(old) else _KEEP * old + (1 - _KEEP) * new
-
     def _reconstruct(self) -> None:
-        self.state.target_loss = self._smooth(self.state.target_loss, self.game.reconstruct_step())
+        self.state.target_loss = running_mean(self.state.target_loss, self.game.reconstruct_step())
 
     def _init_target(self) -> None:
         if self.state.step == 0:
             self.state.target_loss = math.nan
         move = self.game.filter_step(0.0, with_target=True)
-        self.state.target_loss = self._smooth(self.state.target_loss, move.target_loss)
+        self.state.target_loss = running_mean(self.state.target_loss, move.target_loss)
 
     def _init_budget(self) -> None:
-        self._budget_scores(self.game.budget_step(range(self.game.ensemble)))
-
-    def _budget_scores(self, scores: list[float]) -> None:
-        self.state.budget_scores = [
-            self._smooth(old, new)
-            for old, new in zip(self.state.budget_scores, scores, strict=True)
-        ]
+        everyone = range(self.game.ensemble)
+        self.state.add_budget_scores(everyone, self.game.budget_step(everyone))
 
     def _finish_step(self) -> None:
         loss = self.game.target_step(with_filter=False)
-        self.state.target_loss = self._smooth(self.state.target_loss, loss)
+        self.state.target_loss = running_mean(self.state.target_loss, loss)
 
     def _game_step(self) -> None:
         game, state = self.config.game, self.state
         if not self.game.ensemble:
             self._init_target()
             return
-        if game.restart_every and state.step and state.step % game.restart_every == 0:
-            self._restart()
-        move = self.game.filter_step(state.gamma, with_target=game.joint)
-        state.target_loss = self._smooth(state.target_loss, move.target_loss)
-        state.privacy_loss = self._smooth(state.privacy_loss, move.privacy_loss)
-        if game.schedule == "monitored":
-            self._target_until_strong()
-            for i in range(self.game.ensemble):
-                self._budget_until_strong([i], game.cap_budget)
-        else:
-            everyone = range(self.game.ensemble)
-            self._budget_scores(self.game.budget_step(everyone, move.seen, move.batch))
-            for _ in range(game.budget_steps - 1):
-                self._budget_scores(self.game.budget_step(everyone))
+        self.restarting.restart_if_due()
+        move = self.schedule.step()
+        self.restarting.watch(move)
+        state.privacy_loss = running_mean(state.privacy_loss, move.privacy_loss)
         if game.hold_loss is not None:
             slack = (game.hold_loss - state.target_loss) / game.hold_loss
             factor = math.exp(game.gamma_rate * max(-1.0, min(1.0, slack)))
             state.gamma = min(game.gamma_max, max(game.gamma_min, state.gamma * factor))
 
-    def _target_until_strong(self) -> None:
-        """Wang19 algorithms 1-4: update f_T (4b) or f_T and f_D (6b) until th1, or a cap."""
-        game = self.config.game
-        with_filter = game.objective != "gradient_reversal"
-        best, since = -1.0, 0
-        for _ in range(game.cap_target):
-            accuracy, _scores = self.game.validate(4 * self.config.train.batch)
-            if accuracy >= game.th1:
-                return
-            best, since = (accuracy, 0) if accuracy > best else (best, since + 1)
-            if since >= PLATEAU:
-                self._note(f"f_T stayed below th1 at {best:.2f}: plateau of {PLATEAU}")
-                return
-            self.game.target_step(with_filter=with_filter)
-        self._note(f"f_T loop reached its cap of {game.cap_target} at {best:.2f}")
-
-    def _budget_until_strong(self, indices: list[int], cap: int) -> tuple[float, int]:
-        """Train budget models on the frozen f_D until th2 or `cap`; the weakest score, steps."""
-        recent = [math.nan] * len(indices)
-        for step in range(1, cap + 1):
-            scores = self.game.budget_step(indices)
-            recent = [self._smooth(old, new) for old, new in zip(recent, scores, strict=True)]
-            for index, value in zip(indices, recent, strict=True):
-                self.state.budget_scores[index] = value
-            if step >= 5 and min(recent) >= self.config.game.th2:
-                return min(recent), step
-        self._note(f"a budget loop reached its cap of {cap} steps below th2")
-        return min(recent), cap
-
-    def _restart(self) -> None:
-        game, state = self.config.game, self.state
-        if game.restart == "all":
-            chosen = list(range(self.game.ensemble))
-        else:
-            chosen = [state.next_restart % self.game.ensemble]
-            state.next_restart += 1
-        before = [_known(state.budget_scores[i]) for i in chosen]
-        self.game.restart(chosen)
-        weakest, steps = self._budget_until_strong(chosen, game.restart_cap)
-        state.restarts.append(
-            {
-                "step": state.step, "models": chosen, "before": before,
-                "after": [state.budget_scores[i] for i in chosen],
-                "steps": steps, "reached": weakest >= game.th2,
-            }
-        )  # fmt: skip
-
-    def _note(self, text: str) -> None:
-        self.state.notes.append(f"{STAGES[self.state.stage]} step {self.state.step}: {text}")
-
     def _log(self, stage: str) -> None:
         if stage == "reconstruct":
             return
         state = self.state
-        accuracy, budget = self.game.validate(8 * self.config.train.batch)
+        found = self.game.validate(8 * self.config.train.batch)
         self._count_seconds()
         state.rows.append(
             {
                 "stage": stage,
                 "step": first_steps(self.config)[stage] + state.step,
-                "target_loss": _known(state.target_loss),
-                "target_accuracy": accuracy,
+                "target_loss": known(state.target_loss),
+                "target_accuracy": found.target_score,
                 "gamma": state.gamma if stage == "game" else 0.0,
                 "privacy_loss": state.privacy_loss,
-                "budget_accuracy": budget,
-                "budget_training": [_known(value) for value in state.budget_scores],
+                "budget_accuracy": found.budget_scores,
+                "budget_training": [known(value) for value in state.budget_scores],
                 "seconds": state.seconds,
             }
         )
@@ -288,23 +225,19 @@ class _Run:
     # ------------------------------------------------------------ the end
 
     def finish(self) -> Trained:
-        accuracy, budget = self.game.validate()
-        state = self.state
+        found, state = self.game.validate(), self.state
         weak = [r for r in state.restarts if not r["reached"]]
         notes = _summary(state.notes)
         if weak:
             notes.append(
                 f"{len(weak)} of {len(state.restarts)} restarted budget models never reached th2"
             )
-        trained = Trained(self.folder, accuracy, tuple(budget), state.seconds, tuple(notes))
+        trained = Trained(
+            self.folder, found.target_score, tuple(found.budget_scores), state.seconds, tuple(notes)
+        )
         if self.fabric.global_rank == 0:
             write_run(self.game, state, trained)
         return trained
-
-
-def _known(value: float) -> float | None:
-    """None for what nothing was measured of yet; JSON has no NaN."""
-    return None if math.isnan(value) else value
 
 
 def _summary(notes: list[str]) -> list[str]:

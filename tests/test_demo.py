@@ -33,7 +33,9 @@ def test_the_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "demo"
     assert run_demo(folder, TINY) == folder / "report.html"
     told = capsys.readouterr().out
-    assert "training filter and limits-only side by side" in told
+    for what in ("training filter", "training and attacking limits-only", "attacking raw"):
+        assert f"to do: {what}\n" in told
+        assert f"done: {what}\n" in told
     page = (folder / "report.html").read_text()
 
     results = {}
@@ -42,6 +44,7 @@ def test_the_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         results[name] = read_result(path)
         assert read_previews(path) is not None
         assert f"attacking {name}" in told
+        assert f"  {name}: A_T " in told
         assert name in page
     assert len(list((folder / "results").glob("*.json"))) == len(RESULTS)
     for name, result in results.items():
@@ -73,8 +76,9 @@ def test_the_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "results" / "raw.json").unlink()
     run_demo(folder, TINY)
     told = capsys.readouterr().out
-    assert "training limits-only side by side" in told
-    assert told.count("attacking") == told.count("attacking raw") == 1
+    assert "to do: training limits-only\n" in told
+    assert "to do: attacking raw\n" in told
+    assert told.count("to do") == 2
     assert (folder / "limits-only" / "anonymizer.safetensors").read_bytes() == weights
     after = _times(folder)
     changed = {name for name in before if after[name] != before[name]}

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -58,24 +59,25 @@ def run_demo(folder: Path, overrides: Sequence[str] = (), preset: str = "demo") 
     files = {
         name: folder / "results" / f"{name.replace(':', '-')}.json" for name in (*runs, *BASELINES)
     }
-    brief = config.evaluation.model_copy(update={"attackers": BASELINE_ATTACKERS})
-    missing = {name: c for name, c in runs.items() if not _trained(folder / name)}
-    if missing:
-        say(f"training {' and '.join(missing)} side by side, then attacking {BASELINES[0]}")
-        tasks = [delayed(_train)(c, data, folder / name) for name, c in missing.items()]
-        # Training without the game ends first; its processor has time for a baseline.
-        alone = brief.model_copy(update={"jobs": 1})
-        if not files[BASELINES[0]].exists():
-            tasks.append(delayed(_evaluate)(BASELINES[0], data, files[BASELINES[0]], alone))
-        Parallel(n_jobs=config.evaluation.jobs, mmap_mode="c")(tasks)
+    # One process each: that fills the processors better than one after the other with several.
+    brief = config.evaluation.model_copy(update={"attackers": BASELINE_ATTACKERS, "jobs": 1})
+    jobs = [
+        _Job(name, runs.get(name), folder / name, None if name == "filter" else out, brief)
+        for name, out in files.items()
+    ]
+    jobs = [job for job in jobs if job.training or job.attacking]
+    for job in jobs:
+        say(f"to do: {job}")
+    side_by_side = Parallel(
+        n_jobs=config.evaluation.jobs, mmap_mode="c", return_as="generator_unordered"
+    )
+    for done in side_by_side(delayed(_work)(job, data) for job in jobs):
+        say(f"done: {done}")
+    if not files["filter"].exists():
+        say(f"attacking filter with {config.evaluation.attackers} networks")
+        evaluate(folder / "filter", data, files["filter"], config.evaluation)
     for name, out in files.items():
-        if out.exists():
-            result = read_result(out)
-        else:
-            say(f"attacking {name}")
-            subject = folder / name if name in runs else name
-            settings = config.evaluation if name == "filter" else brief
-            result = evaluate(subject, data, out, settings)
+        result = read_result(out)
         stored = result["codec"] or result
         say(
             f"  {name}: A_T {100 * stored['target']['retrained_accuracy']:.1f}%, "
@@ -93,18 +95,47 @@ def run_demo(folder: Path, overrides: Sequence[str] = (), preset: str = "demo") 
     return report
 
 
-def _trained(folder: Path) -> bool:
-    return (folder / TRAINING_FILE).exists()
+@dataclass(frozen=True)
+class _Job:
+    """What one process does by itself: train a run, attack it or a baseline, or both.
+
+    Attributes:
+        name: of the run or the baseline.
+        config: of the run; None for a baseline.
+        folder: of the run.
+        out: the result file; None: not to be attacked here.
+        settings: of the attack.
+    """
+
+    name: str
+    config: RunConfig | None
+    folder: Path
+    out: Path | None
+    settings: EvaluationConfig
+
+    @property
+    def training(self) -> bool:
+        return self.config is not None and not (self.folder / TRAINING_FILE).exists()
+
+    @property
+    def attacking(self) -> bool:
+        return self.out is not None and not self.out.exists()
+
+    def __str__(self) -> str:
+        parts = ["training"] * self.training + ["attacking"] * self.attacking
+        return f"{' and '.join(parts)} {self.name}"
 
 
-def _train(config: RunConfig, data: ClipDataset, folder: Path) -> None:
-    use_cores(config.train.threads)
-    train(config, data, folder, resume=(folder / "config.json").exists())
-
-
-def _evaluate(name: str, data: ClipDataset, out: Path, settings: EvaluationConfig) -> None:
-    use_cores(1)
-    evaluate(name, data, out, settings)
+def _work(job: _Job, data: ClipDataset) -> str:
+    what = str(job)
+    if job.config is not None and job.training:
+        use_cores(job.config.train.threads)
+        resume = (job.folder / CONFIG_FILE).exists()
+        train(job.config, data, job.folder, resume=resume)
+    if job.out is not None and job.attacking:
+        use_cores(1)
+        evaluate(job.folder if job.config else job.name, data, job.out, job.settings)
+    return what
 
 
 class _Clock:

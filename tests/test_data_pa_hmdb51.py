@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from unseen.data.hmdb51 import ACTIONS
 from unseen.data.pa_hmdb51 import (
-    ACTIONS,
     Findings,
     check_annotations,
     check_splits,

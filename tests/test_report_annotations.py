@@ -12,7 +12,8 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from unseen.data.pa_hmdb51 import ACTIONS, read_annotations
+from unseen.data.hmdb51 import ACTIONS
+from unseen.data.pa_hmdb51 import read_annotations
 from unseen.data.statistics import AnnotationStatistics, annotation_statistics
 from unseen.errors import DataError
 from unseen.report import annotations

@@ -13,8 +13,9 @@ def use_cores(threads: int) -> None:
     """Compute with so many threads, and keep freed memory for the next step.
 
     By default glibc gives every large tensor back to the system when it is freed, and the system
-    clears the same pages again for the next one. Small convolutions on a CPU spend a third of
-    their time on that. Elsewhere than on glibc, only the threads are set.
+    clears the same pages again for the next one. A step of the preset `demo` took 15% longer for
+    that, and 40% with other processes at work beside it. Elsewhere than on glibc, only the threads
+    are set.
     """
     torch.set_num_threads(threads)
     if not sys.platform.startswith("linux"):

@@ -1,6 +1,7 @@
 """Data sets by name: a new one is one file and one line here."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import unseen.data.hmdb51
@@ -75,26 +76,20 @@ def load_data(config: DataConfig, *, jobs: int = 1, cache: Path | None = None) -
     if config.name in DATASETS:
         return DATASETS[config.name](config, jobs)
     path = Path(config.name)
+    load: Callable[..., ClipDataset]
     if Spec.parse(config.name).name in OFFICIAL:
         if config.root is None:
             raise DataError(f"where is '{config.name}'? Name its folder: --root DIR")
-        return load_official(
-            read_official(config.name, Path(config.root)),
-            target=config.target,
-            private=config.private,
-            size=config.size,
-            frames=config.frames,
-            seed=config.seed,
-            cache=cache,
-        )
-    if path.suffix.lower() != ".csv":
+        load = partial(load_official, read_official(config.name, Path(config.root)))
+    elif path.suffix.lower() == ".csv":
+        load = partial(load_manifest, path)
+    else:
         known = [*DATASETS, *OFFICIAL]
         raise DataError(
             f"no data set '{config.name}'{nearest(config.name, known)}: name one of "
             f"{', '.join(known)}, or a manifest (a .csv file, see docs/your-own-videos.md)"
         )
-    return load_manifest(
-        path,
+    return load(
         target=config.target,
         private=config.private,
         size=config.size,

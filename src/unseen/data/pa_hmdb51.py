@@ -15,6 +15,7 @@ from itertools import combinations
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from unseen.data.hmdb51 import ACTIONS
 from unseen.data.pa_hmdb51_labels import (
     ATTRIBUTES,
     VALUES,
@@ -24,16 +25,6 @@ from unseen.data.pa_hmdb51_labels import (
 )
 from unseen.errors import DataError
 from unseen.registry import nearest
-
-ACTIONS = (
-    "brush_hair", "cartwheel", "catch", "chew", "clap", "climb", "climb_stairs", "dive",
-    "draw_sword", "dribble", "drink", "eat", "fall_floor", "fencing", "flic_flac", "golf",
-    "handstand", "hit", "hug", "jump", "kick", "kick_ball", "kiss", "laugh", "pick", "pour",
-    "pullup", "punch", "push", "pushup", "ride_bike", "ride_horse", "run", "shake_hands",
-    "shoot_ball", "shoot_bow", "shoot_gun", "sit", "situp", "smile", "smoke", "somersault",
-    "stand", "swing_baseball", "sword", "sword_exercise", "talk", "throw", "turn", "walk", "wave",
-)  # fmt: skip
-"""The actions of HMDB51."""
 
 PUBLISHED_VIDEOS = 515
 """Videos in the published annotations (the text of Wang19 says 580 and 592)."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from unseen.config import load_config
-from unseen.demo import BASELINE_ATTACKERS, BASELINES, run_demo
+from unseen.demo import BASELINES, LIMITS_ATTACKERS, run_demo
 from unseen.errors import RunError
 from unseen.evaluation.results import read_previews, read_result
 from unseen.training.folder import run_config
@@ -16,7 +16,7 @@ TINY = (
     "filter.width=8", "filter.blocks=1", "target_model=c3d-small:4",
     "budget_models=mobilenet-gn:0.01", "train.device=cpu", "train.batch=8", "train.init_target=2",
     "train.init_budget=1", "train.steps=2", "train.finish=1", "train.log_every=2",
-    "evaluation.target_model=c3d-small:4", "evaluation.attackers=4", "evaluation.jobs=1",
+    "evaluation.target_model=c3d-small:4", "evaluation.attackers=4", "evaluation.jobs=2",
     "evaluation.target_fit.cap=1", "evaluation.attacker_fit.cap=1", "evaluation.draws=1",
     "evaluation.target_fit.epoch_clips=26", "evaluation.attacker_fit.epoch_clips=26",
 )  # fmt: skip
@@ -50,7 +50,7 @@ def test_the_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, result in results.items():
         assert result["name"] == name
         assert result["codec"] is not None
-        count = 4 if name == "filter" else BASELINE_ATTACKERS
+        count = {"filter": 4, "limits-only": LIMITS_ATTACKERS, **BASELINES}[name]
         assert len(result["privacy"]["attackers"]) == count
         assert result["anonymizer"]["kind"] == ("handcrafted" if name in BASELINES else "learned")
     assert len({result["data"]["hash"] for result in results.values()}) == 1

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from unseen.training.batches import Order, augmented, some_frames
+from unseen.training.batches import Order, augmented, frames_in_a_row, some_frames
 
 
 @pytest.mark.parametrize(("clips", "batch"), [(12, 4), (10, 4), (5, 8), (1, 1)])
@@ -78,7 +78,18 @@ def test_some_frames_keep_their_order_and_differ_by_clip() -> None:
     assert (picked == picked[:, :, :1, :1, :1]).all()
 
 
+def test_frames_in_a_row_are_neighbours_and_differ_by_clip() -> None:
+    frames = np.arange(10, dtype=np.uint8)
+    stored = np.broadcast_to(frames[None, :, None, None, None], (50, 10, 2, 2, 3)).copy()
+    picked = frames_in_a_row(stored, 4, np.random.default_rng(0))
+    chosen = picked[:, :, 0, 0, 0].astype(int)
+    assert (np.diff(chosen, axis=1) == 1).all()
+    assert set(chosen[:, 0]) == set(range(7))
+    assert (picked == picked[:, :, :1, :1, :1]).all()
+
+
 @pytest.mark.parametrize("count", [0, 10, 11])
 def test_all_frames(count: int) -> None:
     stored = np.random.default_rng(0).integers(0, 256, (3, 10, 2, 2, 3), dtype=np.uint8)
     assert some_frames(stored, count, np.random.default_rng(0)) is stored
+    assert frames_in_a_row(stored, count, np.random.default_rng(0)) is stored

@@ -115,7 +115,7 @@ def test_it_stops_at_the_cap_and_says_so() -> None:
 
 def test_frame_wise_models_train_on_some_frames_and_are_judged_on_all() -> None:
     config = FitConfig(epoch_clips=60, batch=16, cap=1, frames=2)
-    for sees, trained_on in (("frames", 2), ("clip", 6), ("differences", 6)):
+    for sees, trained_on in (("frames", 2), ("clip", 6), ("differences", 3)):
         model = _model(sees=sees)
         _fit(model, config)
         assert model.shown == {(True, trained_on), (False, 6)}

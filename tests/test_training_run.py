@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -117,7 +118,8 @@ def _kill_after(process: Process, folder: Path, stage: str, step: int) -> int:
 EVENTFUL = (
     "filter.output_limits=noise:0.1", "game.hold_loss=1.5", "game.gamma_rate=0.1",
     "game.restart_every=4", "game.restart=oldest", "game.restart_cap=5", "train.steps=16",
-    "train.init_reconstruct=2", "train.init_target=3", "train.init_budget=2", "train.log_every=7",
+    "train.init_reconstruct=2", "train.init_target_alone=2", "train.init_target=3",
+    "train.init_budget=2", "train.log_every=7",
     "train.finish=2", "train.checkpoint_every=0",
 )  # fmt: skip
 
@@ -154,7 +156,9 @@ def test_a_finished_run_resumes_to_itself(data: ClipDataset, tmp_path: Path) -> 
 
 
 def test_what_a_run_leaves(data: ClipDataset, tmp_path: Path) -> None:
-    config = tiny_config("train.init_reconstruct=2", "train.init_budget=2")
+    config = tiny_config(
+        "train.init_reconstruct=2", "train.init_target_alone=1", "train.init_budget=2"
+    )
     trained = train(config, data, tmp_path)
     stages = {f"stage-{name}.safetensors" for name in STAGES}
     files = {CHECKPOINT, WEIGHTS_FILE, TARGET_FILE, TRAINING_FILE, CONFIG_FILE, "anonymizer.json"}
@@ -162,9 +166,9 @@ def test_what_a_run_leaves(data: ClipDataset, tmp_path: Path) -> None:
     assert json.loads((tmp_path / CONFIG_FILE).read_text()) == config.model_dump(mode="json")
     written = _training(tmp_path)
     assert [row["stage"] for row in written["rows"]] == (
-        ["target"] * 3 + ["budget"] * 2 + ["game"] * 3 + ["finish"]
+        ["target-alone"] + ["target"] * 3 + ["budget"] * 2 + ["game"] * 3 + ["finish"]
     )
-    assert [row["step"] for row in written["rows"]] == list(range(3, 12))
+    assert [row["step"] for row in written["rows"]] == list(range(3, 13))
     last = written["rows"][-1]  # all 26 validation clips are within what is measured on the way
     assert last["target_accuracy"] == trained.target_accuracy
     assert tuple(last["budget_accuracy"]) == trained.budget_accuracy
@@ -331,6 +335,21 @@ def test_without_a_game_there_are_no_budget_models(data: ClipDataset, tmp_path: 
     assert trained.budget_accuracy == ()
     assert {row["stage"] for row in _training(tmp_path)["rows"]} == {"target", "game", "finish"}
     assert _moves(tmp_path) == 3 + 3 + 1  # the same steps of f_D as with a game
+
+
+def test_f_t_can_learn_before_f_d_moves(data: ClipDataset, tmp_path: Path) -> None:
+    config = tiny_config("train.init_reconstruct=2", "train.init_target_alone=3")
+    train(config, data, tmp_path)
+    before, after = (
+        checkpoint.load(tmp_path / f"stage-{name}.safetensors").tensors
+        for name in ("reconstruct", "target-alone")
+    )
+    moved = {
+        re.split("[/#]", key)[0]
+        for key, value in after.items()
+        if key not in before or not torch.equal(value, before[key])
+    }
+    assert moved == {"target", "opt_target"}
 
 
 def test_a_run_without_first_stages_is_written_too(data: ClipDataset, tmp_path: Path) -> None:

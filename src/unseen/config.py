@@ -125,6 +125,7 @@ class TrainConfig(_Section):
         batch: clips a step, over all devices.
         budget_frames: frames of each clip that a frame-wise budget model sees in one step; 0: all.
         init_reconstruct: steps of stage 1, f_D reproduces its input.
+        init_target_alone: steps between the two, f_T learns the target on the frozen f_D.
         init_target: steps of stage 2, f_D and f_T learn the target.
         init_budget: most steps of stage 3, each budget model learns on the frozen f_D.
         steps: outer steps of the game (of one f_D step each, but for `k_beam`).
@@ -143,6 +144,7 @@ class TrainConfig(_Section):
     batch: int = Field(32, ge=2)
     budget_frames: int = Field(4, ge=0)
     init_reconstruct: int = Field(0, ge=0)
+    init_target_alone: int = Field(0, ge=0)
     init_target: int = Field(150, ge=0)
     init_budget: int = Field(100, ge=0)
     steps: int = Field(400, ge=0)
@@ -177,7 +179,8 @@ class FitConfig(_Section):
         drops: how often it falls.
         cap: most epochs.
         batch: clips a step.
-        frames: of each clip that a frame-wise model sees in one step; 0: all.
+        frames: of each clip that a frame-wise model sees in one step, or pairs of neighbouring
+            frames for one of differences; 0: all.
         lr: Adam's step size.
         weight_decay: decoupled.
         seed: of weights, batches and augmentation.

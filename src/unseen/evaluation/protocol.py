@@ -183,7 +183,7 @@ def train_on_versions(
             counts[name] = len(kept)
             for k, clips in enumerate(kept):
                 np.save(folder / f"{name}-{k}.npy", clips)
-        run = Parallel(n_jobs=jobs, return_as="generator")
+        run = Parallel(n_jobs=jobs, return_as="generator", mmap_mode="c")
         results: list[Measured] = []
         with progress(len(tasks), "attackers", "model") as bar:
             for measured in run(

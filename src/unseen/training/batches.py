@@ -59,3 +59,15 @@ def some_frames(
         return stored
     picked = np.stack([np.sort(rng.permutation(frames)[:count]) for _ in stored])
     return np.take_along_axis(stored, picked[:, :, None, None, None], 1)
+
+
+def frames_in_a_row(
+    stored: StoredClips, count: int, rng: np.random.Generator
+) -> UInt8[np.ndarray, "clips picked height width 3"]:
+    """`count` neighbouring frames of each clip, from a random one on; all where 0 or too many."""
+    frames = stored.shape[1]
+    if not 0 < count < frames:
+        return stored
+    first = rng.integers(frames - count + 1, size=len(stored))
+    picked = first[:, None] + np.arange(count)
+    return np.take_along_axis(stored, picked[:, :, None, None, None], 1)

@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 from unseen.config import FitConfig
 from unseen.data.clips import LabelSet
-from unseen.models.base import ClipClassifier
-from unseen.training.batches import Order, augmented, some_frames
+from unseen.models.base import ClipClassifier, Sees
+from unseen.training.batches import Order, augmented, frames_in_a_row, some_frames
 from unseen.training.metrics import score
 from unseen.types import Logits, StoredClips, to_clips
 
@@ -106,7 +106,7 @@ def fit(
         total = 0.0
         for _ in range(per_epoch):
             chosen = order.at(step)
-            x = _batch(rng, draws, chosen, config.frames if model.sees == "frames" else 0, device)
+            x = _batch(rng, draws, chosen, config.frames, model.sees, device)
             y = torch.from_numpy(labels[chosen]).to(device)
             step += 1
             for group in optimizer.param_groups:
@@ -148,8 +148,13 @@ def _batch(
     draws: Sequence[StoredClips],
     chosen: npt.NDArray[np.int64],
     frames: int,
+    sees: Sees,
     device: torch.device | str,
 ) -> Tensor:
     source = rng.integers(len(draws), size=len(chosen))
     stored = np.stack([draws[d][i] for d, i in zip(source, chosen, strict=True)])
-    return to_clips(augmented(some_frames(stored, frames, rng), rng), device)
+    if sees == "frames":
+        stored = some_frames(stored, frames, rng)
+    elif sees == "differences":
+        stored = frames_in_a_row(stored, frames + 1 if frames else 0, rng)
+    return to_clips(augmented(stored, rng), device)

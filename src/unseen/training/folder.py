@@ -86,7 +86,13 @@ def run_config(folder: Path) -> RunConfig:
 def first_steps(config: RunConfig) -> dict[str, int]:
     """At which step each stage begins, counted over the whole run."""
     train = config.train
-    lengths = (train.init_reconstruct, train.init_target, train.init_budget, train.steps)
+    lengths = (
+        train.init_reconstruct,
+        train.init_target_alone,
+        train.init_target,
+        train.init_budget,
+        train.steps,
+    )
     return {name: sum(lengths[:i]) for i, name in enumerate(STAGES)}
 
 

@@ -1,10 +1,10 @@
 """A run: initialisation, game, finish; its curves, checkpoints and folder.
 
-Stages: `reconstruct` (f_D), `target` (f_D + f_T), `budget` (f_B on the frozen f_D), `game`,
-`finish` (f_T on the final f_D). A schedule (`unseen.training.schedules`) makes the moves of each
-outer step of the game. Killed at any moment and resumed, a run ends with the same weights, bit for
-bit: the state between two outer steps is in the checkpoint, and randomness is a function of the
-step.
+Stages: `reconstruct` (f_D), `target-alone` (f_T on the frozen f_D), `target` (f_D + f_T), `budget`
+(f_B on the frozen f_D), `game`, `finish` (f_T on the final f_D). A schedule
+(`unseen.training.schedules`) makes the moves of each outer step of the game. Killed at any moment
+and resumed, a run ends with the same weights, bit for bit: the state between two outer steps is in
+the checkpoint, and randomness is a function of the step.
 """
 
 import math
@@ -124,6 +124,7 @@ class _Run:
         ensemble = self.game.ensemble
         lengths = {
             "reconstruct": train.init_reconstruct,
+            "target-alone": train.init_target_alone,
             "target": train.init_target,
             "budget": train.init_budget if ensemble else 0,
             "game": train.steps,
@@ -131,10 +132,11 @@ class _Run:
         }
         moves = {
             "reconstruct": self._reconstruct,
+            "target-alone": self._target_alone,
             "target": self._init_target,
             "budget": self._init_budget,
             "game": self._game_step,
-            "finish": self._finish_step,
+            "finish": self._target_alone,
         }
         self._clock = time.monotonic()
         while self.state.stage < len(STAGES):
@@ -150,6 +152,8 @@ class _Run:
                     if self.state.step % train.log_every == 0 or self.state.step == length:
                         self._log(name)
                     self._maybe_save()
+            if name == "reconstruct":
+                self.state.target_loss = math.nan  # it was the error of the reconstruction
             self.state.stage += 1
             self.state.step = 0
             if length:
@@ -162,7 +166,7 @@ class _Run:
         """Factor of the step sizes of f_D and f_T: up at the start, down at the end of the game."""
         if self.config.train.lr_schedule == "constant":
             return 1.0
-        if stage in ("reconstruct", "target", "budget"):
+        if stage in ("reconstruct", "target-alone", "target", "budget"):
             return min(1.0, (self.state.step + 1) / 30)
         left = 1.0 - self.state.step / length
         return max(0.02, min(1.0, left / 0.4)) if stage == "game" else 0.3 * left
@@ -175,8 +179,6 @@ class _Run:
         self.state.target_loss = running_mean(self.state.target_loss, self.game.reconstruct_step())
 
     def _init_target(self) -> None:
-        if self.state.step == 0:
-            self.state.target_loss = math.nan
         move = self.game.filter_step(0.0, with_target=True)
         self.state.target_loss = running_mean(self.state.target_loss, move.target_loss)
 
@@ -184,7 +186,7 @@ class _Run:
         everyone = range(self.game.ensemble)
         self.state.add_budget_scores(everyone, self.game.budget_step(everyone))
 
-    def _finish_step(self) -> None:
+    def _target_alone(self) -> None:
         loss = self.game.target_step(with_filter=False)
         self.state.target_loss = running_mean(self.state.target_loss, loss)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-STAGES = ("reconstruct", "target", "budget", "game", "finish")
+STAGES = ("reconstruct", "target-alone", "target", "budget", "game", "finish")
 # Weight of the past in running means of losses and scores.
 _KEEP = 0.9
 

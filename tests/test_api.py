@@ -19,7 +19,9 @@ SURFACE = [
     "load_anonymizer",
     "load_config",
     "load_data",
+    "load_target",
     "train",
+    "train_target",
     "write_report",
 ]
 SIGNATURES = {
@@ -29,7 +31,9 @@ SIGNATURES = {
     "load_anonymizer": "name",
     "load_config": "preset overrides base",
     "load_data": "config jobs cache",
+    "load_target": "weights",
     "train": "config data folder resume",
+    "train_target": "anonymizer data out config raw",
     "write_report": "results out title",
 }
 

@@ -18,6 +18,7 @@ from unseen import __version__
 from unseen.cli import main
 from unseen.config import preset_names
 from unseen.evaluation.results import read_previews, read_result
+from unseen.evaluation.target import load_target
 from video_files import decode, make_video, noise
 
 DATA = ("data.size=16", "data.frames=4", "data.train=52", "data.val=26", "data.test=26")
@@ -145,6 +146,22 @@ def test_without_a_codec(capsys: pytest.CaptureFixture[str]) -> None:
     assert read_result(Path("r.json"))["codec"] is None
 
 
+def test_a_further_target_behind_an_anonymizer(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("train-target", ATTACK[0], "grey", "--target", "contact", *DATA, *ATTACK[1:])
+    assert run(*words, "--codec", "none", "--raw", "-o", "t.safetensors") == 0
+    shown = capsys.readouterr()
+    first, second = shown.out.splitlines()
+    contract = load_target("t.safetensors").contract
+    assert contract.raw is not None
+    assert first.startswith(f"pixels: A_T {100 * contract.anonymized.pixels.score:.1f}% [")
+    assert f", raw {100 * contract.raw.pixels.score:.1f}% [" in first
+    assert first.endswith(f"chance {100 * contract.chance:.1f}% (cMAP)")
+    assert second.startswith("t.safetensors: f_T for contact, ")
+    assert shown.err.startswith("note: stopped by evaluation.target_fit.cap")
+    assert run(*words, "-o", "t.safetensors") == 2
+    assert "t.safetensors is there already" in capsys.readouterr().err
+
+
 # ------------------------------------------------------------ small ones
 
 
@@ -187,6 +204,7 @@ def test_help_answers_at_once() -> None:
 EVALUATE = ("evaluate", "raw", "-o", "r.json")
 ANONYMIZE = ("anonymize", "in.mp4", "--anonymizer")
 TRAIN = ("train", "-o", "new", *DATA, *GAME)
+FURTHER = ("train-target", "raw", "-o", "t.safetensors", *DATA, "--target")
 BAD = {
     "preset": (("train", "--preset", "dem", "-o", "new"), "unknown preset 'dem' (did you mean 'd"),
     "key": ((*TRAIN, "game.gama=3"), "unknown key 'game.gama' (did you mean 'game.gamma'?)"),
@@ -210,6 +228,9 @@ BAD = {
     "column": ((*TRAIN, "--private", "glases"), "did you mean 'glasses'?"),
     "resume": ((*TRAIN, CPU, "--resume"), "new holds no run to resume"),
     "model": ((*TRAIN, CPU, "target_model=c3d-smal"), "did you mean 'c3d-small'?"),
+    "measured column": ((*FURTHER, "contac"), "did you mean 'contact'?"),
+    "measured folder": (("evaluate", "raw", "-o", "text.mp4/r.json"), "text.mp4 is no folder"),
+    "target's folder": (("train-target", "raw", "--target", "contact"), "name a file with -o"),
     "report": (("report", "no.json", "-o", "r.html"), "no.json: no such file"),
     "run": (("report", "broken", "-o", "r.html"), "result.json: no such file"),
     "broken run": (("evaluate", "broken", "-o", "r.json"), "broken is not a run: config.json"),

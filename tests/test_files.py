@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from unseen.files import write_json, written_whole
+from unseen.errors import ConfigError
+from unseen.files import refuse_unwritable, write_json, written_whole
 
 
 def test_the_file_appears_at_the_end_and_nothing_else_stays(tmp_path: Path) -> None:
@@ -55,3 +56,24 @@ def test_json_has_no_nan(tmp_path: Path, value: float) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "a.json", {"a": value})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_written_is_refused_before_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    refuse_unwritable(tmp_path / "file")
+    refuse_unwritable(tmp_path / "new" / "deep" / "r.json")
+    monkeypatch.chdir(tmp_path)
+    refuse_unwritable(Path("r.json"))
+    for path, message in (
+        (tmp_path, "is a folder: give the name of a file"),
+        (tmp_path / "file" / "deep" / "r.json", "file is no folder"),
+        (Path("file/r.json"), "file is no folder"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            refuse_unwritable(path)
+    monkeypatch.setattr("os.access", lambda folder, mode: folder != tmp_path)
+    with pytest.raises(ConfigError, match="no permission to write into"):
+        refuse_unwritable(tmp_path / "new" / "r.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -7,6 +7,7 @@ The public API, imported when first used (PyTorch takes seconds):
     unseen.load_config(preset, overrides), unseen.load_data(config.data)
     unseen.train(config, data, folder)
     unseen.evaluate(anonymizer, data, out)
+    unseen.train_target(anonymizer, data), unseen.load_target(weights)
     unseen.write_report(results, out)
 """
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from unseen.data.load import load_data
     from unseen.deploy.apply import anonymize_paths, anonymize_video
     from unseen.evaluation.evaluate import evaluate
+    from unseen.evaluation.target import load_target, train_target
     from unseen.report.page import write_report
     from unseen.training.run import train
 
@@ -33,7 +35,9 @@ _HOME = {
     "load_anonymizer": "unseen.anonymizers.load",
     "load_config": "unseen.config",
     "load_data": "unseen.data.load",
+    "load_target": "unseen.evaluation.target",
     "train": "unseen.training.run",
+    "train_target": "unseen.evaluation.target",
     "write_report": "unseen.report.page",
 }
 __all__ = [
@@ -45,7 +49,9 @@ __all__ = [
     "load_anonymizer",
     "load_config",
     "load_data",
+    "load_target",
     "train",
+    "train_target",
     "write_report",
 ]
 

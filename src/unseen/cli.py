@@ -30,13 +30,15 @@ def _parser() -> argparse.ArgumentParser:
     def verb(name: str, about: str) -> argparse.ArgumentParser:
         return verbs.add_parser(name, help=about, description=about)
 
-    def data_options(command: argparse.ArgumentParser) -> None:
+    def data_options(command: argparse.ArgumentParser, *, target: bool = False) -> None:
         command.add_argument("--preset", help="a named configuration; `unseen presets` lists them")
         command.add_argument(
             "--data", help="duet, a published data set (`unseen data list`), or a CSV manifest"
         )
         command.add_argument("--root", metavar="DIR", help="the folder of a published data set")
-        command.add_argument("--target", metavar="COLUMN", help="label column to keep")
+        command.add_argument(
+            "--target", metavar="COLUMN", required=target, help="label column to keep"
+        )
         command.add_argument("--private", metavar="COLUMN[,COLUMN]", help="label column(s) to hide")
 
     demo = verb("demo", "Train, attack, compare, report and anonymize a clip, in minutes.")
@@ -58,6 +60,17 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--codec", metavar="CODEC", help="h264:crf=N, or none")
     evaluate.add_argument("-o", "--out", type=Path, required=True, metavar="result.json")
     evaluate.add_argument("overrides", nargs="*", metavar="key=value", help=_OVERRIDES)
+
+    further = verb("train-target", "Train a further target model on a frozen anonymizer.")
+    further.add_argument("anonymizer", metavar="RUN|NAME[:OPTION]")
+    data_options(further, target=True)
+    further.add_argument("--codec", metavar="CODEC", help="h264:crf=N, or none")
+    further.add_argument("--raw", action="store_true", help="train one on raw video, to compare")
+    further.add_argument(
+        "-o", "--out", type=Path, metavar="OUT.safetensors",
+        help="the weights; RUN/targets/COLUMN.safetensors if not given",
+    )  # fmt: skip
+    further.add_argument("overrides", nargs="*", metavar="key=value", help=_OVERRIDES)
 
     report = verb("report", "Make one HTML page of results.")
     report.add_argument("results", nargs="+", type=Path, metavar="RUN|result.json")
@@ -100,7 +113,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = _parser()
     args, rest = parser.parse_known_args(argv)
     words = [*getattr(args, "overrides", ()), *rest]
-    if args.verb == "evaluate" and "=" in args.anonymizer and not Path(args.anonymizer).is_dir():
+    first_word = args.anonymizer if args.verb in ("evaluate", "train-target") else ""
+    if "=" in first_word and not Path(first_word).is_dir():
         # A setting stood first: the anonymizer is the first word that is none.
         first = next((i for i, word in enumerate(words) if "=" not in word), None)
         if first is not None:
@@ -122,6 +136,21 @@ def _config(args: argparse.Namespace, base: "RunConfig | None" = None) -> "RunCo
         if value is not None:
             overrides.append(f"data.{'name' if option == 'data' else option}={value}")
     return load_config(getattr(args, "preset", None), overrides, base=base)
+
+
+def _evaluation_config(args: argparse.Namespace) -> "RunConfig":
+    """The configuration to measure `args.anonymizer` by: that of its run, if it is one."""
+    from unseen.config import load_config
+    from unseen.training.folder import run_config
+
+    for option in ("attackers", "suite", "codec"):
+        value = getattr(args, option, None)
+        if value is not None:
+            value = "null" if (option, value) == ("codec", "none") else value
+            args.overrides.append(f"evaluation.{option}={value}")
+    if Path(args.anonymizer).is_dir():
+        return _config(args, run_config(Path(args.anonymizer)))
+    return _config(args) if args.preset else _config(args, load_config("duet"))
 
 
 def _demo(args: argparse.Namespace) -> None:
@@ -153,20 +182,10 @@ def _train(args: argparse.Namespace) -> None:
 
 
 def _evaluate(args: argparse.Namespace) -> None:
-    from unseen.config import load_config
     from unseen.data.load import load_data
     from unseen.evaluation.evaluate import evaluate, prepare
-    from unseen.training.folder import run_config
 
-    for option in ("attackers", "suite", "codec"):
-        value = getattr(args, option)
-        if value is not None:
-            value = "null" if (option, value) == ("codec", "none") else value
-            args.overrides.append(f"evaluation.{option}={value}")
-    if Path(args.anonymizer).is_dir():
-        config = _config(args, run_config(Path(args.anonymizer)))
-    else:
-        config = _config(args) if args.preset else _config(args, load_config("duet"))
+    config = _evaluation_config(args)
     prepare(args.anonymizer, config.evaluation, args.out)  # before the data, which takes long
     data = load_data(config.data, jobs=config.evaluation.jobs)
     result = evaluate(args.anonymizer, data, args.out, config.evaluation)
@@ -179,6 +198,35 @@ def _evaluate(args: argparse.Namespace) -> None:
                 f"{100 * privacy['leak']:.1f}% [{100 * low:.1f}, {100 * high:.1f}] by "
                 f"{privacy['best']}, chance {100 * privacy['chance']:.1f}%"
             )
+
+
+def _train_target(args: argparse.Namespace) -> None:
+    from unseen.data.load import load_data
+    from unseen.evaluation.target import prepare_target, train_target
+
+    config = _evaluation_config(args)
+    # Before the data, which takes long.
+    prepare_target(args.anonymizer, config.data.target, args.out, config.evaluation)
+    data = load_data(config.data, jobs=config.evaluation.jobs)
+    made = train_target(args.anonymizer, data, args.out, config.evaluation, raw=args.raw)
+    contract = made.contract
+    metric = "accuracy" if contract.metric == "accuracy" else "cMAP"
+    for label, view in (("pixels", "pixels"), (contract.codec, "stored")):
+        scores = {"A_T": contract.anonymized} | ({"raw": contract.raw} if contract.raw else {})
+        found = {name: getattr(each, view) for name, each in scores.items()}
+        if found["A_T"] is not None:
+            told = [
+                f"{name} {100 * one.score:.1f}% [{100 * one.interval[0]:.1f}, "
+                f"{100 * one.interval[1]:.1f}]"
+                for name, one in found.items()
+            ]
+            print(f"{label}: {', '.join(told)}, chance {100 * contract.chance:.1f}% ({metric})")
+    print(f"{made.weights}: f_T for {contract.column}, {contract.cost.parameters:,} parameters")
+    if contract.fit.stopped == "cap":
+        print(
+            "note: stopped by evaluation.target_fit.cap before its validation score had settled",
+            file=sys.stderr,
+        )
 
 
 def _report(args: argparse.Namespace) -> None:
@@ -281,8 +329,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Interrupted or terminated, writers must get to remove what is not finished.
     signal.signal(signal.SIGTERM, _terminate)
     commands: dict[str, Any] = {
-        "demo": _demo, "train": _train, "evaluate": _evaluate, "report": _report,
-        "anonymize": _anonymize, "data": _data, "presets": _presets,
+        "demo": _demo, "train": _train, "evaluate": _evaluate, "train-target": _train_target,
+        "report": _report, "anonymize": _anonymize, "data": _data, "presets": _presets,
     }  # fmt: skip
     try:
         commands[args.verb](args)

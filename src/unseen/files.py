@@ -7,6 +7,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from unseen.errors import ConfigError
+
+
+def refuse_unwritable(path: Path) -> None:
+    """Raise `ConfigError` where a file of this name could not be written; create nothing.
+
+    Cheap, so that a caller can ask before hours of work.
+    """
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder: give the name of a file")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir():
+        raise ConfigError(f"{path} cannot be written: {folder} is no folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(f"{path} cannot be written: no permission to write into {folder}")
+
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:

@@ -1,5 +1,6 @@
 """The learned filter f_D: a network between input limits and output limits."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any, Literal
@@ -142,6 +143,15 @@ def save_filter(learned: LearnedFilter, folder: Path, about: dict[str, Any]) -> 
         "about": about,
     }
     write_json(folder / CONTRACT_FILE, contract)
+
+
+def filter_hash(learned: LearnedFilter) -> str:
+    """SHA-256 over all that its output depends on, hexadecimal: to tell two filters apart."""
+    sha = hashlib.sha256(f"{learned.config.model_dump_json()} {learned.working_size}".encode())
+    for name, value in sorted(learned.state_dict().items()):
+        array = value.detach().cpu().contiguous().numpy()
+        sha.update(f"{name} {array.shape} {array.dtype}".encode() + array.tobytes())
+    return sha.hexdigest()
 
 
 def load_filter(folder: Path) -> LearnedFilter:

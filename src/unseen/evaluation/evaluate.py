@@ -1,11 +1,8 @@
 """From an anonymizer and a data set to a result file."""
 
 import json
-import platform
-import subprocess
 import time
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +17,19 @@ from unseen.anonymizers.load import load_anonymizer, refuse_device
 from unseen.config import EvaluationConfig, RunConfig
 from unseen.data.clips import ClipDataset
 from unseen.data.codec import Codec
-from unseen.errors import ConfigError, RunError, WeightsError
+from unseen.errors import RunError, WeightsError
+from unseen.evaluation.cost import network_cost
 from unseen.evaluation.protocol import (
     choose_attackers,
     privacy_section,
     target_section,
     train_on_versions,
 )
+from unseen.evaluation.provenance import provenance
 from unseen.evaluation.results import Previews, write_previews, write_result
 from unseen.evaluation.versions import Versions, anonymize_all
-from unseen.models import canonical, create_model, macs, parameter_count
+from unseen.files import refuse_unwritable
+from unseen.models import canonical, create_model, parameter_count
 from unseen.training.classifier import predict
 from unseen.training.folder import TARGET_FILE, TRAINING_FILE, run_config
 from unseen.types import to_clips
@@ -68,16 +68,20 @@ def prepare(anonymizer: str | Path, config: EvaluationConfig, out: Path) -> Subj
     attackers = choose_attackers(
         str(config.attackers), run.budget_models if run else (), config.suite
     )
-    canonical(config.target_model)
-    refuse_device(config.device)
-    if config.codec is not None:
-        Codec.parse(config.codec, 2, 2)
-    if out.is_dir():
-        raise ConfigError(f"the result {out} is a folder: give the name of a file")
+    refuse_settings(config)
+    refuse_unwritable(out)
     return Subject(
         module, folder.name if folder else str(anonymizer), run,
         _training(folder) if folder else None, attackers,
     )  # fmt: skip
+
+
+def refuse_settings(config: EvaluationConfig) -> None:
+    """Raise where the target model, the device or the codec cannot be used."""
+    canonical(config.target_model)
+    refuse_device(config.device)
+    if config.codec is not None:
+        Codec.parse(config.codec, 2, 2)
 
 
 def evaluate(
@@ -146,11 +150,7 @@ def evaluate(
         "codec": codec,
         "cost": _cost(module, data, config) if run else None,
         "training": subject.training,
-        "commit": _commit(),
-        "seed": config.seed,
-        "device": config.device,
-        "machine": _machine(),
-        "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        **provenance(config.seed, config.device),
         "seconds": time.perf_counter() - start,
         "configuration": {
             "evaluation": config.model_dump(mode="json"),
@@ -209,33 +209,16 @@ def _previews(data: ClipDataset, test: Versions, config: EvaluationConfig) -> Pr
 
 
 def _cost(module: Anonymizer, data: ClipDataset, config: EvaluationConfig) -> dict[str, Any]:
-    """f_D against f_T: parameters, multiply-accumulates and measured time for each frame."""
+    """f_D against f_T."""
     frames, size = data.test.clips.shape[1:3]
     clips = to_clips(data.test.clips[:1], config.device)
     target = create_model(
         config.target_model, len(data.target.classes), size=int(size), frames=int(frames)
     ).to(config.device)
     return {
-        name: {
-            "parameters": parameter_count(net),
-            "macs_per_frame": macs(net, clips) // int(frames),
-            "milliseconds_per_frame": _milliseconds(net, clips) / int(frames),
-        }
-        for name, net in (("anonymizer", module), ("target", target.eval()))
+        "anonymizer": network_cost(module, clips),
+        "target": network_cost(target.eval(), clips),
     }
-
-
-@torch.no_grad()
-def _milliseconds(module: torch.nn.Module, clips: torch.Tensor) -> float:
-    """Median time of a pass over one clip."""
-    times = []
-    for _ in range(12):
-        start = time.perf_counter()
-        module(clips)
-        if clips.is_cuda:
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
-    return 1000 * float(np.median(times[2:]))
 
 
 def _training(folder: Path) -> dict[str, Any] | None:
@@ -249,20 +232,3 @@ def _training(folder: Path) -> dict[str, Any] | None:
         return {**{key: training[key] for key in kept}, "rows": rows}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{path} is damaged; train the run again") from error
-
-
-def _commit() -> str | None:
-    """The commit of the checkout that runs, if it is one."""
-    try:
-        done = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=10,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
-
-
-def _machine() -> str:
-    cores = torch.get_num_threads()
-    return f"{platform.system()} {platform.machine()}, {cores} threads, PyTorch {torch.__version__}"

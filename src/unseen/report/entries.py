@@ -6,14 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unseen.errors import DataError
+from unseen.errors import DataError, WeightsError
 from unseen.evaluation.results import Previews, read_previews, read_result
+from unseen.evaluation.target_contract import TargetContract
+from unseen.report.tasks import read_targets
 
 LEARNED_COLOURS = ("#c2410c", "#7c3aed", "#be185d", "#a16207", "#991b1b")
 HANDCRAFTED_COLOURS = (
     "#1d4ed8", "#0f766e", "#475569", "#0891b2", "#4d7c0f", "#6366f1", "#78716c", "#155e75",
 )  # fmt: skip
 RAW_COLOUR = "#111827"
+
+_Read = tuple[dict[str, Any], Previews | None, Sequence[TargetContract]]
 
 
 @dataclass(frozen=True)
@@ -25,12 +29,14 @@ class Entry:
         colour: its colour in every figure.
         result: the result file, see `unseen.evaluation.results.read_result`.
         previews: its clips, if there are any.
+        targets: further target models of its run (`unseen train-target`).
     """
 
     label: str
     colour: str
     result: dict[str, Any]
     previews: Previews | None = None
+    targets: Sequence[TargetContract] = ()
 
     @property
     def learned(self) -> bool:
@@ -65,21 +71,25 @@ def read_entries(results: Sequence[Path]) -> list[Entry]:
             data, so that their figures cannot be compared.
     """
     paths = [path / "result.json" if path.is_dir() else path for path in results]
-    read: list[tuple[dict[str, Any], Previews | None]] = []
+    read: list[_Read] = []
     faults: list[str] = []
     for path in dict.fromkeys(paths):
         if not path.exists():
             faults.append(f"{path}: no such file; write it with 'unseen evaluate'")
             continue
         try:
-            read.append((read_result(path), read_previews(path)))
+            result, previews = read_result(path), read_previews(path)
+            learned = result["anonymizer"]["kind"] == "learned"
+            read.append((result, previews, read_targets(path.parent) if learned else ()))
         except DataError as error:
             faults += [str(error).splitlines()[0], *(f"  {fault}" for fault in error.faults)]
+        except WeightsError as error:
+            faults.append(str(error))
     if faults:
         raise DataError("the report cannot be made: results are missing or broken", faults)
     if not read:
         raise DataError("the report needs at least one result file or run directory")
-    _refuse_mixture([result for result, _ in read])
+    _refuse_mixture([result for result, *_ in read])
     read.sort(key=lambda item: _rank(item[0]))
     return _with_labels(read)
 
@@ -106,18 +116,18 @@ def _refuse_mixture(results: list[dict[str, Any]]) -> None:
         )
 
 
-def _with_labels(read: list[tuple[dict[str, Any], Previews | None]]) -> list[Entry]:
+def _with_labels(read: list[_Read]) -> list[Entry]:
     entries: list[Entry] = []
     seen: Counter[str] = Counter()
     used: Counter[bool] = Counter()
-    for result, previews in read:
+    for result, previews, targets in read:
         name = result["name"]
         seen[name] += 1
         entry = Entry(name if seen[name] == 1 else f"{name} ({seen[name]})", "", result, previews)
         palette = LEARNED_COLOURS if entry.learned else HANDCRAFTED_COLOURS
         colour = RAW_COLOUR if entry.raw else palette[used[entry.learned] % len(palette)]
         used[entry.learned] += not entry.raw
-        entries.append(Entry(entry.label, colour, result, previews))
+        entries.append(Entry(entry.label, colour, result, previews, targets))
     return entries
 
 

@@ -18,6 +18,7 @@ from unseen.report.figures import (
     training_curves,
 )
 from unseen.report.media import Example, data_uri, examples, loop
+from unseen.report.tasks import totals
 from unseen.report.tradeoff import tradeoff
 
 DASH = "–"
@@ -74,6 +75,18 @@ def write_report(
             if not entry.learned and not entry.raw and entry.previews
         ],
         raw_shown=any(entry.previews and entry.previews.before is not None for entry in learned),
+        raw_target=next((e.part("target", False) for e in entries if e.raw), None),
+        totals={
+            entry.label: totals(
+                entry.result["cost"]["anonymizer"],
+                [
+                    entry.result["cost"]["target"],
+                    *(each.cost.model_dump() for each in entry.targets),
+                ],
+            )
+            for entry in learned
+            if entry.targets and entry.result["cost"]
+        },
         capped=[(entry.label, names) for entry in entries if (names := _capped(entry))],
     )
     with written_whole(out) as temporary:

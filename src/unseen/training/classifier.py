@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -73,6 +73,7 @@ def fit(
     label_set: LabelSet,
     config: FitConfig,
     device: torch.device | str = "cpu",
+    each_epoch: Callable[[float], object] | None = None,
 ) -> Fitted:
     """Train `model` until its validation score stops rising; it ends with the best weights.
 
@@ -86,6 +87,7 @@ def fit(
         label_set: what the labels mean.
         config: see `FitConfig`.
         device: where.
+        each_epoch: called with each epoch's validation score.
     """
     start = time.perf_counter()
     model.to(device)
@@ -121,6 +123,8 @@ def fit(
             np.mean([score(predict(model, v, device), val_labels, label_set) for v in val_draws])
         )
         curve.append({"epoch": epoch, "train_loss": total / per_epoch, "validation": validation})
+        if each_epoch is not None:
+            each_epoch(validation)
         if validation > best:
             best, best_weights, stale = validation, _copy(model), 0
         elif epoch > config.least:

@@ -1,0 +1,251 @@
+"""One filter, many tasks (Wu18 section 5): a further target model f_T on a frozen anonymizer.
+
+The anonymizer stays where the camera is and does not change; what else is to be told from its
+output is learned behind it. Every split passes through the anonymizer once, as in the two-fold
+evaluation, and f_T never sees raw video.
+
+Files: `X.safetensors` holds the weights, `X.json` beside it what they mean and how good they are.
+"""
+
+import json
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from unseen.anonymizers.base import Anonymizer
+from unseen.anonymizers.learned import CONTRACT_FILE, LearnedFilter, filter_hash
+from unseen.anonymizers.load import load_anonymizer
+from unseen.config import EvaluationConfig
+from unseen.data.clips import ClipDataset
+from unseen.errors import ConfigError, RunError, WeightsError
+from unseen.evaluation.cost import network_cost
+from unseen.evaluation.evaluate import refuse_settings
+from unseen.evaluation.provenance import provenance
+from unseen.evaluation.target_contract import (
+    TARGETS_FOLDER,
+    AnonymizerNote,
+    DataNote,
+    FitNote,
+    NetworkCost,
+    Score,
+    Scores,
+    TargetContract,
+    read_contract,
+)
+from unseen.evaluation.versions import Versions, anonymize_all
+from unseen.files import refuse_unwritable, write_json, written_whole
+from unseen.machine import use_cores
+from unseen.models import ClipClassifier, create_model
+from unseen.progress import progress
+from unseen.training.classifier import Fitted, fit, predict
+from unseen.training.metrics import chance, interval, metric_name, score
+from unseen.types import to_clips
+
+
+@dataclass(frozen=True)
+class TargetModel:
+    """A further target model f_T.
+
+    Attributes:
+        weights: its file.
+        contract: the file beside it.
+        model: in evaluation mode; maps anonymized clips to logits.
+    """
+
+    weights: Path
+    contract: TargetContract
+    model: ClipClassifier
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """An anonymizer that further targets may be trained on, and where one is to be written."""
+
+    module: Anonymizer
+    note: AnonymizerNote
+    weights: Path
+
+
+def prepare_target(
+    anonymizer: str | Path, column: str, out: Path | None, config: EvaluationConfig
+) -> _Plan:
+    """Refuse, before any work, what would fail after it.
+
+    Raises:
+        UnseenError: the anonymizer, a setting or `out` cannot be used, `out` is there already, or
+            the column is what the filter was trained to hide.
+    """
+    module = load_anonymizer(anonymizer)
+    refuse_settings(config)
+    folder = Path(anonymizer).resolve()
+    learned = isinstance(module, LearnedFilter)
+    if learned and set(column.split(",")) & set(_hidden(folder)):
+        raise ConfigError(
+            f"'{column}' is what {anonymizer} was trained to hide; how well it can still be told "
+            "is what `unseen evaluate` measures"
+        )
+    if out is None and not learned:
+        raise ConfigError(f"'{anonymizer}' has no folder to keep f_T in: name a file with -o")
+    safe = re.sub(r"[^\w.-]+", "-", column)
+    weights = folder / TARGETS_FOLDER / f"{safe}.safetensors" if out is None else out
+    if weights.suffix != ".safetensors":
+        raise ConfigError(f"f_T is written as safetensors: call it {weights.stem}.safetensors")
+    for path in (weights, weights.with_suffix(".json")):
+        if path.exists():
+            raise RunError(f"{path} is there already: delete it, or name another file with -o")
+    refuse_unwritable(weights)
+    note = AnonymizerNote(
+        name=folder.name if learned else str(anonymizer),
+        hash=filter_hash(module) if isinstance(module, LearnedFilter) else None,
+    )
+    return _Plan(module, note, weights)
+
+
+def train_target(
+    anonymizer: str | Path,
+    data: ClipDataset,
+    out: Path | None = None,
+    config: EvaluationConfig | None = None,
+    *,
+    raw: bool = False,
+) -> TargetModel:
+    """Train a further target model behind a frozen anonymizer, measure it and write it.
+
+    Args:
+        anonymizer: a run's folder or a name, see `load_anonymizer`.
+        data: clips with the labels of the further task as target; test is read once, at the end.
+        out: the file of the weights; None: in the run's folder, `targets/COLUMN.safetensors`.
+        config: `target_model`, `target_fit`, `codec`, `draws`, `jobs`, `device` and `seed` count.
+        raw: train and measure the same network on raw video too, to compare.
+
+    Raises:
+        UnseenError: see `prepare_target`; or the filter works at another size than that of the
+            clips. Nothing is written.
+    """
+    start = time.perf_counter()
+    config = config or EvaluationConfig()
+    plan = prepare_target(anonymizer, data.target.name, out, config)
+    frames, size = (int(length) for length in data.test.clips.shape[1:3])
+    if plan.module.working_size not in (None, size):
+        raise ConfigError(
+            f"{anonymizer} works at {plan.module.working_size} pixels, and these clips have "
+            f"{size}: set data.size={plan.module.working_size}"
+        )
+    use_cores(torch.get_num_threads())
+    learned = _learn(plan.module, data, config)
+    example = to_clips(learned.versions["test"].draws[0][:1], config.device)
+    contract = TargetContract(
+        model=learned.model.spec,
+        column=data.target.name,
+        classes=data.target.classes,
+        multi_label=data.target.multi_label,
+        size=size,
+        frames=frames,
+        anonymizer=plan.note,
+        data=DataNote(name=data.name, hash=data.hash),
+        metric="cmap" if metric_name(data.target) == "cmap" else "accuracy",
+        chance=chance(data.train.target, data.test.target, data.target),
+        codec=config.codec,
+        anonymized=_scores(learned, data, config),
+        raw=_scores(_learn(load_anonymizer("raw"), data, config), data, config) if raw else None,
+        cost=NetworkCost(**network_cost(learned.model, example)),
+        fit=FitNote(
+            validation=learned.fitted.validation,
+            epochs=learned.fitted.epochs,
+            seconds=learned.fitted.seconds,
+            stopped="cap" if learned.fitted.stopped == "cap" else "plateau",
+        ),
+        configuration=config,
+        **provenance(config.seed, config.device),
+        seconds=time.perf_counter() - start,
+    )
+    return _write(TargetModel(plan.weights, contract, learned.model))
+
+
+def load_target(weights: str | Path) -> TargetModel:
+    """Load a further target model; its input must have passed through its anonymizer.
+
+    Args:
+        weights: the `.safetensors` file that `train_target` wrote, its contract beside it.
+
+    Raises:
+        WeightsError: missing, damaged, or not fitting each other.
+    """
+    path = Path(weights)
+    contract = read_contract(path.with_suffix(".json"))
+    model = create_model(
+        contract.model, len(contract.classes), size=contract.size, frames=contract.frames
+    )
+    try:
+        model.load_state_dict(load_file(path))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise WeightsError(f"{path} is missing or damaged; train the target again") from error
+    return TargetModel(path, contract, model.eval())
+
+
+@dataclass(frozen=True)
+class _Learned:
+    """A trained f_T and the clips it was trained for."""
+
+    model: ClipClassifier
+    fitted: Fitted
+    versions: Mapping[str, Versions]
+
+
+def _learn(module: Anonymizer, data: ClipDataset, config: EvaluationConfig) -> _Learned:
+    """Anonymize every split once, and train f_T on what comes out."""
+    versions = anonymize_all(
+        module, data, codec=config.codec, draws=config.draws, seed=config.seed,
+        device=config.device, jobs=config.jobs,
+    )  # fmt: skip
+    frames, size = data.train.clips.shape[1:3]
+    torch.manual_seed(config.target_fit.seed)
+    model = create_model(config.target_model, len(data.target.classes), size=size, frames=frames)
+    with progress(config.target_fit.cap, f"f_T for {data.target.name}", "epoch") as bar:
+
+        def show(validation: float) -> None:
+            bar.set_postfix_str(f"validation {100 * validation:.1f}%", refresh=False)
+            bar.update(1)
+
+        fitted = fit(
+            model, versions["train"].all(), data.train.target, versions["val"].views(),
+            data.val.target, data.target, config.target_fit, config.device, show,
+        )  # fmt: skip
+    return _Learned(model, fitted, versions)
+
+
+def _scores(learned: _Learned, data: ClipDataset, config: EvaluationConfig) -> Scores:
+    """The only look at the test clips."""
+    scores = []
+    for view in learned.versions["test"].views():
+        logits = predict(learned.model, view, config.device)
+        low, high = interval([logits], data.test.target, data.target, seed=config.seed)
+        value = score(logits, data.test.target, data.target)
+        scores.append(Score(score=value, interval=(low, high)))
+    return Scores(pixels=scores[0], stored=scores[1] if len(scores) > 1 else None)
+
+
+def _write(made: TargetModel) -> TargetModel:
+    """The weights first: where the contract is, all is there."""
+    weights = {k: v.detach().cpu().contiguous() for k, v in made.model.state_dict().items()}
+    with written_whole(made.weights) as temporary:
+        save_file(weights, temporary)
+    write_json(made.weights.with_suffix(".json"), made.contract.model_dump(mode="json"))
+    return made
+
+
+def _hidden(folder: Path) -> list[str]:
+    """The label columns that a filter was trained to hide."""
+    path = folder / CONTRACT_FILE
+    contract: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        return str(contract["about"]["private"]["column"]).split(",")
+    except (KeyError, TypeError) as error:
+        raise WeightsError(f"{path} does not say what the filter was trained to hide") from error

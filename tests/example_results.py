@@ -46,6 +46,37 @@ def example_privacy(leak: float, metric: str, full: bool = True) -> dict[str, An
     }
 
 
+def example_attacks(accuracy: float, best: str) -> dict[str, Any]:
+    """Fields of `privacy` where there were other attacks, of which `best` found most of all."""
+    common: dict[str, Any] = {
+        "parameters": 23_456, "epochs": 3, "seconds": 5.5, "stopped": "plateau",
+    }  # fmt: skip
+    attacks = {
+        "reconstruct": {
+            "identifier": "plain-net",
+            "identifier_on_raw": 0.987,
+            "reconstructed": {"ssim": 0.412, "psnr": 18.3},
+            "anonymized": {"ssim": 0.123, "psnr": 11.2},
+            "mean_frame": {"ssim": 0.401, "psnr": 17.1},
+            "curve": [{"epoch": 1, "train_loss": 0.5, "validation_loss": 0.4}],
+            **common,
+        },
+        "retrieve": {
+            "encoder": "clip-3d",
+            "gallery": 64,
+            "map": 0.187,
+            "map_chance": 0.094,
+            "validation": 0.204,
+            "curve": example_curve(0.204),
+            **common,
+        },
+    }
+    for name, attack in attacks.items():
+        found = accuracy if name == best else accuracy - 0.1
+        attack |= {"accuracy": found, "interval": [found - 0.04, found + 0.03]}
+    return {"attacks": attacks, "leak": accuracy, "best": best}
+
+
 def example_curve(last: float) -> list[dict[str, Any]]:
     return [
         {"epoch": epoch, "train_loss": 2.0 / epoch, "validation": last * epoch / 3}
@@ -161,12 +192,15 @@ def example_result(
     }
 
 
-def example_previews(raw: bool = True, codec: bool = True, clips: int = 2) -> Previews:
+def example_previews(
+    raw: bool = True, codec: bool = True, clips: int = 2, *, reconstructed: bool = False
+) -> Previews:
     """Noise of 4 frames, 24 high and 32 wide."""
-    draws = np.random.default_rng(0).integers(0, 256, size=(3, clips, 4, 24, 32, 3), dtype=np.uint8)
+    draws = np.random.default_rng(0).integers(0, 256, size=(4, clips, 4, 24, 32, 3), dtype=np.uint8)
     return Previews(
         after=draws[0],
         captions=tuple(f"clip {index}: wave" for index in range(clips)),
         before=draws[1] if raw else None,
         after_codec=draws[2] if codec else None,
+        reconstructed=draws[3] if reconstructed else None,
     )

@@ -1,5 +1,7 @@
 """The error hierarchy."""
 
+import pickle
+
 import pytest
 
 from unseen import errors
@@ -25,3 +27,15 @@ def test_faults_survive_a_raise() -> None:
     with pytest.raises(DataError) as caught:
         raise DataError("one", ["two"])
     assert caught.value.faults == ("two",)
+
+
+def test_errors_survive_the_way_out_of_a_worker_process() -> None:
+    error = pickle.loads(pickle.dumps(DataError("a.csv: 2 faults", ["one", "two"])))
+    assert isinstance(error, DataError)
+    assert str(error) == "a.csv: 2 faults\n  - one\n  - two"
+    assert error.faults == ("one", "two")
+    own = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    for kind in own:
+        if issubclass(kind, UnseenError):
+            again = pickle.loads(pickle.dumps(kind("what is wrong")))
+            assert (type(again), str(again)) == (kind, "what is wrong")

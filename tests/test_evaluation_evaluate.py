@@ -89,6 +89,48 @@ def test_a_handcrafted_anonymizer_end_to_end(tmp_path: Path) -> None:
     assert not np.array_equal(previews.after, previews.after_codec)
 
 
+def test_the_leak_is_the_worst_of_all_attacks(tmp_path: Path) -> None:
+    """The classifiers have no time to learn, the others have little."""
+    data, out = visible_data(train=32, val=8, test=16), tmp_path / "r.json"
+    config = QUICK.model_copy(
+        update={
+            "attacks": ("classify", "reconstruct", "retrieve"),
+            "identifier": "pixel",
+            "encoder": "pixel",
+            "attackers": "cnn,pixel",
+            "attacker_fit": FIT.model_copy(update={"cap": 2}),
+            "target_fit": BRIEF.target_fit,
+        }
+    )
+    result = evaluate("raw", data, out, config)
+    assert read_result(out) == result
+    for part in (result, result["codec"]):
+        privacy = part["privacy"]
+        assert list(privacy["attacks"]) == ["reconstruct", "retrieve"]
+        rows = {row["name"]: row for row in privacy["attackers"]} | privacy["attacks"]
+        assert privacy["leak"] == max(row["accuracy"] for row in rows.values())
+        assert rows[privacy["best"]]["accuracy"] == privacy["leak"]
+        assert privacy["leak_by_n"][-1] == max(r["accuracy"] for r in privacy["attackers"])
+        for attack in privacy["attacks"].values():
+            low, high = attack["interval"]
+            assert low <= attack["accuracy"] <= high
+    anonymized = result["privacy"]["attacks"]["reconstruct"]["anonymized"]
+    assert anonymized == {"ssim": pytest.approx(1.0), "psnr": pytest.approx(100.0)}
+    previews = read_previews(out)
+    assert previews is not None
+    assert previews.reconstructed is not None
+    assert previews.reconstructed.shape == previews.after.shape
+
+    # Real people: what was reconstructed of them is not kept either.
+    people = replace(data, synthetic=False)
+    brief = config.model_copy(update={"attacks": ("classify", "reconstruct"), "codec": None})
+    brief = brief.model_copy(update={"attacker_fit": FIT.model_copy(update={"cap": 1})})
+    evaluate("grey", people, out, brief)
+    previews = read_previews(out)
+    assert previews is not None
+    assert previews.before is previews.reconstructed is None
+
+
 @pytest.mark.parametrize(
     ("synthetic", "wanted", "shown"),
     [(False, None, False), (False, True, True), (True, None, True), (True, False, False)],
@@ -176,7 +218,10 @@ def _refused(anonymizer: str | Path, data: ClipDataset, out: Path, **change: Any
         ({"codec": "h265"}, "unknown codec 'h265'"),
         ({"codec": "h264:crf=99"}, "crf=N with N from 0"),
         ({"attackers": "pixle"}, "did you mean 'pixel'?"),
-        ({"attackers": 11}, "has 10 attackers"),
+        ({"attackers": 21}, "has 20 attackers"),
+        ({"attackers": "timm:resnet18@gone.safetensors"}, "weights gone.safetensors: no such file"),
+        ({"attacks": ("classify", "retrieve"), "encoder": "r3d-smal"}, "did you mean 'r3d-small'?"),
+        ({"attacks": ("classify", "reconstruct"), "identifier": "cn"}, "did you mean 'cnn'?"),
         ({"suite": "big"}, "unknown suite 'big'"),
         ({"target_model": "c3d-smal"}, "did you mean 'c3d-small'?"),
         ({"device": "tpuu"}, "device 'tpuu' cannot be used"),
@@ -201,6 +246,24 @@ def test_budget_models_of_the_run_are_no_attackers(
 ) -> None:
     error = _refused(trained, duet, tmp_path / "r.json", attackers=f"pixel,{name}")
     assert f"{name} trained against this filter as budget model" in str(error)
+
+
+def test_encoders_of_the_retrieval_attack_are_no_budget_models(
+    trained: Path, duet: ClipDataset, tmp_path: Path
+) -> None:
+    change = {"attacks": ("classify", "retrieve"), "encoder": "mobilenet:0.01"}
+    error = _refused(trained, duet, tmp_path / "r.json", **change)
+    assert "mobilenet:0.01 trained against this filter as budget model" in str(error)
+
+
+def test_what_the_data_lack_is_said_before_any_work(tmp_path: Path) -> None:
+    data = visible_data(train=4, val=4, test=4)
+    error = _refused("mask-face", data, tmp_path / "r.json")
+    assert str(error) == "'mask-face' needs face boxes, which the data visible lacks"
+    several = LabelSet("hat,coat", ("hat", "coat"), multi_label=True)
+    several_data = replace(data, private=several)
+    error = _refused("raw", several_data, tmp_path / "r.json", attacks=("classify", "retrieve"))
+    assert "'retrieve' looks for one person; the private attribute hat,coat" in str(error)
 
 
 def test_f_T_of_other_classes_is_refused(  # noqa: N802

@@ -80,6 +80,9 @@ class Constant(Anonymizer):
         ("resnet-v1-50", "timm:resnet50"),
         ("timm:inception_v3", "inception-v2"),
         ("resnet-v2-101", "timm:resnetv2_101"),
+        ("resnet-v1-50", "torchvision:resnet50"),
+        ("torchvision:resnet18", "timm:resnet18"),
+        ("timm:mobilenetv2_100", "torchvision:mobilenet_v2"),
     ],
 )
 def test_a_budget_model_is_no_attacker_by_whatever_name(budget: str, attacker: str) -> None:
@@ -97,6 +100,9 @@ def test_a_budget_model_is_no_attacker_by_whatever_name(budget: str, attacker: s
         ("c3d", "c3d-small"),
         ("timm:resnet18", "timm:resnet34"),
         ("timm:resnet50", "resnet-v1-101"),
+        ("torchvision:resnet34", "timm:resnet18"),
+        ("torchvision:r3d_18", "torchvision:mc3_18"),
+        ("mobilenet:0.5", "timm:mobilenetv1_100"),
     ],
 )
 def test_another_width_or_depth_may_attack(budget: str, attacker: str) -> None:
@@ -106,18 +112,45 @@ def test_another_width_or_depth_may_attack(budget: str, attacker: str) -> None:
 def test_a_number_takes_the_front_of_the_suite_without_budget_models() -> None:
     small = list(SUITES["small"])
     assert choose_attackers("4") == small[:4]
-    assert choose_attackers("10") == small
+    assert choose_attackers("20") == small
     allowed = [name for name in small if name not in ("r3d-small", "mobilenet:0.25")]
     budget = ["mobilenet-gn:0.250", "r3d-small", "c3d-small:12"]
     assert choose_attackers("3", budget) == allowed[:3]
-    assert choose_attackers("8", budget) == allowed
-    with pytest.raises(ConfigError, match="has 8 attackers that are no budget models"):
-        choose_attackers("9", budget)
+    assert choose_attackers("18", budget) == allowed
+    with pytest.raises(ConfigError, match="has 18 attackers that are no budget models"):
+        choose_attackers("19", budget)
 
 
-@pytest.mark.parametrize("wanted", ["0", "11", "999"])
+def test_the_first_ten_stay_as_published_results_name_them() -> None:
+    assert choose_attackers("10") == [
+        "resnet-v1-10", "r3d-small", "cnn", "difference", "mobilenet:0.5", "inception-small",
+        "vit-small", "crnn", "resnet-v2-14", "mobilenet:0.25",
+    ]  # fmt: skip
+    assert choose_attackers("10", suite="paper") == [
+        "inception-v1", "inception-v2", "resnet-v1-50", "resnet-v1-101", "resnet-v2-50",
+        "resnet-v2-101", "mobilenet:1", "mobilenet:0.75", "mobilenet:0.5", "mobilenet:0.25",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("count", range(1, 19))
+def test_ensembles_of_the_papers_always_meet_ten_attackers(count: int) -> None:
+    """Widths 0.60 - 0.02 i: from M = 6 on, one of them is an attacker of the papers."""
+    widths = [f"mobilenet:{0.60 - 0.02 * i:.2f}" for i in range(count)]
+    chosen = choose_attackers("10", widths, "paper")
+    ten = list(SUITES["paper"][:10])
+    if count < 6:
+        assert chosen == ten
+        return
+    assert chosen == [name for name in ten if name != "mobilenet:0.5"] + ["mobilenet:0.45"]
+    with pytest.raises(ConfigError) as caught:
+        choose_attackers("mobilenet:0.5,resnet-v1-50", widths, "paper")
+    assert "leave it out and name another, or write --attackers 2" in str(caught.value)
+    assert "the next of the suite 'paper'" in str(caught.value)
+
+
+@pytest.mark.parametrize("wanted", ["0", "21", "999"])
 def test_a_number_that_cannot_be(wanted: str) -> None:
-    with pytest.raises(ConfigError, match=f"--attackers {wanted}: the suite 'small' has 10"):
+    with pytest.raises(ConfigError, match=f"--attackers {wanted}: the suite 'small' has 20"):
         choose_attackers(wanted)
 
 
@@ -132,22 +165,25 @@ def test_names_that_cannot_be() -> None:
 
 
 @pytest.mark.parametrize("suite", list(SUITES))
-def test_a_suite_has_ten_networks_of_many_kinds(suite: str) -> None:
+def test_a_suite_has_twenty_networks_of_many_kinds(suite: str) -> None:
     names = SUITES[suite]
-    assert len(names) == len({canonical(name) for name in names}) == 10
+    assert len(names) == len({canonical(name) for name in names}) == 20
     # Networks of the same family differ in width or depth, which their name says.
     families = [MODELS[Spec.parse(name).name].family for name in names]
-    assert len(set(families)) >= (9 if suite == "small" else 4)
+    assert len(set(families)) >= (19 if suite == "small" else 5)
     for one, other in combinations(names, 2):
-        assert choose_attackers(one, [other]) == [one]
+        assert choose_attackers(one, [other]) == [canonical(one)]
 
 
 @pytest.mark.parametrize("preset", preset_names())
 @pytest.mark.parametrize("suite", list(SUITES))
-def test_no_shipped_preset_trains_against_an_attacker(preset: str, suite: str) -> None:
+def test_every_shipped_preset_meets_ten_attackers(preset: str, suite: str) -> None:
     budget = load_config(preset).budget_models
     assert budget
-    assert choose_attackers("10", budget, suite) == list(SUITES[suite])
+    chosen = choose_attackers("10", budget, suite)
+    assert not {name.replace("-gn", "") for name in map(canonical, budget)} & set(chosen)
+    ten = list(map(canonical, SUITES[suite][:10]))
+    assert [name for name in chosen if name in ten] == chosen[: len(set(chosen) & set(ten))]
 
 
 # ------------------------------------------------------------ what passes through

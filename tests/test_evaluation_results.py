@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from example_results import example_previews, example_result
+from example_results import example_attacks, example_previews, example_result
 from unseen.errors import DataError
 from unseen.evaluation.results import (
     Previews,
@@ -76,11 +76,43 @@ FAULTS = [
     ("privacy.best", "nobody", "privacy.best: 'nobody' is not among the attackers"),
     ("privacy.leak", 0.1, "privacy.leak"),
     ("privacy.leak_by_n", [0.213], "privacy.leak_by_n: 1 values for 3 attackers"),
-    ("privacy.leak_by_n.2", 0.3, "privacy.leak_by_n: does not end at the leak"),
+    ("privacy.leak_by_n.2", 0.3, "privacy.leak_by_n: does not end at the best of the"),
     ("target.interval", [0.9, 0.8], "target.interval: low 0.9 is above high 0.8"),
     ("codec.privacy.interval", [0.9, 0.8], "codec.privacy.interval: low 0.9 is above high 0.8"),
     ("privacy.attackers.0.name", "clip-3d", "privacy.attackers: two have the same name"),
 ]
+
+
+ATTACK_FAULTS = [
+    ("privacy.attacks.guess", {}, "privacy.attacks: unknown field guess"),
+    ("privacy.attacks.retrieve.map", DELETE, "privacy.attacks.retrieve: lacks map"),
+    ("privacy.attacks.retrieve.accuracy", 2, "privacy.attacks.retrieve.accuracy: must be at most"),
+    ("privacy.attacks.reconstruct.reconstructed.ssim", 1.5, "reconstructed.ssim: must be at most"),
+    ("privacy.attacks.reconstruct.anonymized.psnr", float("inf"), "must be a finite number"),
+    ("privacy.attacks.reconstruct.interval", [0.3, 0.2], "interval: low 0.3 is above high 0.2"),
+    ("privacy.leak", 0.213, "privacy.leak: is not the accuracy of the best attacker"),
+    ("privacy.best", "plain-net", "privacy.best: 'plain-net' is not the best of the attackers"),
+    ("privacy.leak_by_n.2", 0.25, "privacy.leak_by_n: does not end at the best of the attackers"),
+    ("codec.privacy.attacks", {"retrieve": {}}, "codec.privacy.attacks.retrieve: lacks accuracy"),
+]
+
+
+@pytest.mark.parametrize(("field", "value", "message"), ATTACK_FAULTS)
+def test_faults_of_attacks(tmp_path: Path, field: str, value: Any, message: str) -> None:
+    result = example_result(leak=0.213)
+    result["privacy"] |= example_attacks(0.25, "retrieve")
+    write_result(tmp_path / "a.json", result)
+    assert read_result(tmp_path / "a.json") == result
+    with pytest.raises(DataError) as caught:
+        write_result(tmp_path / "a.json", changed(result, field, value))
+    assert message in str(caught.value)
+
+
+def test_results_of_before_there_were_attacks_are_valid() -> None:
+    results = sorted((Path(__file__).parents[1] / "results").glob("*/*.json"))
+    assert results
+    for path in results:
+        assert read_result(path)["schema"] == "unseen/result/1"
 
 
 @pytest.mark.parametrize(("field", "value", "message"), FAULTS)
@@ -144,13 +176,13 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("raw", [True, False])
 @pytest.mark.parametrize("codec", [True, False])
 def test_previews_round_trip(tmp_path: Path, raw: bool, codec: bool) -> None:
-    previews = example_previews(raw=raw, codec=codec)
+    previews = example_previews(raw=raw, codec=codec, reconstructed=raw)
     write_previews(tmp_path / "run.json", previews)
     assert [path.name for path in tmp_path.iterdir()] == ["run.clips.npz"]
     read = read_previews(tmp_path / "run.json")
     assert read is not None
     assert read.captions == previews.captions
-    for name in ("before", "after", "after_codec"):
+    for name in ("before", "after", "after_codec", "reconstructed"):
         ours, theirs = getattr(read, name), getattr(previews, name)
         assert (ours is None) == (theirs is None)
         if theirs is not None:

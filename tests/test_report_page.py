@@ -14,9 +14,10 @@ import pytest
 from matplotlib.transforms import Bbox
 from PIL import Image
 
-from example_results import ATTACKERS, example_previews, example_result
+from example_results import ATTACKERS, example_attacks, example_previews, example_result
 from unseen.errors import DataError
 from unseen.evaluation.results import write_previews, write_result
+from unseen.report.figures import FAMILY_COLOURS
 from unseen.report.media import loop, strip
 from unseen.report.page import write_report
 from unseen.report.tradeoff import place_labels
@@ -219,6 +220,29 @@ def test_without_a_common_codec_the_plot_is_before_it(tmp_path: Path) -> None:
     assert tradeoff.endswith("same: leak 20.0%, target 80.0%; same (2): leak 30.0%, target 90.0%")
     assert "There is no learned filter among these results." in page.text
     assert "same – 80.0% 77.8–81.7% 20.0% 15.7–23.9% – – – – 3" in page.text
+
+
+def test_other_attacks_have_a_table_and_count_for_the_leak(tmp_path: Path) -> None:
+    result = example_result()
+    result["privacy"] |= example_attacks(0.31, "reconstruct")
+    result["codec"]["privacy"] |= example_attacks(0.29, "retrieve")
+    result["privacy"]["attacks"]["retrieve"]["stopped"] = "cap"
+    write_result(tmp_path / "result.json", result)
+    write_previews(tmp_path / "result.json", example_previews(reconstructed=True))
+    write_report([tmp_path], tmp_path / "r.html")
+    page = Page((tmp_path / "r.html").read_text(encoding="utf-8"))
+    assert "and the retrieval attack finds the pair in 29.0% of clips (chance 7.7%)." in page.text
+    assert (
+        "quiet reconstruction 31.0% 27.0–34.0% 19.0% 15.0–22.0% 98.7% "
+        "0.412 (18.3) 0.123 (11.2) 0.401 (17.1) – – plateau"
+    ) in page.text
+    assert "quiet retrieval 21.0% 17.0–24.0% 29.0% 25.0–32.0% – – – – 18.7% 9.4% cap" in page.text
+    assert "may be too low: quiet: the retrieval attack." in page.text
+    assert page.every("img", "alt").count("reconstructed by an attacker") == 3
+
+
+def test_twenty_attackers_of_as_many_families_can_be_told_apart() -> None:
+    assert len(set(FAMILY_COLOURS)) == 20
 
 
 def test_a_capped_model_is_reported(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import argparse
 import signal
 import sys
 from collections.abc import Sequence
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -57,6 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     data_options(evaluate)
     evaluate.add_argument("--attackers", metavar="N|NAMES", help="how many, or which")
     evaluate.add_argument("--suite", help="small (CPU) or paper")
+    evaluate.add_argument(
+        "--attacks", metavar="NAMES", help="classify,reconstruct,retrieve: the last two need raw"
+    )
     evaluate.add_argument("--codec", metavar="CODEC", help="h264:crf=N, or none")
     evaluate.add_argument("-o", "--out", type=Path, required=True, metavar="result.json")
     evaluate.add_argument("overrides", nargs="*", metavar="key=value", help=_OVERRIDES)
@@ -104,6 +108,12 @@ def _parser() -> argparse.ArgumentParser:
     stats.add_argument("root", type=Path, metavar="ROOT")
     stats.add_argument("-o", "--out", type=Path, required=True, metavar="DIR")
 
+    convert = verb("convert-weights", "Make a safetensors file of published weights, a pickle.")
+    convert.add_argument("source", type=Path, metavar="IN.pth")
+    convert.add_argument("-o", "--out", type=Path, required=True, metavar="OUT.safetensors")
+    convert.add_argument("--model", required=True, metavar="timm:NAME|torchvision:NAME")
+    convert.add_argument("--unsafe-pickle", action="store_true", help="I trust where it comes from")
+
     verb("presets", "List the named configurations.")
     return parser
 
@@ -143,7 +153,7 @@ def _evaluation_config(args: argparse.Namespace) -> "RunConfig":
     from unseen.config import load_config
     from unseen.training.folder import run_config
 
-    for option in ("attackers", "suite", "codec"):
+    for option in ("attackers", "suite", "attacks", "codec"):
         value = getattr(args, option, None)
         if value is not None:
             value = "null" if (option, value) == ("codec", "none") else value
@@ -307,6 +317,15 @@ def _stats(args: argparse.Namespace) -> None:
     print(f"{args.out}: {statistics.videos} videos")
 
 
+def _convert_weights(args: argparse.Namespace) -> None:
+    from unseen.models.external import published_network
+    from unseen.models.weights import convert_weights
+
+    net = published_network(args.model)
+    count = convert_weights(args.source, args.out, net, unsafe_pickle=args.unsafe_pickle)
+    print(f"{args.out}: {count} tensors; attack with {args.model}@{args.out}")
+
+
 def _presets(args: argparse.Namespace) -> None:
     from unseen.config import about_preset, preset_names
 
@@ -331,11 +350,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands: dict[str, Any] = {
         "demo": _demo, "train": _train, "evaluate": _evaluate, "train-target": _train_target,
         "report": _report, "anonymize": _anonymize, "data": _data, "presets": _presets,
+        "convert-weights": _convert_weights,
     }  # fmt: skip
     try:
         commands[args.verb](args)
     except (UnseenError, OSError) as error:
         print(f"unseen: {error}", file=sys.stderr)
+        return 2
+    except BrokenExecutor:
+        print(
+            "unseen: a worker process was killed, most often for want of memory; try fewer at a "
+            "time, with evaluation.jobs=1",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         print("unseen: interrupted; nothing half-written was left", file=sys.stderr)

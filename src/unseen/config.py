@@ -204,6 +204,10 @@ class EvaluationConfig(_Section):
     Attributes:
         attackers: how many of the suite, or names joined by commas.
         suite: `small` or `paper`.
+        attacks: `classify` (the attackers, always), and beside it `reconstruct` and `retrieve`,
+            whose attackers have raw video of the training split.
+        identifier: the model, trained on raw video, that judges reconstructions.
+        encoder: the network of both encoders of the retrieval attack; no budget model either.
         target_model: the architecture of the fresh f_T.
         codec: what the video is stored with (`h264:crf=23`), or None.
         draws: of a random anonymizer, for training.
@@ -217,6 +221,9 @@ class EvaluationConfig(_Section):
 
     attackers: int | str = 10
     suite: str = "small"
+    attacks: tuple[Literal["classify", "reconstruct", "retrieve"], ...] = ("classify",)
+    identifier: str = "resnet-v1-10"
+    encoder: str = "r3d-small"
     target_model: str = "c3d-small:16"
     codec: str | None = "h264:crf=23"
     draws: int = Field(2, ge=1)
@@ -226,6 +233,15 @@ class EvaluationConfig(_Section):
     device: str = "cpu"
     seed: int = 0
     previews: bool | None = None
+
+    @model_validator(mode="after")
+    def _attackers_classify(self) -> "EvaluationConfig":
+        if "classify" not in self.attacks or len(set(self.attacks)) < len(self.attacks):
+            raise ValueError(
+                "attacks must have classify, and each name once: a leak without the attackers that "
+                "classify would be too low; write classify,reconstruct"
+            )
+        return self
 
 
 class RunConfig(_Section):
@@ -315,7 +331,10 @@ def load_config(
         values = _merge(values, _preset(preset))
         values["preset"] = preset
     known = _keys(RunConfig)
-    lists = {"data.private", "filter.input_limits", "filter.output_limits", "budget_models"}
+    lists = {
+        "data.private", "filter.input_limits", "filter.output_limits", "budget_models",
+        "evaluation.attacks",
+    }  # fmt: skip
     faults = []
     for override in overrides:
         key, equals, text = override.partition("=")

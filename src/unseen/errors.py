@@ -28,8 +28,13 @@ class DataError(UnseenError):
     """
 
     def __init__(self, summary: str, faults: Sequence[str] = ()) -> None:
+        self.summary = summary
         self.faults = tuple(faults)
         super().__init__("\n".join([summary, *(f"  - {fault}" for fault in self.faults)]))
+
+    def __reduce__(self) -> tuple[type["DataError"], tuple[str, tuple[str, ...]]]:
+        """Worker processes hand errors on by pickling, which knows of the whole text only."""
+        return type(self), (self.summary, self.faults)
 
 
 class VideoError(UnseenError):

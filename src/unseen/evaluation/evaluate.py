@@ -15,13 +15,15 @@ from unseen.anonymizers.base import Anonymizer
 from unseen.anonymizers.learned import CONTRACT_FILE, LearnedFilter
 from unseen.anonymizers.load import load_anonymizer, refuse_device
 from unseen.config import EvaluationConfig, RunConfig
-from unseen.data.clips import ClipDataset
+from unseen.data.clips import SPLITS, ClipDataset
 from unseen.data.codec import Codec
-from unseen.errors import RunError, WeightsError
+from unseen.errors import ConfigError, RunError, WeightsError
+from unseen.evaluation.attacks import Attacked
 from unseen.evaluation.cost import network_cost
 from unseen.evaluation.protocol import (
     choose_attackers,
     privacy_section,
+    run_attacks,
     target_section,
     train_on_versions,
 )
@@ -35,6 +37,7 @@ from unseen.training.folder import TARGET_FILE, TRAINING_FILE, run_config
 from unseen.types import to_clips
 
 PREVIEWS = 4
+_TRIED_SIZE = 64
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Subject:
         run: the configuration of its training; None for a handcrafted one.
         training: its `training.json`, as far as results keep it.
         attackers: none of them a budget model of the run.
+        attacks: for each attack beside them, the network that it trains or is judged by.
     """
 
     module: Anonymizer
@@ -54,6 +58,7 @@ class Subject:
     run: RunConfig | None
     training: dict[str, Any] | None
     attackers: list[str]
+    attacks: dict[str, str]
 
 
 def prepare(anonymizer: str | Path, config: EvaluationConfig, out: Path) -> Subject:
@@ -65,14 +70,20 @@ def prepare(anonymizer: str | Path, config: EvaluationConfig, out: Path) -> Subj
     module = load_anonymizer(anonymizer)
     folder = Path(anonymizer).resolve() if isinstance(module, LearnedFilter) else None
     run = run_config(folder) if folder else None
-    attackers = choose_attackers(
-        str(config.attackers), run.budget_models if run else (), config.suite
-    )
+    budget = run.budget_models if run else ()
+    attackers = choose_attackers(str(config.attackers), budget, config.suite)
+    models = {"reconstruct": config.identifier, "retrieve": config.encoder}
+    attacks = {name: canonical(models[name]) for name in config.attacks if name in models}
+    if "retrieve" in attacks:
+        choose_attackers(attacks["retrieve"], budget, config.suite)
+    for name in (*attackers, *attacks.values(), canonical(config.target_model)):
+        if "@" in name:  # weights that are missing or do not fit
+            create_model(name, 2, size=_TRIED_SIZE, frames=1)
     refuse_settings(config)
     refuse_unwritable(out)
     return Subject(
         module, folder.name if folder else str(anonymizer), run,
-        _training(folder) if folder else None, attackers,
+        _training(folder) if folder else None, attackers, attacks,
     )  # fmt: skip
 
 
@@ -104,6 +115,7 @@ def evaluate(
     start = time.perf_counter()
     config = config or EvaluationConfig()
     subject = prepare(anonymizer, config, out)
+    _refuse_data(subject, data)
     module, run = subject.module, subject.run
     target = _own_target(Path(anonymizer), run, data).to(config.device) if run else None
     versions = anonymize_all(
@@ -115,6 +127,11 @@ def evaluate(
         target_fit=config.target_fit, attacker_fit=config.attacker_fit,
         jobs=config.jobs, device=config.device,
     )  # fmt: skip
+    shown = _shown(data)
+    attacks = run_attacks(
+        data, versions, subject.attacks, fit=config.attacker_fit, jobs=config.jobs,
+        device=config.device, shown=shown,
+    )  # fmt: skip
     views = versions["test"].views()
     own = [predict(target, view, config.device) if target else None for view in views]
     codec = None
@@ -123,7 +140,7 @@ def evaluate(
             "name": config.codec,
             "bits_per_second": versions["test"].bits_per_second,
             "target": target_section(data, fresh, own[1], 1, config.seed),
-            "privacy": privacy_section(data, measured, 1, config.seed),
+            "privacy": privacy_section(data, measured, 1, config.seed, attacks),
         }
     result: dict[str, Any] = {
         "schema": "unseen/result/1",
@@ -146,7 +163,7 @@ def evaluate(
             "private": asdict(data.private),
         },
         "target": target_section(data, fresh, own[0], 0, config.seed),
-        "privacy": privacy_section(data, measured, 0, config.seed),
+        "privacy": privacy_section(data, measured, 0, config.seed, attacks),
         "codec": codec,
         "cost": _cost(module, data, config) if run else None,
         "training": subject.training,
@@ -159,7 +176,7 @@ def evaluate(
     }
     result = json.loads(json.dumps(result))  # tuples as lists, as the file has them
     write_result(out, result)
-    write_previews(out, _previews(data, versions["test"], config))
+    write_previews(out, _previews(data, versions["test"], config, shown, attacks))
     return result
 
 
@@ -185,27 +202,54 @@ def _own_target(folder: Path, run: RunConfig, data: ClipDataset) -> torch.nn.Mod
     return model.eval()
 
 
-def _previews(data: ClipDataset, test: Versions, config: EvaluationConfig) -> Previews:
+def _shown(data: ClipDataset) -> list[int]:
     """A few test clips, spread over the target classes."""
     labels = data.test.target
     if data.target.multi_label:
-        chosen = list(range(min(PREVIEWS, len(labels))))
-    else:
-        present = np.unique(labels)
-        step = max(1, len(present) // PREVIEWS)
-        chosen = [int(np.flatnonzero(labels == c)[0]) for c in present[::step][:PREVIEWS]]
+        return list(range(min(PREVIEWS, len(labels))))
+    present = np.unique(labels)
+    step = max(1, len(present) // PREVIEWS)
+    return [int(np.flatnonzero(labels == c)[0]) for c in present[::step][:PREVIEWS]]
+
+
+def _previews(
+    data: ClipDataset,
+    test: Versions,
+    config: EvaluationConfig,
+    chosen: list[int],
+    attacks: list[Attacked],
+) -> Previews:
+    """The chosen test clips in every form; what shows real people only where it is asked for."""
     names = [
-        data.target.name if data.target.multi_label else data.target.classes[int(labels[i])]
+        data.target.name
+        if data.target.multi_label
+        else data.target.classes[int(data.test.target[i])]
         for i in chosen
     ]
     raw = data.synthetic if config.previews is None else config.previews
     views = test.views()
+    made = next((attack.shown for attack in attacks if attack.shown is not None), None)
     return Previews(
         after=np.ascontiguousarray(views[0][chosen]),
         captions=tuple(names),
         before=np.ascontiguousarray(data.test.clips[chosen]) if raw else None,
         after_codec=np.ascontiguousarray(views[1][chosen]) if len(views) > 1 else None,
+        reconstructed=made if raw else None,
     )
+
+
+def _refuse_data(subject: Subject, data: ClipDataset) -> None:
+    """Raise `ConfigError` where the data lack what the anonymizer or an attack needs."""
+    boxes = subject.module.needs_boxes
+    if boxes and any(boxes not in data.split(name).boxes for name in SPLITS):
+        raise ConfigError(
+            f"'{subject.module.name}' needs {boxes} boxes, which the data {data.name} lacks"
+        )
+    if "retrieve" in subject.attacks and data.private.multi_label:
+        raise ConfigError(
+            f"attack 'retrieve' looks for one person; the private attribute {data.private.name} "
+            "is several yes/no ones: leave it out of evaluation.attacks"
+        )
 
 
 def _cost(module: Anonymizer, data: ClipDataset, config: EvaluationConfig) -> dict[str, Any]:

@@ -12,20 +12,24 @@ draw would flatter it.
 """
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from joblib import Parallel, delayed
 
 from unseen.config import FitConfig
 from unseen.data.clips import SPLITS, ClipDataset, LabelSet
 from unseen.errors import ConfigError
-from unseen.evaluation.versions import Versions
+from unseen.evaluation.attacks import Array, Attacked, AttackJob
+from unseen.evaluation.reconstruction import reconstruct
+from unseen.evaluation.retrieval import retrieve
+from unseen.evaluation.versions import KeptClips, Versions
 from unseen.machine import use_cores
 from unseen.models import SUITES, canonical, create_model, parameter_count
 from unseen.progress import progress
@@ -33,16 +37,11 @@ from unseen.registry import Spec
 from unseen.training.classifier import Fitted, fit, predict
 from unseen.training.metrics import best_of_k, chance, interval, metric_name, score
 
-Array = npt.NDArray[Any]
-
-# Networks of the suites that timm has under names of its own.
-_TIMM_NAMES = {
-    "inception_v3": "inception-v2",
-    "resnet50": "resnet-v1-50",
-    "resnet101": "resnet-v1-101",
-    "resnetv2_50": "resnet-v2-50",
-    "resnetv2_101": "resnet-v2-101",
-}
+ATTACKS: Mapping[str, Callable[[AttackJob], Attacked]] = MappingProxyType(
+    {"reconstruct": reconstruct, "retrieve": retrieve}
+)
+# Packages whose networks may be those of this project, or each other's, under other names.
+_PACKAGES = ("timm", "torchvision")
 
 
 @dataclass(frozen=True)
@@ -81,9 +80,13 @@ def choose_attackers(
     """
     if suite not in SUITES:
         raise ConfigError(f"unknown suite '{suite}'; choose from: {', '.join(SUITES)}")
-    taken = {_architecture(name) for name in budget_models}
+    budget = list(dict.fromkeys(map(canonical, budget_models)))
+
+    def taken(name: str) -> bool:
+        return any(_same_architecture(name, other) for other in budget)
+
     if wanted.isdigit():
-        names = [name for name in SUITES[suite] if _architecture(name) not in taken]
+        names = [name for name in map(canonical, SUITES[suite]) if not taken(name)]
         if not 1 <= int(wanted) <= len(names):
             raise ConfigError(
                 f"--attackers {wanted}: the suite '{suite}' has {len(names)} attackers that are no "
@@ -91,27 +94,41 @@ def choose_attackers(
             )
         return names[: int(wanted)]
     names = [canonical(name) for name in wanted.split(",") if name.strip()]
-    overlap = [name for name in names if _architecture(name) in taken]
+    overlap = [name for name in names if taken(name)]
     if overlap:
         raise ConfigError(
             f"{', '.join(overlap)} trained against this filter as budget model; an attacker must "
-            "not have: choose others"
+            f"not have: leave it out and name another, or write --attackers {len(names)}, which "
+            f"passes over it and takes the next of the suite '{suite}'"
         )
     if not names or len(set(names)) < len(names):
         raise ConfigError(f"--attackers '{wanted}': name each attacker once")
     return names
 
 
-def _architecture(name: str) -> tuple[str, str | None]:
-    """Family and width: what makes two models the same adversary whatever they are called."""
-    spec = Spec.parse(canonical(name))
-    if spec.name == "timm" and spec.option is not None:
-        # Behind a dot stands which weights, behind an at sign whether any.
-        network = spec.option.partition("@")[0].partition(".")[0]
-        if network.startswith("mobilenetv1_"):
-            return "mobilenet", f"{int(network[12:15]) / 100:g}"
-        return (_TIMM_NAMES[network], None) if network in _TIMM_NAMES else ("timm", network)
-    return spec.name.removesuffix("-gn"), spec.option
+def _same_architecture(one: str, other: str) -> bool:
+    """Whether two canonical names mean the same adversary: family and width, not the weights."""
+    first, second = Spec.parse(one), Spec.parse(other)
+    if first.name in _PACKAGES or second.name in _PACKAGES:
+        return _parameter_shapes(_bare(first)) == _parameter_shapes(_bare(second))
+    return (first.name.removesuffix("-gn"), first.option) == (
+        second.name.removesuffix("-gn"), second.option,
+    )  # fmt: skip
+
+
+def _bare(spec: Spec) -> str:
+    """The specification without weights: behind an at sign which file, behind a dot which ones."""
+    if spec.name not in _PACKAGES or spec.option is None:
+        return str(spec)
+    return f"{spec.name}:{spec.option.partition('@')[0].partition('.')[0]}"
+
+
+@cache
+def _parameter_shapes(name: str) -> tuple[torch.Size, ...]:
+    """The shapes of all parameters, sorted: two networks of the same are one architecture."""
+    with torch.device("meta"):
+        model = create_model(name, 7, size=112, frames=16)
+    return tuple(sorted(parameter.shape for parameter in model.parameters()))
 
 
 @dataclass(frozen=True)
@@ -128,24 +145,20 @@ class _Task:
 
 
 def _train_one(
-    task: _Task, folder: Path, counts: Mapping[str, int], threads: int, device: str
-) -> Measured:
-    """Train on the memory-mapped versions in `folder` (run in a worker process)."""
+    at: int, task: _Task, clips: KeptClips, threads: int, device: str
+) -> tuple[int, Measured]:
+    """Train task number `at` (run in a worker process)."""
     use_cores(threads)
-    versions = {
-        name: [np.load(folder / f"{name}-{k}.npy", mmap_mode="c") for k in range(counts[name])]
-        for name in ("train", "val", "test")
-    }
     torch.manual_seed(task.fit.seed)
     model = create_model(
         task.model, len(task.label_set.classes), size=task.size, frames=task.frames
     )
     fitted = fit(
-        model, versions["train"], task.labels["train"], versions["val"], task.labels["val"],
-        task.label_set, task.fit, device,
+        model, clips.versions("train"), task.labels["train"], clips.versions("val"),
+        task.labels["val"], task.label_set, task.fit, device,
     )  # fmt: skip
-    logits = tuple(predict(model, view, device) for view in versions["test"])
-    return Measured(model.spec, model.family, parameter_count(model), fitted, logits)
+    logits = tuple(predict(model, view, device) for view in clips.versions("test"))
+    return at, Measured(model.spec, model.family, parameter_count(model), fitted, logits)
 
 
 def train_on_versions(
@@ -174,34 +187,100 @@ def train_on_versions(
             for name in attackers
         ),
     ]  # fmt: skip
-    threads = max(1, torch.get_num_threads() // jobs)
-    with tempfile.TemporaryDirectory(prefix="unseen-") as temporary:
-        folder = Path(temporary)
-        counts = {}
-        for name in SPLITS:
-            kept = versions[name].all() if name == "train" else versions[name].views()
-            counts[name] = len(kept)
-            for k, clips in enumerate(kept):
-                np.save(folder / f"{name}-{k}.npy", clips)
-        run = Parallel(n_jobs=jobs, return_as="generator", mmap_mode="c")
-        results: list[Measured] = []
-        with progress(len(tasks), "attackers", "model") as bar:
-            for measured in run(
-                delayed(_train_one)(task, folder, counts, threads, device) for task in tasks
-            ):
-                results.append(measured)
-                bar.update(1)
+    with tempfile.TemporaryDirectory(prefix="unseen-") as folder:
+        clips = KeptClips.keep(Path(folder), versions)
+        results = _side_by_side(
+            "attackers", jobs,
+            [
+                delayed(_train_one)(at, task, clips, _threads(jobs), device)
+                for at, task in enumerate(tasks)
+            ],
+            lambda measured: f"{measured.name} {100 * measured.fitted.validation:.1f}%",
+        )  # fmt: skip
     return results[0], results[1:]
 
 
+def run_attacks(
+    data: ClipDataset,
+    versions: Mapping[str, Versions],
+    models: Mapping[str, str],
+    *,
+    fit: FitConfig,
+    jobs: int,
+    device: str = "cpu",
+    shown: Sequence[int] = (),
+) -> list[Attacked]:
+    """Attack in other ways than by classifying; see `unseen.evaluation.attacks`.
+
+    Args:
+        data: before the anonymizer: these attackers have raw video of the training split.
+        versions: behind it.
+        models: for each attack by name, the network that it trains or is judged by.
+        fit: how networks are trained.
+        jobs: attacks side by side.
+        device: where.
+        shown: test clips of which a picture is kept, see `Attacked.shown`.
+    """
+    if not models:
+        return []
+    labels = {name: data.split(name).private for name in SPLITS}
+    with tempfile.TemporaryDirectory(prefix="unseen-") as folder:
+        clips = KeptClips.keep(Path(folder), versions, data)
+        work = [
+            delayed(_attack)(
+                at, name,
+                AttackJob(clips, labels, data.private, model, fit, tuple(shown), device),
+                _threads(jobs),
+            )
+            for at, (name, model) in enumerate(models.items())
+        ]  # fmt: skip
+        return _side_by_side("attacks", jobs, work, lambda attacked: str(attacked.name))
+
+
+def _attack(at: int, name: str, job: AttackJob, threads: int) -> tuple[int, Attacked]:
+    use_cores(threads)
+    return at, ATTACKS[name](job)
+
+
+def _threads(jobs: int) -> int:
+    return max(1, torch.get_num_threads() // jobs)
+
+
+def _side_by_side(
+    what: str, jobs: int, work: Sequence[Any], about: Callable[[Any], str]
+) -> list[Any]:
+    """Do what gives (position, result), `jobs` at a time; results by position.
+
+    On a terminal, each is named as soon as it is done.
+    """
+    run = Parallel(n_jobs=jobs, return_as="generator_unordered", mmap_mode="c")
+    done: dict[int, Any] = {}
+    with progress(len(work), what, "model") as bar:
+        for at, result in run(work):
+            done[at] = result
+            bar.set_postfix_str(about(result))
+            bar.update(1)
+    return [done[at] for at in range(len(work))]
+
+
 def privacy_section(
-    data: ClipDataset, attackers: Sequence[Measured], view: int, seed: int
+    data: ClipDataset,
+    attackers: Sequence[Measured],
+    view: int,
+    seed: int,
+    attacks: Sequence[Attacked] = (),
 ) -> dict[str, Any]:
-    """`privacy` of the result file, for one view."""
+    """`privacy` of the result file, for one view.
+
+    The leak is the best test score of all attackers and attacks; the mean and A_B^k are of the
+    attackers alone.
+    """
     labels, label_set = data.test.private, data.private
-    logits = [a.logits[view] for a in attackers]
+    logits = [each.logits[view] for each in (*attackers, *attacks)]
+    names = [each.name for each in (*attackers, *attacks)]
     scores = [score(one, labels, label_set) for one in logits]
     low, high = interval(logits, labels, label_set, seed=seed)
+    count = len(attackers)
     rows = [
         {
             "name": a.name,
@@ -210,18 +289,28 @@ def privacy_section(
             "parameters": a.parameters,
             **a.fitted.as_json(),
         }
-        for a, value in zip(attackers, scores, strict=True)
+        for a, value in zip(attackers, scores, strict=False)
     ]
-    return {
+    section: dict[str, Any] = {
         "metric": metric_name(label_set),
         "leak": max(scores),
         "chance": chance(data.train.private, labels, label_set),
         "interval": [low, high],
-        "mean": float(np.mean(scores)),
-        "best": attackers[int(np.argmax(scores))].name,
+        "mean": float(np.mean(scores[:count])),
+        "best": names[int(np.argmax(scores))],
         "attackers": rows,
-        "leak_by_n": best_of_k(scores),
+        "leak_by_n": best_of_k(scores[:count]),
     }
+    if attacks:
+        section["attacks"] = {
+            attack.name: {
+                "accuracy": value,
+                "interval": list(interval([attack.logits[view]], labels, label_set, seed=seed)),
+                **attack.figures[view],
+            }
+            for attack, value in zip(attacks, scores[count:], strict=True)
+        }
+    return section
 
 
 def target_section(

@@ -65,17 +65,20 @@ class Previews:
         captions: one line for each clip, such as its labels.
         before: the same clips raw; None where they show real people.
         after_codec: `after`, read back from a video file; None where no codec was measured.
+        reconstructed: what a reconstruction attack makes of the last of the two; None where there
+            was none, or where it shows real people.
     """
 
     after: StoredClips
     captions: tuple[str, ...]
     before: StoredClips | None = None
     after_codec: StoredClips | None = None
+    reconstructed: StoredClips | None = None
 
     def faults(self) -> list[str]:
         """What is inconsistent, one line each."""
         found = []
-        for name in ("before", "after", "after_codec"):
+        for name in ("before", "after", "after_codec", "reconstructed"):
             clips = getattr(self, name)
             if clips is None:
                 continue
@@ -115,6 +118,7 @@ def read_previews(result: Path) -> Previews | None:
                 captions=tuple(str(caption) for caption in arrays["captions"]),
                 before=arrays.get("before"),
                 after_codec=arrays.get("after_codec"),
+                reconstructed=arrays.get("reconstructed"),
             )
     except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: cannot be read as preview clips: {error}") from error
@@ -130,6 +134,7 @@ def write_previews(result: Path, previews: Previews) -> None:
         "before": previews.before,
         "after": previews.after,
         "after_codec": previews.after_codec,
+        "reconstructed": previews.reconstructed,
         "captions": np.array(previews.captions, dtype=np.str_),
     }
     with written_whole(path) as temporary:
@@ -219,9 +224,11 @@ def _contradictions(result: dict[str, Any]) -> list[str]:
             if low > high:
                 found.append(f"{prefix}{name}.interval: low {low} is above high {high}")
         privacy, where = part["privacy"], f"{prefix}privacy"
-        accuracies = {each["name"]: each["accuracy"] for each in privacy["attackers"]}
+        classified = {each["name"]: each["accuracy"] for each in privacy["attackers"]}
+        attacks = privacy.get("attacks", {})
+        accuracies = classified | {name: each["accuracy"] for name, each in attacks.items()}
         count = len(privacy["attackers"])
-        if len(accuracies) != count:
+        if len(classified) != count:
             found.append(f"{where}.attackers: two have the same name")
         if privacy["best"] not in accuracies:
             found.append(f"{where}.best: '{privacy['best']}' is not among the attackers")
@@ -233,8 +240,12 @@ def _contradictions(result: dict[str, Any]) -> list[str]:
             found.append(
                 f"{where}.leak_by_n: {len(privacy['leak_by_n'])} values for {count} attackers"
             )
-        elif not _same(privacy["leak_by_n"][-1], privacy["leak"]):
-            found.append(f"{where}.leak_by_n: does not end at the leak")
+        elif not _same(privacy["leak_by_n"][-1], max(classified.values())):
+            found.append(f"{where}.leak_by_n: does not end at the best of the attackers")
+        for name, each in attacks.items():
+            low, high = each["interval"]
+            if low > high:
+                found.append(f"{where}.attacks.{name}.interval: low {low} is above high {high}")
     return found
 
 

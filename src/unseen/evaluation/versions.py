@@ -4,16 +4,17 @@ Work is cut into pieces of a fixed size, each with its own seed, so that the res
 whatever the number of processes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import torch
 from joblib import Parallel, delayed
 
 from unseen.anonymizers.base import Anonymizer
-from unseen.data.clips import SPLITS, ClipDataset, Split
+from unseen.data.clips import SPLITS, ClipDataset, Split, SplitName
 from unseen.data.codec import codec_round_trip
 from unseen.errors import ConfigError
 from unseen.machine import use_cores
@@ -44,6 +45,52 @@ class Versions:
     def views(self) -> list[StoredClips]:
         """What is measured: the pixels, and the pixels read back from the codec."""
         return [self.draws[0], *([] if self.stored is None else [self.stored])]
+
+
+@dataclass(frozen=True)
+class KeptClips:
+    """Clips in files, which worker processes map into memory instead of copying them.
+
+    Attributes:
+        folder: holds them.
+        counts: how many versions there are of each split.
+    """
+
+    folder: Path
+    counts: Mapping[str, int]
+
+    @classmethod
+    def keep(
+        cls, folder: Path, versions: Mapping[str, Versions], raw: ClipDataset | None = None
+    ) -> "KeptClips":
+        """Write all versions to train on, and what is measured of the other splits.
+
+        Args:
+            folder: an empty one.
+            versions: of each split.
+            raw: the data set before the anonymizer, for attackers who have such video too.
+        """
+        counts = {}
+        for name in SPLITS:
+            kept = versions[name].all() if name == "train" else versions[name].views()
+            counts[name] = len(kept)
+            for k, clips in enumerate(kept):
+                np.save(folder / f"{name}-{k}.npy", clips)
+            if raw is not None:
+                np.save(folder / f"{name}-raw.npy", raw.split(name).clips)
+        return cls(folder, counts)
+
+    def versions(self, name: SplitName) -> list[StoredClips]:
+        """All versions of the training clips; of other splits, what is measured."""
+        return [self._read(f"{name}-{k}") for k in range(self.counts[name])]
+
+    def raw(self, name: SplitName) -> StoredClips:
+        """A split before the anonymizer."""
+        return self._read(f"{name}-raw")
+
+    def _read(self, name: str) -> StoredClips:
+        clips: StoredClips = np.load(self.folder / f"{name}.npy", mmap_mode="c")
+        return clips
 
 
 @torch.no_grad()

@@ -33,17 +33,25 @@ SUITES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "small": (
             "resnet-v1-10", "r3d-small", "cnn", "difference", "mobilenet:0.5",
             "inception-small", "vit-small", "crnn", "resnet-v2-14", "mobilenet:0.25",
+            "r2plus1d-small", "time-average", "frequencies", "slowfast-small", "densenet-small",
+            "temporal-shift", "patches", "video-vit", "convnext-small", "mixer-small",
         ),
-        # Wang19 4.1 and Wu18 4.1, N = 10.
+        # Wang19 4.1 and Wu18 4.1, N = 10; then others of full size. The first of those takes the
+        # place of mobilenet:0.5 where the ensemble of widths 0.60 - 0.02 i holds that (M >= 6); no
+        # ensemble of these widths holds 0.45.
         "paper": (
             "inception-v1", "inception-v2", "resnet-v1-50", "resnet-v1-101", "resnet-v2-50",
             "resnet-v2-101", "mobilenet:1", "mobilenet:0.75", "mobilenet:0.5", "mobilenet:0.25",
+            "mobilenet:0.45", "torchvision:r2plus1d_18", "timm:densenet121",
+            "torchvision:r3d_18", "timm:efficientnet_b0", "timm:convnext_tiny", "timm:regnety_016",
+            "timm:mobilenetv3_large_100", "torchvision:swin3d_t", "timm:vit_small_patch16_224",
         ),
     }
 )  # fmt: skip
 
 
-def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    """Convolution that keeps the size but for its stride, BatchNorm, ReLU."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
         nn.BatchNorm2d(outputs),
@@ -51,21 +59,23 @@ def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Seq
     )
 
 
-def _contrast() -> nn.BatchNorm2d:
+def contrast() -> nn.BatchNorm2d:
+    """Frames at zero mean and unit variance, whatever the anonymizer makes of them."""
     return nn.BatchNorm2d(3, affine=False)
 
 
-def _head(channels: int, classes: int) -> list[nn.Module]:
+def head(channels: int, classes: int) -> list[nn.Module]:
+    """Maps `(batch, channels, height, width)`, averaged over places, to logits."""
     return [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes)]
 
 
-class _BasicBlock(nn.Module):
+class BasicBlock(nn.Module):
     """Two 3x3 convolutions and a shortcut, activation after the sum (ResNet-v1)."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
         self.residual = nn.Sequential(
-            _conv(inputs, outputs, 3, stride),
+            conv(inputs, outputs, 3, stride),
             nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
             nn.BatchNorm2d(outputs),
         )
@@ -78,18 +88,19 @@ class _BasicBlock(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Maps `(batch, inputs, height, width)` to so many outputs, reduced by the stride."""
         return F.relu(self.residual(x) + self.shortcut(x))
 
 
 def _resnet_v1_10(classes: int) -> nn.Module:
     return nn.Sequential(
-        _contrast(),
-        _conv(3, 16, 3, 2),
-        _BasicBlock(16, 16, 1),
-        _BasicBlock(16, 32, 2),
-        _BasicBlock(32, 64, 2),
-        _BasicBlock(64, 128, 2),
-        *_head(128, classes),
+        contrast(),
+        conv(3, 16, 3, 2),
+        BasicBlock(16, 16, 1),
+        BasicBlock(16, 32, 2),
+        BasicBlock(32, 64, 2),
+        BasicBlock(64, 128, 2),
+        *head(128, classes),
     )
 
 
@@ -100,8 +111,8 @@ class _PreActivationBottleneck(nn.Module):
         super().__init__()
         self.activation = nn.Sequential(nn.BatchNorm2d(inputs), nn.ReLU(inplace=True))
         self.residual = nn.Sequential(
-            _conv(inputs, middle, 1),
-            _conv(middle, middle, 3, stride),
+            conv(inputs, middle, 1),
+            conv(middle, middle, 3, stride),
             nn.Conv2d(middle, outputs, 1),
         )
         self.shortcut = nn.Conv2d(inputs, outputs, 1, stride)
@@ -114,7 +125,7 @@ class _PreActivationBottleneck(nn.Module):
 
 def _resnet_v2_14(classes: int) -> nn.Module:
     return nn.Sequential(
-        _contrast(),
+        contrast(),
         nn.Conv2d(3, 16, 3, 2, 1),
         _PreActivationBottleneck(16, 12, 48, 1),
         _PreActivationBottleneck(48, 24, 96, 2),
@@ -122,7 +133,7 @@ def _resnet_v2_14(classes: int) -> nn.Module:
         _PreActivationBottleneck(160, 64, 256, 2),
         nn.BatchNorm2d(256),
         nn.ReLU(inplace=True),
-        *_head(256, classes),
+        *head(256, classes),
     )
 
 
@@ -134,12 +145,12 @@ class _Inception(nn.Module):
         quarter = outputs // 4
         self.branches = nn.ModuleList(
             [
-                _conv(inputs, quarter, 1),
-                nn.Sequential(_conv(inputs, quarter, 1), _conv(quarter, quarter)),
+                conv(inputs, quarter, 1),
+                nn.Sequential(conv(inputs, quarter, 1), conv(quarter, quarter)),
                 nn.Sequential(
-                    _conv(inputs, quarter, 1), _conv(quarter, quarter), _conv(quarter, quarter)
+                    conv(inputs, quarter, 1), conv(quarter, quarter), conv(quarter, quarter)
                 ),
-                nn.Sequential(nn.MaxPool2d(3, 1, 1), _conv(inputs, quarter, 1)),
+                nn.Sequential(nn.MaxPool2d(3, 1, 1), conv(inputs, quarter, 1)),
             ]
         )
 
@@ -149,30 +160,30 @@ class _Inception(nn.Module):
 
 def _inception_small(classes: int) -> nn.Module:
     return nn.Sequential(
-        _contrast(),
-        _conv(3, 16, 3, 2),
-        _conv(16, 32),
+        contrast(),
+        conv(3, 16, 3, 2),
+        conv(16, 32),
         nn.MaxPool2d(2),
         _Inception(32, 80),
         nn.MaxPool2d(2),
         _Inception(80, 128),
         _Inception(128, 160),
-        *_head(160, classes),
+        *head(160, classes),
     )
 
 
 def _full_resolution_cnn(classes: int) -> nn.Module:
     """Plain convolutions; the first two keep the resolution, so that no pixel pattern is lost."""
     return nn.Sequential(
-        _contrast(),
-        _conv(3, 12),
-        _conv(12, 12),
+        contrast(),
+        conv(3, 12),
+        conv(12, 12),
         nn.MaxPool2d(2),
-        _conv(12, 24),
+        conv(12, 24),
         nn.MaxPool2d(2),
-        _conv(24, 48),
+        conv(24, 48),
         nn.MaxPool2d(2),
-        _conv(48, 96),
+        conv(48, 96),
         nn.AdaptiveAvgPool2d(3),
         nn.Flatten(),
         nn.Dropout(0.2),
@@ -193,7 +204,7 @@ class _Tokens(nn.Module):
         self.grid_size = (side, side)
         self.num_patches = side * side
         self.net = nn.Sequential(
-            _conv(3, 16, 3, 2), _conv(16, 32, 3, 2), nn.Conv2d(32, embed_dim, 3, 2, 1)
+            conv(3, 16, 3, 2), conv(16, 32, 3, 2), nn.Conv2d(32, embed_dim, 3, 2, 1)
         )
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
@@ -216,7 +227,7 @@ def _vision_transformer(request: Request) -> ClipClassifier:
         dynamic_img_size=True,
         embed_layer=_Tokens,
     )
-    return FrameAverage(nn.Sequential(_contrast(), transformer))
+    return FrameAverage(nn.Sequential(contrast(), transformer))
 
 
 class _Block3D(nn.Module):
@@ -293,14 +304,14 @@ class FrameDifference(ClipClassifier):
 
 def _frame_difference(request: Request) -> ClipClassifier:
     net = nn.Sequential(
-        _contrast(),
-        _conv(3, 16, 5, 2),
-        _conv(16, 32),
+        contrast(),
+        conv(3, 16, 5, 2),
+        conv(16, 32),
         nn.MaxPool2d(2),
-        _conv(32, 64),
+        conv(32, 64),
         nn.MaxPool2d(2),
-        _conv(64, 96),
-        *_head(96, request.classes),
+        conv(64, 96),
+        *head(96, request.classes),
     )
     return FrameDifference(net)
 
@@ -313,13 +324,13 @@ class ConvolutionalRecurrent(ClipClassifier):
     def __init__(self, classes: int) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            _contrast(),
-            _conv(3, 16, 3, 2),
-            _conv(16, 24),
+            contrast(),
+            conv(3, 16, 3, 2),
+            conv(16, 24),
             nn.MaxPool2d(2),
-            _conv(24, 64),
+            conv(24, 64),
             nn.MaxPool2d(2),
-            _conv(64, 96),
+            conv(64, 96),
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
         )
@@ -368,14 +379,15 @@ class TimeStatistics(ClipClassifier):
         return logits
 
 
-def _framewise(build: Callable[[int], nn.Module]) -> Callable[[Request], ClipClassifier]:
+def framewise(build: Callable[[int], nn.Module]) -> Callable[[Request], ClipClassifier]:
+    """The builder of a clip classifier from one of a network on frames, given the classes."""
     return lambda request: FrameAverage(build(request.classes))
 
 
-MODELS.add("resnet-v1-10", ModelEntry("resnet-v1", _framewise(_resnet_v1_10)))
-MODELS.add("resnet-v2-14", ModelEntry("resnet-v2", _framewise(_resnet_v2_14)))
-MODELS.add("inception-small", ModelEntry("inception", _framewise(_inception_small)))
-MODELS.add("cnn", ModelEntry("cnn", _framewise(_full_resolution_cnn)))
+MODELS.add("resnet-v1-10", ModelEntry("resnet-v1", framewise(_resnet_v1_10)))
+MODELS.add("resnet-v2-14", ModelEntry("resnet-v2", framewise(_resnet_v2_14)))
+MODELS.add("inception-small", ModelEntry("inception", framewise(_inception_small)))
+MODELS.add("cnn", ModelEntry("cnn", framewise(_full_resolution_cnn)))
 MODELS.add("vit-small", ModelEntry("vit", _vision_transformer))
 MODELS.add("r3d-small", ModelEntry("r3d", lambda request: SmallR3D(request.classes)))
 MODELS.add("difference", ModelEntry("difference", _frame_difference))

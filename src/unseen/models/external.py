@@ -1,19 +1,35 @@
-"""Networks from torchvision and timm: the papers' ten attackers, and any timm model by name."""
+"""Networks from torchvision and timm: the papers' ten attackers, and any other by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import timm
+import torch
 import torchvision
 from torch import nn
 
 from unseen.errors import ConfigError, UnknownNameError, WeightsError
-from unseen.models.base import MODELS, ClipClassifier, FrameAverage, ModelEntry, Request
+from unseen.models.base import (
+    MODELS,
+    ClipClassifier,
+    FrameAverage,
+    ModelEntry,
+    Request,
+    Sees,
+    create_model,
+)
+from unseen.models.weights import SUFFIX, load_body, weights_file
 from unseen.registry import Spec, nearest
+from unseen.types import Clips, Logits
 
 # Inception-v3 reduces without padding: smaller frames would vanish. The papers' attackers see
 # frames of 128 pixels.
 _INCEPTION_SMALLEST = 75
 _INCEPTION_SIZE = 128
+# Of torchvision: these return more than logits while they train; timm has their like.
+_AUXILIARY = ("googlenet", "inception_v3")
+# Of its video networks, those that take clips of any length and size.
+_VIDEO = ("r3d_18", "mc3_18", "r2plus1d_18", "swin3d_t", "swin3d_s", "swin3d_b")
 
 
 def _inception_v1(request: Request) -> ClipClassifier:
@@ -52,12 +68,22 @@ def _resnet_v2(name: str) -> Callable[[Request], ClipClassifier]:
     )
 
 
-def _canonical_timm(spec: Spec) -> Spec:
+def _split(spec: Spec) -> tuple[str, str]:
+    """Network and weights: `pretrained`, a file, or nothing."""
     name, at, weights = (spec.option or "").partition("@")
-    if not name or at + weights not in ("", "@pretrained"):
+    form = f"{spec.name}:NAME"
+    if not name or (at and weights != "pretrained" and not Path(weights).suffix):
         raise ConfigError(
-            f"'{spec}': write 'timm:NAME' or 'timm:NAME@pretrained', as in 'timm:resnet18'"
+            f"'{spec}': write '{form}' or '{form}@pretrained' or '{form}@FILE{SUFFIX}', as in "
+            f"'{spec.name}:resnet18'"
         )
+    if at and weights != "pretrained":
+        weights_file(weights)
+    return name, weights
+
+
+def _canonical_timm(spec: Spec) -> Spec:
+    name, _ = _split(spec)
     # A name may go on with a tag that picks one of several published weights.
     choices = timm.list_pretrained() if "." in name else timm.list_models()
     if name not in choices:
@@ -69,28 +95,119 @@ def _canonical_timm(spec: Spec) -> Spec:
 
 
 def _build_timm(request: Request) -> ClipClassifier:
-    """A timm model by name: `NAME` with random weights, `NAME@pretrained` with timm's own.
+    """A timm model by name: with random weights, timm's own (`@pretrained`) or those of a file.
 
     Frames are normalised as the pretrained weights expect, and resized where the architecture
     accepts one size only.
     """
-    name, _, weights = (request.spec.option or "").partition("@")
+    name, weights = _split(request.spec)
     described = timm.get_pretrained_cfg(name)
     assert described is not None  # of the names that timm lists, each has one
-    if weights and not described.has_weights:
+    published = weights == "pretrained"
+    if published and not described.has_weights:
         raise WeightsError(f"timm has no pretrained weights for '{name}'; use 'timm:{name}'")
     try:
-        net = timm.create_model(name, pretrained=bool(weights), num_classes=request.classes)
+        net = timm.create_model(name, pretrained=published, num_classes=request.classes)
     except Exception as error:  # the clients of the two hubs raise errors of many unrelated kinds
-        if not weights:
+        if not published:
             raise
         raise WeightsError(
             f"the pretrained weights of timm's '{name}' cannot be had: they are downloaded once, "
             "which needs a network, or come from a local cache (HF_HOME); "
-            f"'timm:{name}' starts from random weights instead"
+            f"'timm:{name}' starts from random weights instead, 'timm:{name}@FILE{SUFFIX}' from "
+            "those of a file"
         ) from error
+    if weights and not published:
+        load_body(net, weights_file(weights))
     resize = described.input_size[-1] if described.fixed_input_size else None
     return FrameAverage(net, mean=described.mean, std=described.std, resize=resize)
+
+
+def _canonical_torchvision(spec: Spec) -> Spec:
+    name, weights = _split(spec)
+    choices = [n for n in torchvision.models.list_models(torchvision.models) if n not in _AUXILIARY]
+    choices += _VIDEO
+    if name not in choices:
+        raise UnknownNameError(
+            f"unknown torchvision model '{name}'{nearest(name, choices)}; "
+            f"choose from: {', '.join(choices)}"
+        )
+    if weights == "pretrained":
+        url = torchvision.models.get_model_weights(name).DEFAULT.url
+        raise WeightsError(
+            f"'{spec}': torchvision publishes pickles, which are not read here; fetch {url}, make "
+            f"a {SUFFIX} file of it with `unseen convert-weights`, and write "
+            f"'torchvision:{name}@FILE{SUFFIX}'"
+        )
+    return spec
+
+
+def _build_torchvision(request: Request) -> ClipClassifier:
+    """A torchvision model by name, for images or for video, with random weights or a file's.
+
+    Input is normalised as torchvision's own weights expect. Frames that the network cannot take are
+    resized to the size that it was made for.
+    """
+    name, weights = _split(request.spec)
+    net = torchvision.models.get_model(name, weights=None, num_classes=request.classes)
+    if weights:
+        load_body(net, weights_file(weights))
+    described = torchvision.models.get_model_weights(name).DEFAULT.transforms()
+    if name in _VIDEO:
+        return VideoNetwork(net, mean=described.mean, std=described.std)
+    resize = None if _takes(name, request.size) else described.crop_size[0]
+    return FrameAverage(net, mean=described.mean, std=described.std, resize=resize)
+
+
+def _takes(name: str, size: int) -> bool:
+    """Whether an image model accepts such frames: tried on a device that computes nothing."""
+    with torch.device("meta"):
+        net = torchvision.models.get_model(name, weights=None).eval()
+        try:
+            net(torch.empty(1, 3, size, size))
+        except (RuntimeError, AssertionError):
+            return False
+    return True
+
+
+def published_network(spec: str) -> nn.Module:
+    """The bare network of a `timm:NAME` or `torchvision:NAME`, with its 1000 or so classes.
+
+    Raises:
+        UnseenError: it is neither, or there is no such network.
+    """
+    parsed = Spec.parse(spec)
+    if parsed.name not in ("timm", "torchvision") or "@" in spec:
+        raise ConfigError(f"model '{spec}': write timm:NAME or torchvision:NAME")
+    with torch.device("meta"):
+        model = create_model(spec, 1000, size=224, frames=16)
+    assert isinstance(model, FrameAverage | VideoNetwork)
+    return model.net
+
+
+class VideoNetwork(ClipClassifier):
+    """A video network behind the interface of this project.
+
+    Args:
+        net: maps clips `(batch, 3, time, height, width)` to logits `(batch, classes)`.
+        mean: per channel, subtracted from the clip before `net`.
+        std: per channel, divides it then.
+    """
+
+    sees: Sees = "clip"
+
+    def __init__(self, net: nn.Module, *, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.net = net
+        self.mean: torch.Tensor
+        self.std: torch.Tensor
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1, 1), persistent=False)
+
+    def forward(self, clips: Clips) -> Logits:
+        """Logits of each clip."""
+        logits: torch.Tensor = self.net((clips - self.mean) / self.std)
+        return logits
 
 
 MODELS.add("inception-v1", ModelEntry("inception", _inception_v1))
@@ -100,3 +217,4 @@ MODELS.add("resnet-v1-101", ModelEntry("resnet-v1", _resnet_v1(torchvision.model
 MODELS.add("resnet-v2-50", ModelEntry("resnet-v2", _resnet_v2("resnetv2_50")))
 MODELS.add("resnet-v2-101", ModelEntry("resnet-v2", _resnet_v2("resnetv2_101")))
 MODELS.add("timm", ModelEntry("timm", _build_timm, _canonical_timm))
+MODELS.add("torchvision", ModelEntry("torchvision", _build_torchvision, _canonical_torchvision))

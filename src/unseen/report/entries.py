@@ -59,6 +59,12 @@ class Entry:
             return {}
         return {each["name"]: each for each in self.part("privacy", codec)["attackers"]}
 
+    def attacks(self, codec: bool) -> dict[str, dict[str, Any]]:
+        """Attacks by other means than classifying, by name; none where none was asked for."""
+        if codec and self.result["codec"] is None:
+            return {}
+        return dict(self.part("privacy", codec).get("attacks", {}))
+
 
 def read_entries(results: Sequence[Path]) -> list[Entry]:
     """Read result files, or the `result.json` of run directories.

@@ -26,7 +26,8 @@ from unseen.report.entries import Entry
 
 FAMILY_COLOURS = (
     "#2563eb", "#d97706", "#059669", "#9333ea", "#dc2626", "#0891b2", "#ca8a04", "#db2777",
-    "#65a30d", "#64748b",
+    "#65a30d", "#64748b", "#1e3a8a", "#fb923c", "#34d399", "#c084fc", "#7f1d1d", "#67e8f9",
+    "#713f12", "#f9a8d4", "#14532d", "#cbd5e1",
 )  # fmt: skip
 
 
@@ -51,7 +52,11 @@ def attacker_bars(entry: Entry, colours: dict[str, str]) -> Picture:
 def _draw_bars(
     entry: Entry, attackers: list[dict[str, Any]], colours: dict[str, str], width: float
 ) -> Figure:
-    figure = Figure(figsize=(width, 1.35 + 0.27 * len(attackers)), layout="constrained")
+    present = sorted({each["family"] for each in attackers})
+    columns = 3 if width > NARROW else 2
+    more = max(0, math.ceil((len(present) + 2) / columns) - 4)  # rows of the legend
+    height = 1.35 + 0.27 * len(attackers) + 0.2 * more
+    figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.add_subplot()
     privacy = entry.part("privacy", False)
     after = entry.attackers(True)
@@ -84,7 +89,6 @@ def _draw_bars(
     axes.set_ylim(-0.6, len(attackers) - 0.4)
     percent_axis(axes, "x")
     axes.set_xlabel(f"test {metric_word(privacy['metric'])}")
-    present = sorted({each["family"] for each in attackers})
     handles: list[Any] = [Patch(color=colours[name], label=name) for name in present]
     chance = f"chance {percent(privacy['chance'])}"
     handles.append(Line2D([], [], color=INK, linestyle="--", linewidth=1, label=chance))
@@ -96,7 +100,7 @@ def _draw_bars(
             )
         )
     figure.legend(
-        handles=handles, loc="outside upper left", ncols=3 if width > NARROW else 2,
+        handles=handles, loc="outside upper left", ncols=columns,
         columnspacing=1.2, handlelength=1.2,
     )  # fmt: skip
     return figure

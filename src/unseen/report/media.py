@@ -49,6 +49,7 @@ def examples(previews: Previews, fps: float, codec: str | None, count: int) -> l
         ("raw", previews.before),
         ("anonymized", previews.after),
         (f"read back from {codec}" if codec else "read back from the codec", previews.after_codec),
+        ("reconstructed by an attacker", previews.reconstructed),
     ]
     present = [(label, clips) for label, clips in forms if clips is not None]
     return [

@@ -23,6 +23,7 @@ from unseen.report.tradeoff import tradeoff
 
 DASH = "–"
 EXAMPLES = 3
+ATTACKS = {"reconstruct": "reconstruction", "retrieve": "retrieval"}
 
 
 def write_report(
@@ -73,6 +74,11 @@ def write_report(
             (entry, loop(entry.previews.after[0], entry.result["data"]["fps"], entry.label))
             for entry in entries
             if not entry.learned and not entry.raw and entry.previews
+        ],
+        attacks=[
+            (entry, ATTACKS[name], attack, entry.attacks(True).get(name))
+            for entry in entries
+            for name, attack in entry.attacks(False).items()
         ],
         raw_shown=any(entry.previews and entry.previews.before is not None for entry in learned),
         raw_target=next((e.part("target", False) for e in entries if e.raw), None),
@@ -136,6 +142,8 @@ def _examples(entry: Entry, count: int) -> list[Example]:
 def _capped(entry: Entry) -> list[str]:
     """Models that the cap stopped before their validation accuracy had settled."""
     models = {each["name"]: each for each in entry.part("privacy", False)["attackers"]}
+    for name, attack in entry.attacks(False).items():
+        models[f"the {ATTACKS[name]} attack"] = attack
     models["the target model"] = entry.part("target", False)
     return [name for name, model in models.items() if model["stopped"] == "cap"]
 
@@ -173,6 +181,8 @@ def _sentence(opening: str, entry: Entry, codec: bool, raw: Entry | None = None)
             f"the target model reaches a cMAP of {percent(target['retrained_accuracy'])} ({what})"
         )
     best = f"the best of {count} unseen attackers" if count > 1 else "the one unseen attacker"
+    if privacy["best"] in entry.attacks(codec):
+        best = f"the {ATTACKS[privacy['best']]} attack"
     leak = percent(privacy["leak"])
     found = (
         f"{best} finds the {whom} in {leak} of clips"

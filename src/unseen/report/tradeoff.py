@@ -43,6 +43,8 @@ def _draw(entries: Sequence[Entry], codec: bool, width: float) -> Figure:
 
     counts = sorted({len(leak["attackers"]) for leak in leaks})
     unseen = f"best of {' or '.join(map(str, counts))} unseen attackers"
+    if any(leak.get("attacks") for leak in leaks):
+        unseen += " and other attacks"
     axes.set_xlabel(
         f"privacy leak: {metric_word(leaks[0]['metric'])}, {unseen}"
         if not narrow

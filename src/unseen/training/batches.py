@@ -1,6 +1,7 @@
 """Which clips a step sees: a function of seed and step, so that a resumed run needs no past."""
 
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,14 @@ class Order:
         """The clips of batch number `step`."""
         positions = np.arange(step * self.batch, (step + 1) * self.batch)
         return np.array([self._epoch(int(p // self.clips))[p % self.clips] for p in positions])
+
+
+def drawn(
+    draws: Sequence[StoredClips], chosen: npt.NDArray[np.int64], rng: np.random.Generator
+) -> UInt8[np.ndarray, "chosen time height width 3"]:
+    """The chosen clips, each from one of several versions, at random."""
+    source = rng.integers(len(draws), size=len(chosen))
+    return np.stack([draws[d][i] for d, i in zip(source, chosen, strict=True)])
 
 
 def augmented(stored: StoredClips, rng: np.random.Generator) -> StoredClips:

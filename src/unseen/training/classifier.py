@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 from unseen.config import FitConfig
 from unseen.data.clips import LabelSet
-from unseen.models.base import ClipClassifier, Sees
-from unseen.training.batches import Order, augmented, frames_in_a_row, some_frames
+from unseen.models.base import ClipClassifier
+from unseen.training.batches import Order, augmented, drawn, frames_in_a_row, some_frames
 from unseen.training.metrics import score
 from unseen.types import Logits, StoredClips, to_clips
 
@@ -89,39 +89,70 @@ def fit(
         device: where.
         each_epoch: called with each epoch's validation score.
     """
-    start = time.perf_counter()
     model.to(device)
     rng = np.random.default_rng([config.seed, 7])
+    order = Order(len(labels), min(config.batch, len(labels)), config.seed)
+
+    def loss(step: int) -> Tensor:
+        chosen = order.at(step)
+        x = drawn(draws, chosen, rng)
+        if model.sees == "frames":
+            x = some_frames(x, config.frames, rng)
+        elif model.sees == "differences":
+            x = frames_in_a_row(x, config.frames and config.frames + 1, rng)
+        y = torch.from_numpy(labels[chosen]).to(device)
+        return label_loss(model(to_clips(augmented(x, rng), device)), y, label_set)
+
+    def validate() -> float:
+        scores = [score(predict(model, v, device), val_labels, label_set) for v in val_draws]
+        return float(np.mean(scores))
+
+    return until_plateau(model, loss, validate, config, perfect=1.0, each_epoch=each_epoch)
+
+
+def until_plateau(
+    model: nn.Module,
+    loss: Callable[[int], Tensor],
+    validate: Callable[[], float],
+    config: FitConfig,
+    *,
+    perfect: float = math.inf,
+    each_epoch: Callable[[float], object] | None = None,
+) -> Fitted:
+    """Train `model` until its validation score stops rising; it ends with the best weights.
+
+    Args:
+        model: all that is trained.
+        loss: of a batch that depends on the number of the step, from 0.
+        validate: the validation score of `model` as it is, the higher the better.
+        config: see `FitConfig`.
+        perfect: a score that cannot be bettered.
+        each_epoch: called with each epoch's validation score.
+    """
+    start = time.perf_counter()
     torch.manual_seed(config.seed)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=config.lr, weight_decay=config.weight_decay
     )
-    clips = len(labels)
     per_epoch = math.ceil(config.epoch_clips / config.batch)
     warm_up = per_epoch
-    best, best_weights, stale, drops, step = -1.0, _copy(model), 0, 0, 0
+    best, best_weights, stale, drops, step = -math.inf, _copy(model), 0, 0, 0
     curve: list[dict[str, float]] = []
-    order = Order(clips, min(config.batch, clips), config.seed)
     stopped = "cap"
     for epoch in range(1, config.cap + 1):
         model.train()
         total = 0.0
         for _ in range(per_epoch):
-            chosen = order.at(step)
-            x = _batch(rng, draws, chosen, config.frames, model.sees, device)
-            y = torch.from_numpy(labels[chosen]).to(device)
-            step += 1
             for group in optimizer.param_groups:
-                group["lr"] = config.lr * min(1.0, step / warm_up) * 0.2**drops
-            loss = label_loss(model(x), y, label_set)
+                group["lr"] = config.lr * min(1.0, (step + 1) / warm_up) * 0.2**drops
+            value = loss(step)
+            step += 1
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            value.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(model.parameters(), 5.0)
             optimizer.step()
-            total += float(loss.detach())
-        validation = float(
-            np.mean([score(predict(model, v, device), val_labels, label_set) for v in val_draws])
-        )
+            total += float(value.detach())
+        validation = validate()
         curve.append({"epoch": epoch, "train_loss": total / per_epoch, "validation": validation})
         if each_epoch is not None:
             each_epoch(validation)
@@ -129,7 +160,7 @@ def fit(
             best, best_weights, stale = validation, _copy(model), 0
         elif epoch > config.least:
             stale += 1
-        if best >= 1.0:
+        if best >= perfect:
             stopped = "plateau"
             break
         if stale >= config.patience:
@@ -145,20 +176,3 @@ def fit(
 
 def _copy(model: nn.Module) -> dict[str, Tensor]:
     return {key: value.detach().clone() for key, value in model.state_dict().items()}
-
-
-def _batch(
-    rng: np.random.Generator,
-    draws: Sequence[StoredClips],
-    chosen: npt.NDArray[np.int64],
-    frames: int,
-    sees: Sees,
-    device: torch.device | str,
-) -> Tensor:
-    source = rng.integers(len(draws), size=len(chosen))
-    stored = np.stack([draws[d][i] for d, i in zip(source, chosen, strict=True)])
-    if sees == "frames":
-        stored = some_frames(stored, frames, rng)
-    elif sees == "differences":
-        stored = frames_in_a_row(stored, frames + 1 if frames else 0, rng)
-    return to_clips(augmented(stored, rng), device)

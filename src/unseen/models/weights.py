@@ -1,0 +1,143 @@
+"""Published weights as a start: safetensors into a network, and pickles made into safetensors."""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from unseen.errors import ConfigError, WeightsError
+from unseen.files import written_whole
+
+SUFFIX = ".safetensors"
+_PICKLES = (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".tar")
+_SHOWN = 3
+# Batches that a BatchNorm has seen: older files have no such counter, and nothing depends on it.
+_COUNTER = "num_batches_tracked"
+
+
+def weights_file(text: str) -> Path:
+    """The weights that a specification names behind its `@`, which must exist.
+
+    Raises:
+        ConfigError: it is a pickle, which is never read here.
+        WeightsError: there is no such file.
+    """
+    path = Path(text)
+    if path.suffix in _PICKLES:
+        raise ConfigError(
+            f"{path} is a pickle, which can run code when it is read; make a {SUFFIX} file of it "
+            "once, with `unseen convert-weights`"
+        )
+    if not path.is_file():
+        raise WeightsError(f"weights {path}: no such file")
+    return path
+
+
+def load_body(net: nn.Module, path: Path) -> None:
+    """Put stored weights into `net`, but for its last layer, which keeps its random ones.
+
+    Args:
+        net: a network whose last layer is made for other classes than the stored one.
+        path: a safetensors file of tensors named as in `net`.
+
+    Raises:
+        WeightsError: the file is damaged, or is of another network; names what does not fit.
+    """
+    try:
+        stored = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"weights {path} cannot be read as safetensors: {error}") from error
+    own, last = net.state_dict(), _last_layer(net)
+    body = {key: value for key, value in stored.items() if not _in(key, last)}
+    faults = [f"lacks {key}" for key in own if key not in stored and not _optional(key, last)]
+    faults += [f"has {key}, which the network has not" for key in body if key not in own]
+    faults += [
+        f"{key} is {_shape(value)}, not {_shape(own[key])}"
+        for key, value in body.items()
+        if key in own and value.shape != own[key].shape
+    ]
+    if faults:
+        more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
+        raise WeightsError(
+            f"weights {path} are of another network: {'; '.join(faults[:_SHOWN])}{more}"
+        )
+    net.load_state_dict(own | body)
+
+
+def convert_weights(source: Path, out: Path, net: nn.Module, *, unsafe_pickle: bool) -> int:
+    """Write the state dict of a pickle (`.pth`) as safetensors, under the names that `net` has.
+
+    Names that differ are matched by their order, if there are as many tensors and all but the last
+    layer's have the same shapes: the same architecture in another package's words.
+
+    Args:
+        source: the pickle. It is read by PyTorch's restricted unpickler, which builds tensors and
+            plain containers only; that has had holes, so take files from sources that you trust.
+        out: the safetensors file.
+        net: the network that the weights are for.
+        unsafe_pickle: must be True: that the caller knows what a pickle is.
+
+    Returns:
+        How many tensors were written.
+
+    Raises:
+        ConfigError: `unsafe_pickle` is False, or `out` is no safetensors file by name.
+        WeightsError: the file cannot be read, or is of another network.
+    """
+    if out.suffix != SUFFIX:
+        raise ConfigError(f"{out}: the name must end in {SUFFIX}")
+    if not unsafe_pickle:
+        raise ConfigError(
+            f"{source} is a pickle: a file made to do harm can run code when it is read. If you "
+            "trust where it comes from, say so with --unsafe-pickle"
+        )
+    try:
+        stored = torch.load(source, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise WeightsError(f"{source} cannot be read as weights: {reason}") from error
+    if isinstance(stored, Mapping) and isinstance(stored.get("state_dict"), Mapping):
+        stored = stored["state_dict"]
+    if not isinstance(stored, Mapping) or not all(isinstance(v, Tensor) for v in stored.values()):
+        raise WeightsError(f"{source} holds no state dict: tensors by name")
+    named = _renamed(source, {k: v for k, v in stored.items() if not k.endswith(_COUNTER)}, net)
+    with written_whole(out) as temporary:
+        save_file({key: value.contiguous().clone() for key, value in named.items()}, temporary)
+    return len(named)
+
+
+def _renamed(source: Path, stored: dict[str, Tensor], net: nn.Module) -> dict[str, Tensor]:
+    own = {key: value for key, value in net.state_dict().items() if not key.endswith(_COUNTER)}
+    if own.keys() == stored.keys():
+        return stored
+    last = _last_layer(net)
+    pairs = list(zip(own.items(), stored.values(), strict=False))
+    wrong = [k for (k, mine), v in pairs if mine.shape != v.shape and not _in(k, last)]
+    if len(own) != len(stored) or wrong:
+        what = (
+            f"{len(stored)} tensors instead of {len(own)}" if not wrong else f"{wrong[0]} differs"
+        )
+        raise WeightsError(f"{source} is of another network: {what}")
+    return {key: value for (key, _), value in pairs}
+
+
+def _last_layer(net: nn.Module) -> str:
+    """The name of the last layer that has parameters: the classifier."""
+    layers = [name for name, module in net.named_modules() if module._parameters]
+    return layers[-1]
+
+
+def _in(key: str, layer: str) -> bool:
+    return key.startswith(f"{layer}.")
+
+
+def _optional(key: str, last: str) -> bool:
+    return _in(key, last) or key.endswith(_COUNTER)
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "a number"

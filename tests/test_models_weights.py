@@ -1,0 +1,222 @@
+"""Published weights: what fits is loaded, what does not is refused, pickles only on request."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from unseen.errors import ConfigError, UnseenError, WeightsError
+from unseen.models import FrameAverage, canonical, create_model
+from unseen.models.external import VideoNetwork, published_network
+from unseen.models.weights import convert_weights, load_body
+
+
+def _net(classes: int = 5, names: tuple[str, str, str] = ("a", "norm", "last")) -> nn.Sequential:
+    layers = (nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, classes))
+    net = nn.Sequential()
+    for name, layer in zip(names, layers, strict=True):
+        net.add_module(name, layer)
+    return net
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    torch.manual_seed(1)
+    path = tmp_path / "five.safetensors"
+    save_file(_net(5).state_dict(), path)
+    return path
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_all_but_the_last_layer_is_loaded(classes: int, stored: Path) -> None:
+    torch.manual_seed(2)
+    net = _net(classes)
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    load_body(net, stored)
+    file = load_file(stored)
+    for key, value in net.state_dict().items():
+        assert torch.equal(value, before[key] if key.startswith("last.") else file[key])
+    assert not torch.equal(net.state_dict()["a.weight"], before["a.weight"])
+
+
+def _without(tensors: dict[str, Tensor]) -> None:
+    del tensors["norm.running_mean"]
+
+
+def _surplus(tensors: dict[str, Tensor]) -> None:
+    tensors["extra.weight"] = torch.zeros(1)
+
+
+def _wider(tensors: dict[str, Tensor]) -> None:
+    tensors["a.weight"] = torch.zeros(8, 3, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_without, "lacks norm.running_mean"),
+        (_surplus, "has extra.weight, which the network has not"),
+        (_wider, "a.weight is 8x3x3x3, not 4x3x3x3"),
+    ],
+)
+def test_weights_of_another_network_are_refused(
+    change: Callable[[dict[str, Tensor]], None], message: str, stored: Path
+) -> None:
+    tensors = load_file(stored)
+    change(tensors)
+    save_file(tensors, stored)
+    net = _net()
+    before = net.state_dict()["a.weight"].clone()
+    with pytest.raises(WeightsError, match="are of another network") as caught:
+        load_body(net, stored)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert torch.equal(net.state_dict()["a.weight"], before)
+
+
+def test_counters_of_batches_may_be_missing(stored: Path) -> None:
+    tensors = load_file(stored)
+    del tensors["norm.num_batches_tracked"]
+    save_file(tensors, stored)
+    load_body(_net(), stored)
+
+
+def test_a_damaged_file(stored: Path) -> None:
+    stored.write_bytes(stored.read_bytes()[:-9])
+    with pytest.raises(WeightsError, match="cannot be read as safetensors"):
+        load_body(_net(), stored)
+
+
+# ------------------------------------------------------------ as attackers
+
+
+@pytest.mark.parametrize(
+    ("spec", "form"),
+    [("timm:resnet10t", FrameAverage), ("torchvision:mobilenet_v3_small", FrameAverage)],
+)
+def test_an_attacker_starts_from_a_file(spec: str, form: type, tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    source = create_model(spec, 4, size=64, frames=2)
+    assert isinstance(source, FrameAverage)
+    path = tmp_path / "w.safetensors"
+    save_file({k: v.contiguous() for k, v in source.net.state_dict().items()}, path)
+    model = create_model(f"{spec}@{path}", 3, size=64, frames=2)
+    assert isinstance(model, form)
+    assert model.spec == f"{spec}@{path}"
+    same = [
+        key
+        for (key, one), other in zip(
+            source.net.state_dict().items(), model.state_dict().values(), strict=True
+        )
+        if one.shape == other.shape and torch.equal(one, other)
+    ]
+    assert len(same) == len(source.state_dict()) - 2
+    assert model(torch.rand(1, 3, 2, 64, 64)).shape == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("timm:resnet10t@gone.safetensors", "weights gone.safetensors: no such file"),
+        ("timm:resnet10t@w.pth", "is a pickle, which can run code"),
+        ("torchvision:resnet18@w.bin", "is a pickle, which can run code"),
+        ("torchvision:resnet18@pretrained", "torchvision publishes pickles.*https://.*resnet18"),
+        ("torchvision:resnet18@best", "write 'torchvision:NAME'"),
+        ("torchvision:resnet_18", r"unknown torchvision model 'resnet_18' \(did you mean 'resnet"),
+        ("torchvision:googlenet", "unknown torchvision model"),
+        ("torchvision:s3d", "unknown torchvision model"),
+    ],
+)
+def test_what_cannot_be_had_is_said_before_any_work(spec: str, message: str) -> None:
+    with pytest.raises(UnseenError, match=message) as caught:
+        canonical(spec)
+    assert "\n" not in str(caught.value)
+
+
+def test_video_networks_keep_their_contract() -> None:
+    with torch.device("meta"):
+        for name in ("r3d_18", "swin3d_t"):
+            model = create_model(f"torchvision:{name}", 3, size=48, frames=4)
+            assert isinstance(model, VideoNetwork)
+            assert model.sees == "clip"
+            assert model(torch.rand(2, 3, 4, 48, 48)).shape == (2, 3)
+    model = create_model("torchvision:mc3_18", 3, size=48, frames=4)
+    assert isinstance(model, VideoNetwork)
+    torch.testing.assert_close(model.mean.flatten(), torch.tensor([0.43216, 0.394666, 0.37645]))
+    torch.testing.assert_close(model.std.flatten(), torch.tensor([0.22803, 0.22145, 0.216989]))
+
+
+def test_images_are_resized_for_networks_that_cannot_take_them() -> None:
+    with torch.device("meta"):
+        for name, size, resize in (
+            ("vit_b_16", 48, 224), ("alexnet", 48, 224), ("alexnet", 64, None),
+            ("resnet18", 16, None),
+        ):  # fmt: skip
+            model = create_model(f"torchvision:{name}", 3, size=size, frames=2)
+            assert isinstance(model, FrameAverage)
+            assert model.resize == resize
+            assert model(torch.rand(1, 3, 2, size, size)).shape == (1, 3)
+
+
+# ------------------------------------------------------------ pickles
+
+
+def test_a_pickle_becomes_safetensors(tmp_path: Path) -> None:
+    torch.manual_seed(4)
+    pth, out = tmp_path / "w.pth", tmp_path / "deep" / "w.safetensors"
+    tensors = _net(7).state_dict()
+    torch.save({"state_dict": tensors}, pth)
+    assert convert_weights(pth, out, _net(7), unsafe_pickle=True) == len(tensors) - 1
+    for key, value in load_file(out).items():
+        assert torch.equal(value, tensors[key])
+    # In the words of another package, and of another number of classes.
+    torch.save(_net(9, ("stem", "bn", "fc")).state_dict(), pth)
+    convert_weights(pth, out, _net(7), unsafe_pickle=True)
+    assert set(load_file(out)) == {k for k in tensors if not k.endswith("num_batches_tracked")}
+    load_body(_net(3), out)
+
+
+class _Harmful:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.path),)
+
+
+def test_pickles_that_are_refused(tmp_path: Path) -> None:
+    pth, out = tmp_path / "w.pth", tmp_path / "w.safetensors"
+    torch.save(_net().state_dict(), pth)
+    with pytest.raises(ConfigError, match="say so with --unsafe-pickle"):
+        convert_weights(pth, out, _net(), unsafe_pickle=False)
+    with pytest.raises(ConfigError, match=r"must end in \.safetensors"):
+        convert_weights(pth, tmp_path / "w.bin", _net(), unsafe_pickle=True)
+    wider = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Linear(8, 5))
+    cases: list[tuple[Any, str]] = [
+        (wider.state_dict(), "is of another network: no tensor fits a.weight"),
+        ({"a": torch.zeros(1)}, "is of another network: "),
+        ({"a": 3}, "holds no state dict"),
+        ([1, 2], "holds no state dict"),
+        ({"a": _Harmful(tmp_path / "harm")}, "cannot be read as weights"),
+    ]
+    for content, message in cases:
+        torch.save(content, pth)
+        with pytest.raises(WeightsError, match=message) as caught:
+            convert_weights(pth, out, _net(), unsafe_pickle=True)
+        assert "\n" not in str(caught.value)
+    pth.write_bytes(b"not a pickle")
+    for path in (pth, tmp_path / "gone.pth"):
+        with pytest.raises(WeightsError, match="cannot be read as weights"):
+            convert_weights(path, out, _net(), unsafe_pickle=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["w.pth"]
+
+
+@pytest.mark.parametrize("spec", ["cnn", "mobilenet:0.5", "timm:resnet18@pretrained"])
+def test_only_published_networks_have_published_weights(spec: str) -> None:
+    with pytest.raises(ConfigError, match="write timm:NAME or torchvision:NAME"):
+        published_network(spec)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from unseen.cli import main
 from unseen.config import preset_names
 from unseen.evaluation.results import read_previews, read_result
 from unseen.evaluation.target import load_target
+from unseen.models.external import published_network
 from video_files import decode, make_video, noise
 
 DATA = ("data.size=16", "data.frames=4", "data.train=52", "data.val=26", "data.test=26")
@@ -203,6 +205,7 @@ def test_help_answers_at_once() -> None:
 
 EVALUATE = ("evaluate", "raw", "-o", "r.json")
 ANONYMIZE = ("anonymize", "in.mp4", "--anonymizer")
+CONVERT = ("convert-weights", "text.mp4", "-o", "w.safetensors", "--model")
 TRAIN = ("train", "-o", "new", *DATA, *GAME)
 FURTHER = ("train-target", "raw", "-o", "t.safetensors", *DATA, "--target")
 BAD = {
@@ -221,7 +224,13 @@ BAD = {
     "exported codec": (("data", "export", "duet", "new", "--codec", "x"), "unknown codec 'x'"),
     "device": ((*ANONYMIZE, "grey", "--device", "tpuu"), "device 'tpuu' cannot be used"),
     "measured device": ((*EVALUATE, "evaluation.device=tpuu"), "device 'tpuu' cannot be used"),
-    "attackers": ((*EVALUATE, "--attackers", "11"), "--attackers 11: the suite 'small' has 10"),
+    "attackers": ((*EVALUATE, "--attackers", "21"), "--attackers 21: the suite 'small' has 20"),
+    "attacks": ((*EVALUATE, "--attacks", "retrieve"), "attacks must have classify"),
+    "attack": ((*EVALUATE, "--attacks", "classify,guess"), "Input should be 'classify', 'recons"),
+    "weights": ((*EVALUATE, "--attackers", "timm:resnet18@w.pth"), "w.pth is a pickle, which can run code"),
+    "pickle": ((*CONVERT, "timm:resnet10t"), "say so with --unsafe-pickle"),
+    "network": ((*CONVERT, "cnn", "--unsafe-pickle"), "write timm:NAME or torchvision:NAME"),
+    "no pickle": ((*CONVERT, "timm:resnet10t", "--unsafe-pickle"), "text.mp4 cannot be read as"),
     "suite": ((*EVALUATE, "--suite", "big"), "unknown suite 'big'"),
     "data": ((*TRAIN, "--data", "duett"), "no data set 'duett' (did you mean 'duet'?)"),
     "manifest": ((*TRAIN, "--data", "no.csv"), "cannot read the manifest 'no.csv'"),
@@ -256,6 +265,38 @@ def test_bad_input_gives_one_message_and_leaves_nothing(
     assert "Traceback" not in shown.err
     assert not shown.out
     assert sorted(Path().rglob("*")) == before
+
+
+def test_errors_of_worker_processes_are_one_line_too(capfd: pytest.CaptureFixture[str]) -> None:
+    command = ("evaluate", "blur:16", *DATA, "--attackers", "pixel", "-o", "r.json")
+    assert run(*command, "evaluation.jobs=2") == 2
+    shown = capfd.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("unseen: 'blur:16'")
+    assert shown.err.count("\n") == 1
+    assert "would remove nothing" in shown.err
+    assert not list(Path().iterdir())
+
+
+def test_a_killed_worker_is_reported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def killed(*args: object, **options: object) -> None:
+        raise BrokenProcessPool("a child was killed")
+
+    monkeypatch.setattr("unseen.evaluation.evaluate.evaluate", killed)
+    assert run("evaluate", "grey", *DATA, "-o", "r.json") == 2
+    assert capsys.readouterr().err.startswith("unseen: a worker process was killed")
+
+
+def test_weights_are_converted(capsys: pytest.CaptureFixture[str]) -> None:
+    tensors = published_network("timm:resnet10t").to_empty(device="cpu").state_dict()
+    torch.save({k: torch.zeros_like(v) for k, v in tensors.items()}, "w.pth")
+    command = ("convert-weights", "w.pth", "-o", "w.safetensors", "--model", "timm:resnet10t")
+    assert run(*command, "--unsafe-pickle") == 0
+    out = capsys.readouterr().out
+    assert out.startswith("w.safetensors: ")
+    assert "attack with timm:resnet10t@w.safetensors" in out
 
 
 def test_broken_runs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,8 @@
 """The two-fold protocol: who may attack, what they see, what is counted."""
 
+import io
+import re
+import sys
 from dataclasses import replace
 from fractions import Fraction
 from itertools import combinations
@@ -18,10 +21,12 @@ from unseen.config import load_config, preset_names
 from unseen.data.clips import SPLITS, ClipDataset, LabelSet
 from unseen.data.codec import codec_round_trip
 from unseen.errors import ConfigError, UnknownNameError
+from unseen.evaluation.attacks import Attacked
 from unseen.evaluation.protocol import (
     Measured,
     choose_attackers,
     privacy_section,
+    run_attacks,
     target_section,
     train_on_versions,
 )
@@ -34,6 +39,13 @@ from unseen.types import Boxes, Clips
 from visible import FIT, FRAMES, LEVELS, visible_data, visible_split
 
 CODEC = "h264:crf=23"
+
+
+class Terminal(io.StringIO):
+    """Takes bars for a screen."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 class Recorder(Anonymizer):
@@ -346,6 +358,28 @@ def test_side_by_side_is_the_same_as_one_after_the_other() -> None:
         assert np.array_equal(one.logits[0], other.logits[0])
 
 
+def test_a_terminal_names_attackers_as_they_finish(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = visible_data(train=16, val=8, test=8)
+    versions = anonymize_all(Recorder(), data, codec=None, draws=1, seed=0)
+    fit = FIT.model_copy(update={"cap": 1})
+
+    def shown(stream: io.StringIO) -> str:
+        monkeypatch.setattr(sys, "stderr", stream)
+        train_on_versions(
+            data, versions, "c3d-small:4", ["pixel"], target_fit=fit, attacker_fit=fit, jobs=1
+        )
+        run_attacks(data, versions, {"retrieve": "pixel"}, fit=fit, jobs=1)
+        return stream.getvalue()
+
+    screen = shown(Terminal())
+    assert re.search(r"attackers.*2/2.*pixel \d+\.\d%", screen)
+    assert re.search(r"attacks.*1/1.*retrieve", screen)
+    assert shown(io.StringIO()) == ""
+    assert capsys.readouterr().out == ""
+
+
 def test_both_sides_of_the_codec_are_measured() -> None:
     data = visible_data(train=16, val=8, test=8)
     views = anonymize_all(Recorder(), data, codec="h264:crf=40", draws=1, seed=0)
@@ -405,6 +439,25 @@ def test_privacy_by_hand(tmp_path: Path) -> None:
     result["codec"]["target"] = target_section(data, fresh, _logits([0] * 8, 2), 1, 1)
     write_result(tmp_path / "r.json", result)
     assert read_result(tmp_path / "r.json")["privacy"]["best"] == "b"
+
+
+def test_attacks_count_for_the_leak_alone() -> None:
+    data = visible_data(train=8, val=4, test=8)  # private labels 0 1 2 3 0 1 2 3
+    weak, strong = _logits([0] * 8, 4), _logits([0, 1, 2, 3, 0, 1, 0, 0], 4)  # 2 and 6 of 8
+    attackers = [_measured("a", weak, strong), _measured("b", weak, weak)]
+    attack = Attacked("retrieve", (strong, weak), ({"map": 0.5}, {"map": 0.25}))
+    found = privacy_section(data, attackers, 0, 0, [attack])
+    assert (found["leak"], found["best"]) == (6 / 8, "retrieve")
+    assert (found["mean"], found["leak_by_n"]) == (2 / 8, [2 / 8, 2 / 8])
+    assert [row["name"] for row in found["attackers"]] == ["a", "b"]
+    assert found["attacks"]["retrieve"].items() >= {"accuracy": 6 / 8, "map": 0.5}.items()
+    low, high = found["interval"]
+    assert low < 6 / 8 <= high
+    assert found["attacks"]["retrieve"]["interval"][0] <= low
+    stored = privacy_section(data, attackers, 1, 0, [attack])
+    assert (stored["leak"], stored["best"]) == (6 / 8, "a")
+    assert stored["attacks"]["retrieve"].items() >= {"accuracy": 2 / 8, "map": 0.25}.items()
+    assert "attacks" not in privacy_section(data, attackers, 0, 0)
 
 
 def test_target_by_hand() -> None:

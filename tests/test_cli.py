@@ -227,7 +227,7 @@ BAD = {
     "attackers": ((*EVALUATE, "--attackers", "21"), "--attackers 21: the suite 'small' has 20"),
     "attacks": ((*EVALUATE, "--attacks", "retrieve"), "attacks must have classify"),
     "attack": ((*EVALUATE, "--attacks", "classify,guess"), "Input should be 'classify', 'recons"),
-    "weights": ((*EVALUATE, "--attackers", "timm:resnet18@w.pth"), "w.pth is a pickle, which can run code"),
+    "weights": ((*EVALUATE, "--attackers", "timm:resnet18@w.pth"), "w.pth is a pickle, which"),
     "pickle": ((*CONVERT, "timm:resnet10t"), "say so with --unsafe-pickle"),
     "network": ((*CONVERT, "cnn", "--unsafe-pickle"), "write timm:NAME or torchvision:NAME"),
     "no pickle": ((*CONVERT, "timm:resnet10t", "--unsafe-pickle"), "text.mp4 cannot be read as"),

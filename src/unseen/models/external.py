@@ -1,6 +1,7 @@
 """Networks from torchvision and timm: the papers' ten attackers, and any other by name."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 import timm
@@ -82,10 +83,15 @@ def _split(spec: Spec) -> tuple[str, str]:
     return name, weights
 
 
+@cache
+def _timm_names(tagged: bool) -> tuple[str, ...]:
+    """A name may go on with a tag that picks one of several published weights."""
+    return tuple(timm.list_pretrained() if tagged else timm.list_models())
+
+
 def _canonical_timm(spec: Spec) -> Spec:
     name, _ = _split(spec)
-    # A name may go on with a tag that picks one of several published weights.
-    choices = timm.list_pretrained() if "." in name else timm.list_models()
+    choices = _timm_names("." in name)
     if name not in choices:
         raise UnknownNameError(
             f"unknown timm model '{name}'{nearest(name, choices)}; "

@@ -2,8 +2,9 @@
 
 The attacker has the anonymizer, passes raw video of their own through it, and trains a network on
 the pairs. What it makes of anonymized test clips is shown to an identifier that was trained on raw
-video and knows nothing of anonymizers: what it names was told by the video (after "Fantomas", Todt
-et al. 2024, and "False Sense of Privacy", Hanisch et al. 2022).
+video and knows nothing of anonymizers: what it names was told by the video. Anonymizers that stood
+against models of raw video fell to this (Hanisch et al., "A False Sense of Privacy", 2024; Todt et
+al., "Fantômas", 2024).
 """
 
 from collections.abc import Sequence
@@ -39,17 +40,18 @@ class Inverter(nn.Module):
         width: channels of the first level.
     """
 
-    def __init__(self, width: int = 24) -> None:
+    def __init__(self, width: int = 16) -> None:
         super().__init__()
         widths = (width, 2 * width, 4 * width, 4 * width)
         strides = ((1, 1, 1), (2, 2, 2), (2, 2, 2), (1, 2, 2))
-        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        self.down, self.narrow, self.up = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         channels = 12
         for outputs, stride in zip(widths, strides, strict=True):
             self.down.append(_space_time(channels, outputs, stride))
             channels = outputs
         for outputs in reversed(widths[:-1]):
-            self.up.append(_space_time(channels + outputs, outputs, (1, 1, 1)))
+            self.narrow.append(nn.Conv3d(channels, outputs, 1))
+            self.up.append(_space_time(2 * outputs, outputs, (1, 1, 1)))
             channels = outputs
         self.last = nn.Conv3d(channels, 12, 1)
 
@@ -62,8 +64,8 @@ class Inverter(nn.Module):
         for down in self.down:
             x = down(x)
             levels.append(x)
-        for up, level in zip(self.up, reversed(levels[:-1]), strict=True):
-            x = up(torch.cat([F.interpolate(x, level.shape[2:]), level], 1))
+        for narrow, up, level in zip(self.narrow, self.up, reversed(levels[:-1]), strict=True):
+            x = up(torch.cat([F.interpolate(narrow(x), level.shape[2:]), level], 1))
         pixels = F.pixel_shuffle(self.last(x).transpose(1, 2), 2).transpose(1, 2)
         return torch.sigmoid(pixels[..., :height, :width])
 

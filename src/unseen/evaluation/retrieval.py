@@ -54,7 +54,8 @@ def embeddings(
     """Unit vectors `(clips, 64)`."""
     vectors = predict(encoder, clips, device)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.maximum(lengths, np.float32(1e-12))
+    unit: npt.NDArray[np.float32] = vectors / np.maximum(lengths, np.float32(1e-12))
+    return unit
 
 
 def nearest_by_class(

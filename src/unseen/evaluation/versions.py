@@ -70,7 +70,7 @@ class KeptClips:
             versions: of each split.
             raw: the data set before the anonymizer, for attackers who have such video too.
         """
-        counts = {}
+        counts: dict[str, int] = {}
         for name in SPLITS:
             kept = versions[name].all() if name == "train" else versions[name].views()
             counts[name] = len(kept)

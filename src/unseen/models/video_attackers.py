@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from unseen.models.attackers import BasicBlock, contrast, conv, head
-from unseen.models.base import MODELS, ClipClassifier, ModelEntry, Sees, to_frames
+from unseen.models.base import MODELS, ClipClassifier, ModelEntry, Sees, mean_over_time, to_frames
 from unseen.types import Clips, Logits
 
 
@@ -14,7 +14,7 @@ def conv3d(
     inputs: int, outputs: int, kernel: tuple[int, int, int], stride: tuple[int, int, int]
 ) -> nn.Sequential:
     """Convolution that keeps the size but for its stride, BatchNorm, ReLU."""
-    padding = tuple(side // 2 for side in kernel)
+    padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
     return nn.Sequential(
         nn.Conv3d(inputs, outputs, kernel, stride, padding, bias=False),
         nn.BatchNorm3d(outputs),
@@ -164,11 +164,11 @@ class TemporalShift(ClipClassifier):
         for block in self.blocks:
             x = block(_shifted(x, clips.shape[0]))
         logits: torch.Tensor = self.last(x)
-        return logits.unflatten(0, (clips.shape[0], clips.shape[2])).mean(1)
+        return mean_over_time(logits, clips.shape[0])
 
 
 def _shifted(frames: torch.Tensor, clips: int) -> torch.Tensor:
-    x = frames.unflatten(0, (clips, -1))
+    x = frames.reshape(clips, -1, *frames.shape[1:])
     part = x.shape[2] // 8
     before = F.pad(x[:, :-1, :part], (0, 0, 0, 0, 0, 0, 1, 0))
     after = F.pad(x[:, 1:, part : 2 * part], (0, 0, 0, 0, 0, 0, 0, 1))

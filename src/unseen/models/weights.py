@@ -128,7 +128,7 @@ def _renamed(source: Path, stored: dict[str, Tensor], net: nn.Module) -> dict[st
 def _last_layer(net: nn.Module) -> str:
     """The name of the last layer that has parameters: the classifier."""
     layers = [name for name, module in net.named_modules() if module._parameters]
-    return layers[-1]
+    return str(layers[-1])
 
 
 def _in(key: str, layer: str) -> bool:

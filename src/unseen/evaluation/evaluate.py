@@ -73,7 +73,9 @@ def prepare(anonymizer: str | Path, config: EvaluationConfig, out: Path) -> Subj
     budget = run.budget_models if run else ()
     attackers = choose_attackers(str(config.attackers), budget, config.suite)
     models = {"reconstruct": config.identifier, "retrieve": config.encoder}
-    attacks = {name: canonical(models[name]) for name in config.attacks if name in models}
+    attacks: dict[str, str] = {
+        name: canonical(models[name]) for name in config.attacks if name in models
+    }
     if "retrieve" in attacks:
         choose_attackers(attacks["retrieve"], budget, config.suite)
     for name in (*attackers, *attacks.values(), canonical(config.target_model)):

@@ -223,7 +223,7 @@ def run_attacks(
     """
     if not models:
         return []
-    labels = {name: data.split(name).private for name in SPLITS}
+    labels: dict[str, Array] = {name: data.split(name).private for name in SPLITS}
     with tempfile.TemporaryDirectory(prefix="unseen-") as folder:
         clips = KeptClips.keep(Path(folder), versions, data)
         work = [
@@ -276,8 +276,9 @@ def privacy_section(
     attackers alone.
     """
     labels, label_set = data.test.private, data.private
-    logits = [each.logits[view] for each in (*attackers, *attacks)]
-    names = [each.name for each in (*attackers, *attacks)]
+    everyone: list[Measured | Attacked] = [*attackers, *attacks]
+    logits = [each.logits[view] for each in everyone]
+    names = [each.name for each in everyone]
     scores = [score(one, labels, label_set) for one in logits]
     low, high = interval(logits, labels, label_set, seed=seed)
     count = len(attackers)

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from unseen import __version__
-from unseen.errors import UnseenError
+from unseen.errors import ConfigError, UnseenError
 
 if TYPE_CHECKING:
     from unseen.config import RunConfig
@@ -31,8 +31,13 @@ def _parser() -> argparse.ArgumentParser:
     def verb(name: str, about: str) -> argparse.ArgumentParser:
         return verbs.add_parser(name, help=about, description=about)
 
-    def data_options(command: argparse.ArgumentParser, *, target: bool = False) -> None:
-        command.add_argument("--preset", help="a named configuration; `unseen presets` lists them")
+    def data_options(
+        command: argparse.ArgumentParser, *, target: bool = False, preset: bool = True
+    ) -> None:
+        if preset:
+            command.add_argument(
+                "--preset", help="a named configuration; `unseen presets` lists them"
+            )
         command.add_argument(
             "--data", help="duet, a published data set (`unseen data list`), or a CSV manifest"
         )
@@ -76,9 +81,21 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     further.add_argument("overrides", nargs="*", metavar="key=value", help=_OVERRIDES)
 
-    report = verb("report", "Make one HTML page of results.")
-    report.add_argument("results", nargs="+", type=Path, metavar="RUN|result.json")
-    report.add_argument("-o", "--out", type=Path, required=True, metavar="report.html")
+    sweep = verb("sweep", "Train and evaluate a family of experiments, one run after another.")
+    sweep.add_argument("names", nargs="+", metavar="FAMILY|PRESET")
+    data_options(sweep, preset=False)
+    sweep.add_argument("--seeds", default="0", metavar="0,1,2", help="each run with each of them")
+    sweep.add_argument("--jobs", type=int, default=1, metavar="N", help="runs side by side")
+    sweep.add_argument("--dry-run", action="store_true", help="list what would be done")
+    sweep.add_argument("-o", "--out", type=Path, required=True, metavar="DIR")
+    sweep.add_argument("overrides", nargs="*", metavar="key=value", help=_OVERRIDES)
+
+    report = verb("report", "Make one HTML page of results; of a sweep also its figure and table.")
+    report.add_argument("results", nargs="+", type=Path, metavar="RUN|SWEEP|result.json")
+    report.add_argument(
+        "-o", "--out", type=Path, required=True, metavar="report.html",
+        help="with .svg or .md: the figure or the table of a family",
+    )  # fmt: skip
     report.add_argument("--title")
 
     anonymize = verb("anonymize", "Put video files or folders through an anonymizer.")
@@ -114,7 +131,8 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument("--model", required=True, metavar="timm:NAME|torchvision:NAME")
     convert.add_argument("--unsafe-pickle", action="store_true", help="I trust where it comes from")
 
-    verb("presets", "List the named configurations.")
+    presets = verb("presets", "List the named configurations.")
+    presets.add_argument("family", nargs="?", help="list its members: sbu, sbu-entropy, 'sbu-*-m4'")
     return parser
 
 
@@ -123,6 +141,11 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = _parser()
     args, rest = parser.parse_known_args(argv)
     words = [*getattr(args, "overrides", ()), *rest]
+    if args.verb == "sweep":  # a setting is no name
+        words += [name for name in args.names if "=" in name]
+        args.names = [name for name in args.names if "=" not in name]
+        if not args.names:
+            parser.error("the following arguments are required: FAMILY|PRESET")
     first_word = args.anonymizer if args.verb in ("evaluate", "train-target") else ""
     if "=" in first_word and not Path(first_word).is_dir():
         # A setting stood first: the anonymizer is the first word that is none.
@@ -140,12 +163,17 @@ def _config(args: argparse.Namespace, base: "RunConfig | None" = None) -> "RunCo
     """Preset, options and overrides as one configuration; `base` stands in for the preset."""
     from unseen.config import load_config
 
+    return load_config(getattr(args, "preset", None), _overrides(args), base=base)
+
+
+def _overrides(args: argparse.Namespace) -> list[str]:
+    """Settings in the order in which they were given, then the options for data."""
     overrides = list(args.overrides)
     for option in ("data", "root", "target", "private"):
         value = getattr(args, option, None)
         if value is not None:
             overrides.append(f"data.{'name' if option == 'data' else option}={value}")
-    return load_config(getattr(args, "preset", None), overrides, base=base)
+    return overrides
 
 
 def _evaluation_config(args: argparse.Namespace) -> "RunConfig":
@@ -172,9 +200,16 @@ def _demo(args: argparse.Namespace) -> None:
 def _train(args: argparse.Namespace) -> None:
     from unseen.config import load_config
     from unseen.data.load import load_data
+    from unseen.families.family import members
     from unseen.training.folder import refuse, run_config
     from unseen.training.run import train
 
+    member = members().get(args.preset or "")
+    if member and member.anonymizer:
+        raise ConfigError(
+            f"'{member.name}' is handcrafted, nothing to train: "
+            f"unseen evaluate {member.anonymizer} --preset {member.name} -o result.json"
+        )
     stored = None
     if args.resume and args.preset is None and (args.out / "config.json").exists():
         stored = run_config(args.out)
@@ -239,9 +274,34 @@ def _train_target(args: argparse.Namespace) -> None:
         )
 
 
+def _sweep(args: argparse.Namespace) -> None:
+    from unseen.sweep import plan, run_sweep
+
+    try:
+        seeds = [int(seed) for seed in args.seeds.split(",")]
+    except ValueError:
+        raise ConfigError(f"--seeds '{args.seeds}': write whole numbers, as in 0,1,2") from None
+    if args.jobs < 1:
+        raise ConfigError(f"--jobs {args.jobs}: at least 1")
+    runs = plan(args.out, args.names, _overrides(args), seeds)
+    if args.dry_run:
+        width = max(len(run.name) for run in runs)
+        for run in runs:
+            print(f"{run.name:{width}}  {run.left}")
+        return
+    run_sweep(args.out, runs, jobs=args.jobs)
+    print(f"{args.out}: draw it with `unseen report {args.out} -o {args.out}/report.html`")
+
+
 def _report(args: argparse.Namespace) -> None:
+    from unseen.report.family import write_figure, write_table
     from unseen.report.page import write_report
 
+    alone = {".svg": write_figure, ".md": write_table}.get(args.out.suffix.lower())
+    if alone is not None:
+        alone(args.results, args.out)
+        print(args.out)
+        return
     write_report(args.results, args.out, **({"title": args.title} if args.title else {}))
     print(args.out)
 
@@ -328,9 +388,21 @@ def _convert_weights(args: argparse.Namespace) -> None:
 
 def _presets(args: argparse.Namespace) -> None:
     from unseen.config import about_preset, preset_names
+    from unseen.families.family import families, find_members
 
-    for name in preset_names():
-        print(f"{name:24} {about_preset(name)}")
+    if args.family is None:
+        for name in preset_names():
+            print(f"{name:24} {about_preset(name)}")
+        for name, family in families().items():
+            count = len(list(family.members()))
+            print(f"{name + '-*':24} {count} of a family: {family.about}")
+        return
+    found = find_members(args.family)
+    if not found:
+        known = ", ".join(f"{name}-*" for name in families())
+        raise ConfigError(f"no family '{args.family}': choose from {known}")
+    for member in found:
+        print(f"{member.name:38} {member.about}")
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:
@@ -349,8 +421,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _terminate)
     commands: dict[str, Any] = {
         "demo": _demo, "train": _train, "evaluate": _evaluate, "train-target": _train_target,
-        "report": _report, "anonymize": _anonymize, "data": _data, "presets": _presets,
-        "convert-weights": _convert_weights,
+        "sweep": _sweep, "report": _report, "anonymize": _anonymize, "data": _data,
+        "presets": _presets, "convert-weights": _convert_weights,
     }  # fmt: skip
     try:
         commands[args.verb](args)

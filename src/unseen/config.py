@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from unseen.anonymizers.learned import FilterConfig
 from unseen.errors import ConfigError
+from unseen.families.family import members, unknown_preset
 from unseen.registry import nearest
 
 
@@ -263,22 +264,36 @@ class RunConfig(_Section):
 
 
 def preset_names() -> list[str]:
-    """The presets that can be named."""
+    """The presets that can be named; members of families (`unseen.families`) can be as well."""
     folder = resources.files("unseen") / "presets"
     return sorted(entry.name.removesuffix(".json") for entry in folder.iterdir())
 
 
-def _preset(name: str) -> dict[str, Any]:
+def _read_preset(name: str) -> dict[str, Any]:
+    """A preset's file; `about` and `extends` are in it."""
     if name not in preset_names():
-        known = preset_names()
-        raise ConfigError(
-            f"unknown preset '{name}'{nearest(name, known)}; choose from: {', '.join(known)}"
-        )
+        raise unknown_preset(name, preset_names())
     text = (resources.files("unseen") / "presets" / f"{name}.json").read_text(encoding="utf-8")
     values: dict[str, Any] = json.loads(text)
-    values.pop("about", None)
-    base = values.pop("extends", None)
-    return values if base is None else _merge(_preset(base), values)
+    return values
+
+
+def _own_changes(name: str) -> dict[str, Any]:
+    """What a preset changes in the one that it extends."""
+    values = _read_preset(name)
+    return {key: value for key, value in values.items() if key not in ("about", "extends")}
+
+
+def _preset(name: str) -> dict[str, Any]:
+    if member := members().get(name):
+        values = _preset(member.preset)
+        if member.strategy:
+            values = _merge(values, _own_changes(member.strategy))
+        for change in member.changes:
+            values = _merge(values, change)
+        return values
+    base = _read_preset(name).get("extends")
+    return _own_changes(name) if base is None else _merge(_preset(base), _own_changes(name))
 
 
 def _merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
@@ -309,9 +324,9 @@ def _value(text: str) -> Any:
 
 
 def about_preset(name: str) -> str:
-    """What a preset is for, in one line."""
-    text = (resources.files("unseen") / "presets" / f"{name}.json").read_text(encoding="utf-8")
-    return str(json.loads(text)["about"])
+    """What a preset, or a family's member, is for, in one line."""
+    member = members().get(name)
+    return member.about if member else str(_read_preset(name)["about"])
 
 
 def load_config(
@@ -319,7 +334,8 @@ def load_config(
 ) -> RunConfig:
     """A configuration from a preset (or `base`, a configuration) and `key=value` overrides.
 
-    Keys are dotted (`game.gamma=5`); a list is written as JSON or separated by commas.
+    A preset is one of `preset_names()`, or a member of a family (`sbu-entropy-restart-m4`). Keys
+    are dotted (`game.gamma=5`); a list is written as JSON or separated by commas.
 
     Raises:
         ConfigError: naming every unknown key (with the nearest that exists) and every value that

@@ -16,6 +16,8 @@ HANDCRAFTED_COLOURS = (
     "#1d4ed8", "#0f766e", "#475569", "#0891b2", "#4d7c0f", "#6366f1", "#78716c", "#155e75",
 )  # fmt: skip
 RAW_COLOUR = "#111827"
+# What a sweep's folder is known by (`unseen.sweep`).
+SWEEP_FILE = "sweep.json"
 
 _Read = tuple[dict[str, Any], Previews | None, Sequence[TargetContract]]
 
@@ -66,8 +68,22 @@ class Entry:
         return dict(self.part("privacy", codec).get("attacks", {}))
 
 
+def result_files(paths: Sequence[Path]) -> list[Path]:
+    """Result files as they are, the `result.json` of run directories, all results of sweeps."""
+    files: list[Path] = []
+    for path in paths:
+        if (path / SWEEP_FILE).exists():
+            found = sorted((path / "results").glob("*.json"))
+            if not found:
+                raise DataError(f"{path}: the sweep has no result yet")
+            files += found
+        else:
+            files.append(path / "result.json" if path.is_dir() else path)
+    return list(dict.fromkeys(files))
+
+
 def read_entries(results: Sequence[Path]) -> list[Entry]:
-    """Read result files, or the `result.json` of run directories.
+    """Read result files, or the `result.json` of run directories, or all results of sweeps.
 
     Returns:
         Learned anonymizers first, in the order given, then the handcrafted ones by leak.
@@ -76,10 +92,9 @@ def read_entries(results: Sequence[Path]) -> list[Entry]:
         DataError: lists every input that is missing or broken; or the results are of different
             data, so that their figures cannot be compared.
     """
-    paths = [path / "result.json" if path.is_dir() else path for path in results]
     read: list[_Read] = []
     faults: list[str] = []
-    for path in dict.fromkeys(paths):
+    for path in result_files(results):
         if not path.exists():
             faults.append(f"{path}: no such file; write it with 'unseen evaluate'")
             continue

@@ -9,7 +9,9 @@ from markupsafe import Markup
 
 from unseen.files import written_whole
 from unseen.report.canvas import Picture, metric_word, percent
+from unseen.report.claims import claims
 from unseen.report.entries import Entry, common_codec, read_entries
+from unseen.report.family import Drawn, drawn_family, family_figure, family_of, table_rows
 from unseen.report.figures import (
     attacker_bars,
     family_colours,
@@ -32,10 +34,11 @@ def write_report(
     """Write one self-contained HTML page about anonymizers that were measured on the same data.
 
     Every figure on the page stands in a result file; what a file lacks is shown as a dash. The
-    same results give the same bytes.
+    same results give the same bytes. Several runs of one family give the family's page: its
+    figure, with the published points, and the papers' claims.
 
     Args:
-        results: result files, or run directories (then their `result.json`).
+        results: result files, run directories (then their `result.json`), or folders of sweeps.
         out: the page, written whole or not at all.
         title: its headline.
 
@@ -44,6 +47,9 @@ def write_report(
             data.
     """
     entries = read_entries(results)
+    if family := family_of(entries):
+        _write(out, _family_page(drawn_family(entries, family), entries, title))
+        return
     codec = common_codec(entries)
     colours = family_colours(entries)
     learned = [entry for entry in entries if entry.learned]
@@ -95,8 +101,32 @@ def write_report(
         },
         capped=[(entry.label, names) for entry in entries if (names := _capped(entry))],
     )
+    _write(out, text)
+
+
+def _write(out: Path, text: str) -> None:
     with written_whole(out) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _family_page(drawn: Drawn, entries: Sequence[Entry], title: str) -> str:
+    source = (drawn.like or drawn.family).published
+    return (
+        _environment()
+        .get_template("family.html.jinja")
+        .render(
+            title=title,
+            drawn=drawn,
+            entries=entries,
+            data=entries[0].result["data"],
+            figure=family_figure(drawn),
+            source=source.source if source else None,
+            beside=f" on {drawn.like.name}" if drawn.like else "",
+            rows=table_rows(drawn),
+            claims=claims(drawn.measured),
+            capped=[(entry.label, names) for entry in entries if (names := _capped(entry))],
+        )
+    )
 
 
 def _environment() -> Environment:

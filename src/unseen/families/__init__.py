@@ -1,0 +1,1 @@
+"""Families of experiments, as the papers' figures show them: a JSON file each."""

@@ -1,0 +1,304 @@
+"""A sweep: many runs of one experiment, trained and measured, each at several seeds.
+
+`FOLDER/runs/NAME-seedK` are the runs, `FOLDER/results/NAME-seedK.json` their results, and
+`FOLDER/sweep.json` says how each stands. What is there is kept: a sweep that was killed, or copied
+to another machine half done, goes on when it is called again.
+"""
+
+import json
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from joblib import Parallel, delayed
+from pydantic import ValidationError
+
+from unseen.config import EvaluationConfig, RunConfig, load_config, preset_names
+from unseen.data.clips import ClipDataset
+from unseen.data.load import load_data
+from unseen.errors import ConfigError, RunError, UnseenError
+from unseen.evaluation.evaluate import evaluate
+from unseen.evaluation.results import read_result
+from unseen.families.family import find_members, unknown_preset
+from unseen.files import write_json, written_whole
+from unseen.machine import use_cores
+from unseen.report.entries import SWEEP_FILE
+from unseen.training.folder import CONFIG_FILE, TRAINING_FILE, run_config
+from unseen.training.run import train
+
+SCHEMA = "unseen/sweep/1"
+SEEDS = (
+    "train.seed",
+    "evaluation.seed",
+    "evaluation.target_fit.seed",
+    "evaluation.attacker_fit.seed",
+)
+# Settings of a machine: other ones there do not make another experiment.
+_MACHINE = {
+    "data": ("root", "private_root"),
+    "train": ("device", "devices", "threads", "checkpoint_every"),
+    "evaluation": ("device", "jobs", "previews"),
+}
+
+State = Literal["to do", "done", "failed"]
+
+
+@dataclass(frozen=True)
+class SweepRun:
+    """One run of a sweep.
+
+    Attributes:
+        name: of its folder and its result.
+        config: its settings.
+        anonymizer: a handcrafted one; None: trained.
+        folder: of the run; a handcrafted one has none.
+        result: the file that it ends in.
+    """
+
+    name: str
+    config: RunConfig
+    anonymizer: str | None
+    folder: Path
+    result: Path
+
+    @property
+    def training(self) -> bool:
+        """Whether there is anything left to train."""
+        return self.anonymizer is None and not (self.folder / TRAINING_FILE).exists()
+
+    @property
+    def left(self) -> str:
+        """What is left to do."""
+        if self.result.exists():
+            return "nothing"
+        begun = (self.folder / CONFIG_FILE).exists()
+        training = "train, " if not begun else "resume training, "
+        return f"{training if self.training else ''}evaluate"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended, as `sweep.json` keeps it.
+
+    Attributes:
+        state: of the run.
+        seconds: that it took, training and evaluation, this time.
+        error: why it failed.
+    """
+
+    state: State
+    seconds: float = 0.0
+    error: str | None = None
+
+
+def plan(
+    folder: Path, names: Sequence[str], overrides: Sequence[str] = (), seeds: Sequence[int] = (0,)
+) -> list[SweepRun]:
+    """What a sweep consists of, in the order in which it is done: seed by seed.
+
+    Args:
+        folder: of the sweep.
+        names: presets, members of families, or all of them that a name or a pattern stands for
+            (`sbu`, `sbu-entropy`, `duet-*-m4`); handcrafted anonymizers by their member's name.
+        overrides: `key=value`, of every run.
+        seeds: of weights, batches, noise and attackers; the data stay as they are.
+
+    Raises:
+        ConfigError: names, seeds or settings that cannot be used, or that are not those of what
+            the folder holds.
+    """
+    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
+        raise ConfigError("seeds: name each once, as whole numbers from 0, as in 0,1,2")
+    chosen: dict[str, str | None] = {}
+    for name in names:
+        if name in preset_names():
+            chosen[name] = None
+            continue
+        found = find_members(name)
+        if not found:
+            raise unknown_preset(name, preset_names())
+        chosen |= {member.name: member.anonymizer for member in found}
+    runs = [
+        SweepRun(
+            name=f"{name}-seed{seed}",
+            config=load_config(name, [*overrides, *(f"{key}={seed}" for key in SEEDS)]),
+            anonymizer=anonymizer,
+            folder=folder / "runs" / f"{name}-seed{seed}",
+            result=folder / "results" / f"{name}-seed{seed}.json",
+        )
+        for seed in seeds
+        for name, anonymizer in chosen.items()
+    ]
+    faults = [fault for run in runs for fault in _other_settings(run)]
+    if faults:
+        raise ConfigError(
+            f"{folder} holds runs with other settings; name another folder, or delete them:\n"
+            + "\n".join(f"  - {fault}" for fault in faults)
+        )
+    return runs
+
+
+def _other_settings(run: SweepRun) -> Iterator[str]:
+    """How the settings of what is there differ from those that are wanted."""
+    try:
+        stored = _stored(run)
+    except (UnseenError, ValidationError, KeyError, TypeError) as error:
+        yield f"{run.name}: cannot be read: {str(error).splitlines()[0]}"
+        return
+    if stored is None:
+        return
+    wanted, there = _settings(run.config), _settings(stored)
+    changed = sorted(
+        key for key in wanted.keys() | there.keys() if wanted.get(key) != there.get(key)
+    )
+    if changed:
+        yield f"{run.name}: {', '.join(changed)}"
+
+
+def _stored(run: SweepRun) -> RunConfig | None:
+    """The settings of the result, or of the training that was begun."""
+    if run.result.exists():
+        used = read_result(run.result)["configuration"]
+        config = RunConfig.model_validate(used["run"]) if used["run"] else run.config
+        evaluation = EvaluationConfig.model_validate(used["evaluation"])
+        return config.model_copy(update={"evaluation": evaluation})
+    if (run.folder / CONFIG_FILE).exists():
+        return run_config(run.folder).model_copy(update={"evaluation": run.config.evaluation})
+    return None
+
+
+def _settings(config: RunConfig) -> dict[str, Any]:
+    """All settings but those of the machine, by dotted name."""
+    values = config.model_dump(mode="json")
+    for section, keys in _MACHINE.items():
+        for key in keys:
+            values[section].pop(key, None)
+    return dict(_flat(values))
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def run_sweep(folder: Path, runs: Sequence[SweepRun], *, jobs: int = 1) -> None:
+    """Train and evaluate what is left of a plan; a run that fails does not stop the others.
+
+    Args:
+        folder: of the sweep.
+        runs: what `plan` returned for this folder.
+        jobs: runs side by side, each with attackers one after the other; 1: one run after the
+            other, with `evaluation.jobs` attackers side by side.
+
+    Raises:
+        RunError: at the end, with every run that failed and why.
+    """
+    ledger = _Ledger(folder)
+    for run in runs:
+        ledger.note(run, Outcome("done" if run.result.exists() else "to do"))
+    left = [run for run in runs if not run.result.exists()]
+    ledger.write()
+    print(f"{folder}: {len(runs)} runs, {len(left)} to do", flush=True)
+    side_by_side = Parallel(n_jobs=jobs, mmap_mode="c", return_as="generator_unordered")
+    count = 0
+    for group in _by_data(left):
+        try:
+            data = load_data(group[0].config.data, jobs=group[0].config.evaluation.jobs)
+        except (UnseenError, OSError) as error:
+            outcomes = iter([(run, Outcome("failed", 0.0, str(error))) for run in group])
+        else:
+            outcomes = side_by_side(delayed(_work)(run, data, jobs > 1) for run in group)
+        for run, outcome in outcomes:
+            count += 1
+            ledger.note(run, outcome)
+            ledger.write()
+            print(f"[{count}/{len(left)}] {run.name}: {_in_words(run, outcome)}", flush=True)
+    failed = ledger.failed([run.name for run in runs])
+    if failed:
+        lines = [f"  - {', '.join(names)}: {error}" for error, names in failed.items()]
+        total = sum(map(len, failed.values()))
+        raise RunError(
+            f"{total} of {len(runs)} runs failed (call the sweep again to try them again):\n"
+            + "\n".join(lines)
+        )
+
+
+def _by_data(runs: Sequence[SweepRun]) -> list[list[SweepRun]]:
+    """Runs of the same data together: clips are read or generated once."""
+    groups: dict[str, list[SweepRun]] = {}
+    for run in runs:
+        groups.setdefault(run.config.data.model_dump_json(), []).append(run)
+    return list(groups.values())
+
+
+def _work(run: SweepRun, data: ClipDataset, side_by_side: bool) -> tuple[SweepRun, Outcome]:
+    """Train and evaluate one run, in a process of its own where there are several."""
+    start = time.monotonic()
+    settings = run.config.evaluation
+    if side_by_side:
+        settings = settings.model_copy(update={"jobs": 1})
+        use_cores(run.config.train.threads)
+    try:
+        if run.training:
+            resume = (run.folder / CONFIG_FILE).exists()
+            train(run.config, data, run.folder, resume=resume)
+        evaluate(run.anonymizer or run.folder, data, run.result, settings)
+    except (UnseenError, OSError) as error:
+        return run, Outcome("failed", time.monotonic() - start, str(error))
+    except Exception as error:
+        # Of no known kind, such as a GPU whose memory is full: for this run alone, and not lost.
+        where = run.folder.with_name(f"{run.folder.name}.error.txt")
+        with written_whole(where) as temporary:
+            temporary.write_text(traceback.format_exc(), encoding="utf-8")
+        line = f"{type(error).__name__}: {str(error).partition(chr(10))[0]} (see {where})"
+        return run, Outcome("failed", time.monotonic() - start, line)
+    return run, Outcome("done", time.monotonic() - start)
+
+
+def _in_words(run: SweepRun, outcome: Outcome) -> str:
+    if outcome.state != "done":
+        return f"failed: {outcome.error}"
+    result = read_result(run.result)
+    privacy = result["privacy"]
+    return (
+        f"A_T {100 * result['target']['retrained_accuracy']:.1f}%, "
+        f"leak {100 * privacy['leak']:.1f}% by {privacy['best']} ({outcome.seconds:.0f} s)"
+    )
+
+
+class _Ledger:
+    """`sweep.json`: how every run that was ever asked for in this folder stands."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / SWEEP_FILE
+        self.runs: dict[str, dict[str, Any]] = {}
+        if self.path.exists():
+            try:
+                self.runs = json.loads(self.path.read_text(encoding="utf-8"))["runs"]
+            except (ValueError, KeyError, TypeError) as error:
+                raise RunError(
+                    f"{self.path} is damaged; delete it: results and runs are kept, and found again"
+                ) from error
+
+    def note(self, run: SweepRun, outcome: Outcome) -> None:
+        known = self.runs.get(run.name, {})
+        if outcome.state == "done" == known.get("state"):
+            return  # with the seconds that it took
+        self.runs[run.name] = {"preset": run.config.preset, **asdict(outcome)}
+
+    def write(self) -> None:
+        write_json(self.path, {"schema": SCHEMA, "runs": self.runs})
+
+    def failed(self, names: Sequence[str]) -> dict[str, list[str]]:
+        """The runs of each error."""
+        found: dict[str, list[str]] = {}
+        for name in names:
+            if self.runs[name]["state"] == "failed":
+                found.setdefault(self.runs[name]["error"], []).append(name)
+        return found

@@ -1,0 +1,188 @@
+"""Sweeps: nothing done twice, nothing lost, and one failure does not stop the rest."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from unseen.cli import main
+from unseen.errors import ConfigError
+from unseen.evaluation.results import read_result
+from unseen.sweep import plan
+from unseen.training.folder import run_config
+
+TINY = (
+    "data.size=16", "data.frames=4", "data.train=26", "data.val=13", "data.test=13",
+    "filter.width=8", "filter.blocks=1", "target_model=c3d-small:4", "train.device=cpu",
+    "train.batch=8", "train.init_reconstruct=1", "train.init_target=2", "train.init_budget=1",
+    "train.steps=2", "train.finish=1", "train.log_every=2", "game.cap_target=1",
+    "game.cap_budget=1", "game.restart_cap=1", "evaluation.target_model=c3d-small:4",
+    "evaluation.attackers=cnn", "evaluation.jobs=1", "evaluation.target_fit.cap=1",
+    "evaluation.attacker_fit.cap=1", "evaluation.target_fit.epoch_clips=26",
+    "evaluation.attacker_fit.epoch_clips=26",
+)  # fmt: skip
+
+
+def _states(folder: Path) -> dict[str, str]:
+    runs = json.loads((folder / "sweep.json").read_text())["runs"]
+    return {name: run["state"] for name, run in runs.items()}
+
+
+def _times(folder: Path) -> dict[str, int]:
+    return {
+        str(path.relative_to(folder)): path.stat().st_mtime_ns
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "sweep.json"
+    }
+
+
+def test_a_sweep_is_done_once_and_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "sweep"
+    names = ("duet-raw", "duet-entropy-m1")
+    command = ["sweep", *names, "-o", str(folder), *TINY]
+    assert main([*command, "--dry-run"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert [line.split(maxsplit=1) for line in told] == [
+        ["duet-raw-seed0", "evaluate"],
+        ["duet-entropy-m1-seed0", "train, evaluate"],
+    ]
+    assert not folder.exists()
+
+    assert main(command) == 0
+    told = capsys.readouterr().out
+    assert "2 runs, 2 to do" in told
+    assert "duet-entropy-m1-seed0: A_T " in told
+    for name in names:
+        result = read_result(folder / "results" / f"{name}-seed0.json")
+        assert [each["name"] for each in result["privacy"]["attackers"]] == ["cnn"]
+    assert result["training"]["preset"] == "duet-entropy-m1"
+    assert run_config(folder / "runs" / "duet-entropy-m1-seed0").preset == "duet-entropy-m1"
+    assert set(_states(folder).values()) == {"done"}
+
+    # Again, with one more seed: only that is done, with other weights.
+    before = _times(folder)
+    assert main([*command, "--seeds", "0,1"]) == 0
+    assert "4 runs, 2 to do" in capsys.readouterr().out
+    after = _times(folder)
+    assert {name: after[name] for name in before} == before
+    one, other = (
+        (folder / "runs" / f"duet-entropy-m1-seed{k}" / "anonymizer.safetensors").read_bytes()
+        for k in (0, 1)
+    )
+    assert one != other
+    assert run_config(folder / "runs" / "duet-entropy-m1-seed1").train.seed == 1
+    settings = read_result(folder / "results" / "duet-raw-seed1.json")["configuration"][
+        "evaluation"
+    ]
+    assert (settings["seed"], settings["attacker_fit"]["seed"], settings["target_fit"]["seed"]) == (
+        1, 1, 1,
+    )  # fmt: skip
+    capsys.readouterr()
+
+    # Results alone, as they come from another machine, are enough; other settings are refused.
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    (folder / "results").rename(moved / "results")
+    again = ["sweep", *names, "-o", str(moved), *TINY]
+    assert main([*again, "evaluation.jobs=2", "data.root=elsewhere"]) == 0
+    assert "2 runs, 0 to do" in capsys.readouterr().out
+    assert main([*again, "game.gamma=3", "evaluation.attackers=difference"]) == 2
+    told = capsys.readouterr().err
+    assert "holds runs with other settings; name another folder, or delete them" in told
+    assert "duet-raw-seed0: evaluation.attackers" in told
+    assert "duet-entropy-m1-seed0: evaluation.attackers, game.gamma" in told
+
+
+def test_killed_it_goes_on_where_it_was(tmp_path: Path) -> None:
+    settings = [*TINY, "train.steps=50", "train.checkpoint_every=0"]
+    words = ["sweep", "duet-grl-m1", "-o", str(tmp_path / "killed"), *settings]
+    command = [sys.executable, "-m", "unseen", *words]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+    run = tmp_path / "killed" / "runs" / "duet-grl-m1-seed0"
+    until = time.monotonic() + 100
+    while not (run / "stage-budget.safetensors").exists():
+        assert process.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (run / "training.json").exists()
+    (only,) = plan(tmp_path / "killed", ["duet-grl-m1"], settings)
+    assert only.left == "resume training, evaluate"
+    assert _states(tmp_path / "killed") == {"duet-grl-m1-seed0": "to do"}
+
+    assert main(words) == 0
+    whole = tmp_path / "whole"
+    assert main(["sweep", "duet-grl-m1", "-o", str(whole), *settings]) == 0
+    weights = Path("runs") / "duet-grl-m1-seed0" / "anonymizer.safetensors"
+    assert (tmp_path / "killed" / weights).read_bytes() == (whole / weights).read_bytes()
+    # Killed in the evaluation, only that is done again.
+    result = whole / "results" / "duet-grl-m1-seed0.json"
+    result.unlink()
+    before = (whole / weights).stat().st_mtime_ns
+    assert main(["sweep", "duet-grl-m1", "-o", str(whole), *settings]) == 0
+    assert result.exists()
+    assert (whole / weights).stat().st_mtime_ns == before
+
+
+def test_a_failure_does_not_stop_the_rest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["sweep", "duet-entropy-m1", "duet-raw", "-o", str(tmp_path), *TINY]
+    (first, _) = plan(tmp_path, ["duet-entropy-m1", "duet-raw"], TINY)
+    first.folder.mkdir(parents=True)
+    (first.folder / "config.json").write_text(first.config.model_dump_json())
+    (first.folder / "checkpoint.safetensors").write_bytes(b"damaged")
+    assert main([*command, "--jobs", "2"]) == 2
+    told = capsys.readouterr()
+    assert "1 of 2 runs failed (call the sweep again to try them again):" in told.err
+    assert f"  - duet-entropy-m1-seed0: {first.folder}" in told.err
+    assert "Traceback" not in told.err
+    assert _states(tmp_path) == {"duet-entropy-m1-seed0": "failed", "duet-raw-seed0": "done"}
+
+    (first.folder / "checkpoint.safetensors").unlink()
+    assert main(command) == 0
+    assert set(_states(tmp_path).values()) == {"done"}
+
+
+def test_data_that_are_not_there_fail_their_runs_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sweep", "sbu-raw", "duet-raw", "-o", str(tmp_path), *TINY]) == 2
+    told = capsys.readouterr().err
+    assert "sbu-raw-seed0: where is 'sbu'? Name its folder: --root DIR" in told
+    assert _states(tmp_path) == {"sbu-raw-seed0": "failed", "duet-raw-seed0": "done"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nosuch"], "unknown preset 'nosuch'"),
+        (["duet-raw", "--seeds", "0,0"], "seeds: name each once"),
+        (["duet-raw", "--seeds", "x"], "--seeds 'x': write whole numbers, as in 0,1,2"),
+        (["duet-raw", "--jobs", "0"], "--jobs 0: at least 1"),
+        (["duet-raw", "game.gama=1"], "did you mean 'game.gamma'"),
+    ],
+)
+def test_bad_input_is_one_line(
+    words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sweep", *words, "-o", str(tmp_path / "new")]) == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert told.count("\n") == 1
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_damaged_ledger_or_result_is_named(tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "duet-raw-seed0.json").write_text("{")
+    with pytest.raises(ConfigError, match=r"duet-raw-seed0: cannot be read: .*is not JSON"):
+        plan(tmp_path, ["duet-raw"], TINY)

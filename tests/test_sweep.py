@@ -48,8 +48,8 @@ def test_a_sweep_is_done_once_and_goes_on(
     names = ("duet-raw", "duet-entropy-m1")
     command = ["sweep", *names, "-o", str(folder), *TINY]
     assert main([*command, "--dry-run"]) == 0
-    told = capsys.readouterr().out.splitlines()
-    assert [line.split(maxsplit=1) for line in told] == [
+    listed = capsys.readouterr().out.splitlines()
+    assert [line.split(maxsplit=1) for line in listed] == [
         ["duet-raw-seed0", "evaluate"],
         ["duet-entropy-m1-seed0", "train, evaluate"],
     ]

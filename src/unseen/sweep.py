@@ -38,7 +38,7 @@ SEEDS = (
 )
 # Settings of a machine: other ones there do not make another experiment.
 _MACHINE = {
-    "data": ("root", "private_root"),
+    "data": ("root", "private_root", "test_on_root", "cache"),
     "train": ("device", "devices", "threads", "checkpoint_every"),
     "evaluation": ("device", "jobs", "previews"),
 }

@@ -61,7 +61,8 @@ def refuse(config: RunConfig, folder: Path, *, resume: bool) -> None:
     wanted = config.model_dump(mode="json")
     for settings in (stored, wanted):
         settings.pop("evaluation", None)  # measured afterwards, not part of the training
-        for where in ("root", "private_root"):  # the data may have moved; their hash is compared
+        # The data may have moved; their hash is compared.
+        for where in ("root", "private_root", "test_on_root", "cache"):
             settings["data"].pop(where, None)
     changed = sorted(_differences(stored, wanted))
     if changed:

@@ -1,9 +1,10 @@
 """The two-fold evaluation (Wu18 3.4, Wang19 3.5).
 
 The anonymizer is frozen and every split passes through it once; nothing after that touches raw
-video. Fold 1: is the target task still learnable from what comes out? Fold 2: N attackers, none
-of them a budget model, are trained on what comes out of the training split, chosen on
-validation clips, and read the test clips once. The best of them is the privacy leak A_B^N.
+video, but for attacks that have it (`unseen.evaluation.attacks`). Fold 1: is the target task still
+learnable from what comes out? Fold 2: N attackers, none of them a budget model, are trained on what
+comes out of the training split, chosen on validation clips, and read the test clips once. The best
+of them is the privacy leak A_B^N.
 
 Differs from the papers: what leaves the camera is also encoded as it would be stored, read back,
 and measured beside the pixels before; attackers and the fresh f_T train on both versions at once

@@ -133,17 +133,8 @@ def retrieve(job: AttackJob) -> Attacked:
 
     def validate() -> float:
         known = embeddings(pair.raw, gallery[some], job.device)
-        return float(
-            np.mean(
-                [
-                    labels[some][
-                        (embeddings(pair.anonymized, view, job.device) @ known.T).argmax(1)
-                    ]
-                    == job.labels["val"]
-                    for view in val
-                ]
-            )
-        )
+        nearest = [(embeddings(pair.anonymized, v, job.device) @ known.T).argmax(1) for v in val]
+        return float(np.mean([labels[some][each] == job.labels["val"] for each in nearest]))
 
     fitted = until_plateau(pair, loss, validate, config, perfect=1.0)
     known = embeddings(pair.raw, gallery, job.device)

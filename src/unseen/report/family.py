@@ -31,8 +31,9 @@ _COLOURS = {
     "uniform": "#7c3aed",
     "wu18": "#a16207",
 }
-_OTHER = "#be185d"
+_OTHER = "#db2777"
 _HANDCRAFTED = "#475569"
+_RAW = "#be185d"
 _MARKERS = {"downsample": "o", "raw": "D", "mask-face": "s", "mask-body": "P"}
 Interval = tuple[float, float]
 
@@ -204,6 +205,7 @@ def _draw(drawn: Drawn, width: float) -> Figure:
     best = f"best of {drawn.attackers} unseen attackers"
     grid[0].set_xlabel(f"privacy leak: {leak}, {best}" if not narrow else f"leak: {leak},\n{best}")
     grid[0].set_ylabel(f"target {target} (retrained)")
+    grid[0].set_xlim(left=max(0.0, min(grid[0].get_xlim()[0], drawn.chance - 0.03)))
     grid[0].axvline(drawn.chance, color=FAINT, linestyle="--", linewidth=1)
     grid[0].annotate(
         f"chance {percent(drawn.chance)}", (drawn.chance, 0.0), (3, 5), rotation=90, color=FAINT,
@@ -240,7 +242,7 @@ def _panel(axes: Axes, measured: Sequence[Point], published: Sequence[Point]) ->
     every = [*measured, *published]
     raw = next((point for point in every if point.key == "raw"), None)
     if raw is not None:
-        axes.axhline(raw.target, color="#be185d", linestyle=":", linewidth=1.2)
+        axes.axhline(raw.target, color=_RAW, linestyle=":", linewidth=1.2)
     lows = [point.target_interval[0] if point.target_interval else point.target for point in every]
     ends = [point.leak_interval or (point.leak, point.leak) for point in every]
     left, right = min(low for low, _ in ends), max(high for _, high in ends)
@@ -306,6 +308,8 @@ def _legend(drawn: Drawn) -> list[Line2D]:
         )
         for (name, restarting), point in shown.items()
     ]  # fmt: skip
+    if any(point.key == "raw" for point in every):
+        handles.append(Line2D([], [], color=_RAW, linestyle=":", label="target on raw video"))
     if drawn.published or drawn.beside:
         handles.append(
             Line2D([], [], marker="o", linestyle="", markerfacecolor="white",

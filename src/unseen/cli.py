@@ -120,6 +120,13 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("name", metavar="NAME[:OPTION]")
     check.add_argument("root", type=Path, metavar="ROOT")
     check.add_argument("--decode", action="store_true", help="read every file to its end")
+    convert = actions.add_parser("convert-daly", help="DALY's pickle as JSON, without running it")
+    convert.add_argument("pickle", type=Path, metavar="PKL")
+    convert.add_argument("json", type=Path, metavar="JSON")
+    keyframes = actions.add_parser("keyframes", help="annotated frames out of their videos")
+    keyframes.add_argument("name", metavar="NAME[:OPTION]")
+    keyframes.add_argument("root", type=Path, metavar="ROOT")
+    keyframes.add_argument("-o", "--out", type=Path, required=True, metavar="DIR")
     stats = actions.add_parser("stats", help="figures and numbers of PA-HMDB51's annotations")
     stats.add_argument("name", choices=["pa-hmdb51"])
     stats.add_argument("root", type=Path, metavar="ROOT")
@@ -333,7 +340,10 @@ def _anonymize(args: argparse.Namespace) -> None:
 
 
 def _data(args: argparse.Namespace) -> None:
-    {"export": _export, "list": _list, "check": _check, "stats": _stats}[args.action](args)
+    {
+        "export": _export, "list": _list, "check": _check, "stats": _stats,
+        "convert-daly": _convert_daly, "keyframes": _keyframes,
+    }[args.action](args)  # fmt: skip
 
 
 def _export(args: argparse.Namespace) -> None:
@@ -368,6 +378,23 @@ def _check(args: argparse.Namespace) -> None:
     print(report)
     if report.faults:
         raise UnseenError(f"{args.name} in '{args.root}' cannot be used as it is: see above")
+
+
+def _convert_daly(args: argparse.Namespace) -> None:
+    from unseen.data.daly_pickle import convert_daly
+
+    print(f"{args.json}: {convert_daly(args.pickle, args.json)} videos")
+
+
+def _keyframes(args: argparse.Namespace) -> None:
+    import unseen.data.load  # noqa: F401 - registers the data sets
+    from unseen.data.action_frames import extract_frames, load_action_frames
+    from unseen.progress import progress
+
+    data = load_action_frames(args.name, args.root)
+    with progress(len(data), "extracting", "frame") as bar:
+        extract_frames(data, args.out, progress=lambda done, _: bar.update(done - bar.n))
+    print(f"{args.out}: {len(data)} frames, which show real people")
 
 
 def _stats(args: argparse.Namespace) -> None:

@@ -4,7 +4,12 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import unseen.data.casia_webface
+import unseen.data.daly
 import unseen.data.hmdb51
+import unseen.data.jhmdb
+import unseen.data.lfw
+import unseen.data.orl
 import unseen.data.sbu
 import unseen.data.ucf101
 import unseen.data.vispr  # noqa: F401 - importing a reader registers it
@@ -46,6 +51,11 @@ ABOUT = {
     "ucf101[:SPLIT]": "UCF101: 101 actions, 3 splits; --root DIR",
     "hmdb51[:SPLIT]": "HMDB51: 51 actions, 3 splits; --root DIR",
     "vispr[:ATTRIBUTES]": "VISPR: images; 68 attributes, or the subsets 17, 7, 5, 1; --root DIR",
+    "jhmdb[:SPLIT]": "JHMDB: 21 actions with boxes, 3 splits; --root DIR",
+    "daly": "DALY: 10 actions with boxes on keyframes; --root DIR",
+    "lfw": "Labeled Faces in the Wild: 5,749 people, 10 folds of pairs; --root DIR",
+    "casia-webface": "CASIA-WebFace, or any folder of images for each person; --root DIR",
+    "orl": "ORL (AT&T): 40 people, 10 grey faces each; --root DIR",
     "FILE.csv": "a manifest of your own videos (docs/your-own-videos.md)",
 }
 

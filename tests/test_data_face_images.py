@@ -1,0 +1,85 @@
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import unseen.data.load  # noqa: F401 - registers the data sets
+from face_trees import face, lfw, people_of, write_image
+from unseen.data.face_images import draw_pairs, load_faces, with_folds
+from unseen.errors import DataError, UnknownNameError
+
+
+def test_images_are_read_with_their_faces(tmp_path: Path) -> None:
+    faces = load_faces("lfw", lfw(tmp_path))
+    assert len(faces) == 2 * 6 * 4
+    assert faces.paths[0] == "Person_A_0/Person_A_0_0001.jpg"
+    assert faces.people[faces.identity[-1]] == "Person_B_5"
+    picture = faces[0]
+    assert picture.image.shape == (60, 60, 3)
+    # 60 / 2.2 pixels in the middle
+    np.testing.assert_allclose(picture.box, [16.364, 16.364, 43.636, 43.636], atol=1e-3)
+    assert abs(picture.image.astype(int) - face(0, 1)).mean() < 12  # a JPEG of it
+
+
+def test_the_hash_sees_every_image(tmp_path: Path) -> None:
+    root = lfw(tmp_path)
+    before = load_faces("lfw", root).hash()
+    assert load_faces("lfw", root).hash() == before
+    write_image(root / "Person_A_0" / "Person_A_0_0001.jpg", face(99, 1))
+    assert load_faces("lfw", root).hash() != before
+
+
+def test_folds_are_chosen_by_their_people(tmp_path: Path) -> None:
+    faces = load_faces("lfw", lfw(tmp_path, folds=3))
+    chosen = faces.of_folds([1, 3])
+    names = {faces.people[faces.identity[i]] for i in chosen}
+    assert names == {*people_of(1, 6), *people_of(3, 6)}
+    with pytest.raises(DataError, match=r"lfw in '.*' has no fold 4, 9; there are: 1, 2, 3"):
+        faces.of_folds([4, 2, 9])
+
+
+def test_drawn_pairs_are_different_and_stay_in_their_fold(tmp_path: Path) -> None:
+    faces = load_faces("lfw", lfw(tmp_path))
+    pairs = draw_pairs(faces, [1, 2], 30, seed=3)
+    assert len(pairs) == 2 * 2 * 30
+    assert Counter(zip(pairs.fold.tolist(), pairs.same.tolist(), strict=True)) == {
+        (fold, same): 30 for fold in (1, 2) for same in (True, False)
+    }
+    same = faces.identity[pairs.first] == faces.identity[pairs.second]
+    np.testing.assert_array_equal(same, pairs.same)
+    for side in (pairs.first, pairs.second):
+        np.testing.assert_array_equal(faces.fold[side], pairs.fold)
+    assert len({frozenset(p) for p in zip(pairs.first, pairs.second, strict=True)}) == len(pairs)
+    again = draw_pairs(faces, [1, 2], 30, seed=3)
+    np.testing.assert_array_equal(pairs.first, again.first)
+    other = draw_pairs(faces, [1, 2], 30, seed=4)
+    assert (pairs.first != other.first).any()
+
+
+def test_too_few_images_for_so_many_pairs(tmp_path: Path) -> None:
+    faces = load_faces("lfw", lfw(tmp_path))
+    with pytest.raises(DataError, match=r"fold 2 of lfw has 36 pairs of one person and 240 of two"):
+        draw_pairs(faces, [2], 37, seed=0)
+    assert len(draw_pairs(faces, [2], 36, seed=0)) == 72  # all that there are
+
+
+def test_people_are_drawn_into_folds_of_equal_size(tmp_path: Path) -> None:
+    for person in range(1, 11):
+        for take in (1, 2):
+            write_image(tmp_path / f"s{person}" / f"{take}.pgm", face(person, take)[:, :, 0])
+    faces = load_faces("orl", tmp_path)
+    assert faces.folds == ()
+    folded = with_folds(faces, 5, seed=0)
+    assert folded.folds == (1, 2, 3, 4, 5)
+    assert Counter(folded.fold.tolist()) == dict.fromkeys(range(1, 6), 4)
+    for person in range(10):
+        assert len(set(folded.fold[folded.identity == person])) == 1
+    assert (with_folds(faces, 5, seed=1).fold != folded.fold).any()
+    lfw_faces = load_faces("lfw", lfw(tmp_path / "lfw-root"))
+    assert with_folds(lfw_faces, 5, seed=0) is lfw_faces  # published folds are kept
+
+
+def test_an_unknown_set(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match=r"unknown face data set 'lfv' \(did you mean 'lfw'"):
+        load_faces("lfv", tmp_path)

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from unseen import __version__
+from unseen.cli_faces import FACE_COMMANDS, add_face_commands
 from unseen.errors import ConfigError, UnseenError
 
 if TYPE_CHECKING:
@@ -140,6 +141,7 @@ def _parser() -> argparse.ArgumentParser:
 
     presets = verb("presets", "List the named configurations.")
     presets.add_argument("family", nargs="?", help="list its members: sbu, sbu-entropy, 'sbu-*-m4'")
+    add_face_commands(verb)
     return parser
 
 
@@ -449,7 +451,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands: dict[str, Any] = {
         "demo": _demo, "train": _train, "evaluate": _evaluate, "train-target": _train_target,
         "sweep": _sweep, "report": _report, "anonymize": _anonymize, "data": _data,
-        "presets": _presets, "convert-weights": _convert_weights,
+        "presets": _presets, "convert-weights": _convert_weights, **FACE_COMMANDS,
     }  # fmt: skip
     try:
         commands[args.verb](args)

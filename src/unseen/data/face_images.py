@@ -14,6 +14,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Bool, Float, Int, UInt8
+from PIL import Image
 
 from unseen.data.official import read_image
 from unseen.errors import DataError
@@ -36,6 +37,28 @@ class Face:
     image: UInt8[np.ndarray, "height width 3"]
     box: FaceBox
     landmarks: Float[np.ndarray, "5 2"] | None = None
+
+
+def region(face: Face, enlargement: float) -> tuple[slice, slice]:
+    """Rows and columns of a face box, enlarged about its centre and cut off at the image's edge.
+
+    Args:
+        face: with its box.
+        enlargement: how many times as wide and high.
+    """
+    height, width = face.image.shape[:2]
+    centre = (face.box[:2] + face.box[2:]) / 2
+    half = (face.box[2:] - face.box[:2]) / 2 * enlargement
+    low, high = np.floor(centre - half), np.ceil(centre + half)
+    x0, y0 = (int(v) for v in np.clip(low, 0, (width - 1, height - 1)))
+    x1, y1 = (int(v) for v in np.clip(high, (x0 + 1, y0 + 1), (width, height)))
+    return slice(y0, y1), slice(x0, x1)
+
+
+def crop(face: Face, enlargement: float, side: int) -> UInt8[np.ndarray, "side side 3"]:
+    """The enlarged face box as a square image."""
+    part = Image.fromarray(np.ascontiguousarray(face.image[region(face, enlargement)]))
+    return np.asarray(part.resize((side, side), Image.Resampling.BILINEAR))
 
 
 @dataclass(frozen=True)

@@ -122,14 +122,14 @@ def read_previews(result: Path) -> Previews | None:
             )
     except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: cannot be read as preview clips: {error}") from error
-    _refuse(path, previews.faults())
+    refuse(path, previews.faults())
     return previews
 
 
 def write_previews(result: Path, previews: Previews) -> None:
     """Write the clips that belong to a result file beside it."""
     path = previews_path(result)
-    _refuse(path, previews.faults())
+    refuse(path, previews.faults())
     arrays = {
         "before": previews.before,
         "after": previews.after,
@@ -143,22 +143,26 @@ def write_previews(result: Path, previews: Previews) -> None:
 
 
 @cache
-def _validator() -> Draft202012Validator:
-    text = resources.files("unseen.evaluation").joinpath("result.schema.json").read_text("utf-8")
+def _validator(schema: str) -> Draft202012Validator:
+    text = resources.files("unseen.evaluation").joinpath(schema).read_text("utf-8")
     return Draft202012Validator(json.loads(text))
 
 
 def _check(path: Path, value: Any) -> None:
+    refuse(path, schema_faults(value, "result.schema.json") or _contradictions(value))
+
+
+def schema_faults(value: Any, schema: str) -> list[str]:
+    """What in a document breaks a schema of this package, one line each."""
     # NaN passes every comparison of a JSON schema, so it is looked for first.
     faults = list(_not_finite(value, ()))
-    errors = sorted(_validator().iter_errors(value), key=lambda error: _field(error.absolute_path))
-    faults += [_fault(error) for error in errors]
-    if not faults:
-        faults += _contradictions(value)
-    _refuse(path, list(dict.fromkeys(faults)))
+    errors = _validator(schema).iter_errors(value)
+    faults += map(_fault, sorted(errors, key=lambda error: _field(error.absolute_path)))
+    return list(dict.fromkeys(faults))
 
 
-def _refuse(path: Path, faults: list[str]) -> None:
+def refuse(path: Path, faults: list[str]) -> None:
+    """Raise one `DataError` that names a file and all its faults, if there are any."""
     if len(faults) == 1:
         raise DataError(f"{path}: {faults[0]}")
     if faults:

@@ -134,7 +134,7 @@ def _draw_leak_by_n(entries: Sequence[Entry], codec: bool, width: float) -> Figu
     axes.axhline(chance, color=FAINT, linestyle="--", linewidth=1)
     ends = [each["leak_by_n"][-1] for each in privacy]
     gap = top * 0.165 / (height - 0.7)
-    for entry, end, level in zip(entries, ends, _apart(ends, gap, 1.0), strict=True):
+    for entry, end, level in zip(entries, ends, apart(ends, gap, 1.0), strict=True):
         last = len(entry.part("privacy", codec)["leak_by_n"])
         axes.annotate(
             entry.label, (last, end), (1.04, level), textcoords=axes.get_yaxis_transform(),
@@ -158,7 +158,7 @@ def _draw_leak_by_n(entries: Sequence[Entry], codec: bool, width: float) -> Figu
     return figure
 
 
-def _apart(values: Sequence[float], gap: float, top: float) -> list[float]:
+def apart(values: Sequence[float], gap: float, top: float) -> list[float]:
     """`values`, moved as little as needed to lie `gap` apart and none above `top`."""
     order = sorted(range(len(values)), key=lambda index: values[index])
     levels = [values[index] for index in order]

@@ -1,0 +1,164 @@
+"""The commands about faces: how well they are still recognised, figures and galleries."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from unseen.errors import ConfigError
+
+
+def add_face_commands(verb: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    """Add the commands; `verb` makes one of a name and a sentence."""
+
+    def data_options(command: argparse.ArgumentParser) -> None:
+        command.add_argument(
+            "--data", default="lfw", metavar="NAME", help="lfw, casia-webface or orl"
+        )
+        command.add_argument("--root", type=Path, required=True, metavar="DIR", help="its folder")
+        command.add_argument("--folds", metavar="7,8|1-6", help="whose people are shown")
+
+    check = verb("verify-faces", "Measure who is still recognised behind an anonymizer.")
+    check.add_argument("anonymizer", metavar="RUN|NAME[:OPTION]")
+    data_options(check)
+    check.add_argument("--recogniser", default="fisher", metavar="NAME[,NAME]", help="fisher, dlib")
+    check.add_argument("--train-folds", metavar="1-6", help="whose people recognisers learn")
+    check.add_argument(
+        "--pairs", choices=["official", "drawn"], default="official",
+        help="drawn: from the images that are there",
+    )  # fmt: skip
+    check.add_argument("--pairs-per-fold", type=int, metavar="N", help="of each kind, if drawn")
+    check.add_argument("--attackers", metavar="NAMES|none", help="networks that learn the people")
+    check.add_argument("--resolution", type=int, metavar="N", help="what merely resized means")
+    check.add_argument(
+        "--no-adapt", action="store_true", help="train no recogniser on modified faces"
+    )
+    check.add_argument("--device", default="cpu")
+    check.add_argument("--seed", type=int, default=0)
+    check.add_argument("-o", "--out", type=Path, required=True, metavar="result.json")
+
+    figures = verb("face-figures", "Draw results of verify-faces (Ren18 Fig. 4).")
+    figures.add_argument("results", nargs="+", type=Path, metavar="result.json")
+    figures.add_argument("--recogniser", metavar="NAME", help="by whose error; else the first's")
+    figures.add_argument("-o", "--out", type=Path, required=True, metavar="DIR")
+
+    gallery = verb("face-gallery", "Show faces before and after (Ren18 Fig. 3, 5, 6).")
+    gallery.add_argument("anonymizers", nargs="+", metavar="RUN|NAME[:OPTION]")
+    data_options(gallery)
+    gallery.add_argument("--people", type=int, default=6, metavar="N")
+    gallery.add_argument("--seed", type=int, default=0)
+    gallery.add_argument("-o", "--out", type=Path, required=True, metavar="DIR")
+
+
+def fold_numbers(text: str | None) -> tuple[int, ...]:
+    """`7,8` or `1-6` as numbers; none for None.
+
+    Raises:
+        ConfigError: it is neither, or names a fold twice.
+    """
+    if text is None:
+        return ()
+    numbers: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise ConfigError(f"'{text}' names no folds; write 7,8 or 1-6")
+        numbers += range(int(first), int(last or first) + 1)
+    if not numbers or len(set(numbers)) < len(numbers):
+        raise ConfigError(f"'{text}' names no folds, or one twice; write 7,8 or 1-6")
+    return tuple(numbers)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _verify(args: argparse.Namespace) -> None:
+    from pydantic import ValidationError
+
+    import unseen.data.load  # noqa: F401 - registers the data sets
+    from unseen.data.face_images import load_faces
+    from unseen.evaluation.faces import FaceEvaluation, evaluate_faces
+    from unseen.report.canvas import percent
+
+    settings: dict[str, Any] = {
+        "recognisers": _names(args.recogniser),
+        "folds": fold_numbers(args.folds),
+        "train_folds": fold_numbers(args.train_folds),
+        "pairs": args.pairs,
+        "resolution": args.resolution,
+        "adapt": not args.no_adapt,
+        "device": args.device,
+        "seed": args.seed,
+    }
+    if args.pairs_per_fold is not None:
+        settings["pairs_per_fold"] = args.pairs_per_fold
+    if args.attackers is not None:
+        settings["attackers"] = [] if args.attackers == "none" else _names(args.attackers)
+    try:
+        config = FaceEvaluation.model_validate(settings)
+    except ValidationError as error:
+        wrong = "; ".join(f"{e['loc'][0]}: {e['msg']} ({e['input']!r})" for e in error.errors())
+        raise ConfigError(f"verify-faces: {wrong}") from error
+    result = evaluate_faces(args.anonymizer, load_faces(args.data, args.root), args.out, config)
+    for row in result["recognisers"]:
+        print(f"verification by {row['name']} (50% is blind):")
+        for label, key in _ROWS.items():
+            found = row[key]
+            if found is not None:
+                error = 100 * found["standard_error"]
+                print(
+                    f"  {label:42} {percent(found['accuracy'])} ± {error:.1f}, "
+                    f"equal error rate {percent(found['eer'])}"
+                )
+    known = result["identification"]
+    low, high = (percent(value) for value in known["interval"])
+    print(
+        f"identification of {known['people']} people by attackers trained on modified faces: "
+        f"{percent(known['accuracy'])} [{low}, {high}] by {known['best']}, "
+        f"chance {percent(known['chance'])}"
+    )
+
+
+_ROWS = {
+    "raw faces": "raw",
+    "merely resized": "resized",
+    "modified faces": "modified",
+    "a modified and a raw face": "modified_one_side",
+    "modified, by one trained on modified faces": "adapted",
+}
+
+
+def _figures(args: argparse.Namespace) -> None:
+    from unseen.report.face_figures import write_face_figures
+
+    for path in write_face_figures(args.results, args.out, recogniser=args.recogniser):
+        print(path)
+
+
+def _gallery(args: argparse.Namespace) -> None:
+    import unseen.data.load  # noqa: F401 - registers the data sets
+    from unseen.anonymizers.load import load_anonymizer
+    from unseen.data.face_images import load_faces
+    from unseen.report.face_galleries import write_galleries
+
+    names = [Path(name).name for name in args.anonymizers]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"two anonymizers would have the same title: {', '.join(names)}")
+    anonymizers = map(load_anonymizer, args.anonymizers)
+    for path in write_galleries(
+        dict(zip(names, anonymizers, strict=True)),
+        load_faces(args.data, args.root),
+        args.out,
+        folds=fold_numbers(args.folds),
+        people=args.people,
+        seed=args.seed,
+    ):
+        print(f"{path}, which shows real people")
+
+
+FACE_COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "verify-faces": _verify,
+    "face-figures": _figures,
+    "face-gallery": _gallery,
+}

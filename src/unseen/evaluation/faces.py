@@ -1,0 +1,279 @@
+"""From an anonymizer and face images to a result file: who is still recognised?
+
+Three questions, of people whom the recognisers did not train on: are two modified faces, or a
+modified and a raw one, of one person (verification, LFW's protocol)? The same after a recogniser
+was trained on modified faces of other people? Who of many known people is it (the parrot attack)?
+Raw faces, and faces that were merely resized as the anonymizer resizes them, stand beside.
+"""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from unseen.anonymizers.base import Anonymizer
+from unseen.anonymizers.handcrafted import FACE_ENLARGEMENT, Raw
+from unseen.anonymizers.load import load_anonymizer, refuse_device
+from unseen.config import FitConfig
+from unseen.data.face_images import FaceImages, Pairs, crop, draw_pairs, with_folds
+from unseen.errors import ConfigError, DataError
+from unseen.evaluation.face_results import write_face_result
+from unseen.evaluation.identification import identify, split_by_person
+from unseen.evaluation.modified_faces import batches, resized_only
+from unseen.evaluation.provenance import provenance
+from unseen.evaluation.verification import verify
+from unseen.models import canonical, parameter_count
+from unseen.models.recognisers import Recogniser, load_recogniser
+from unseen.progress import progress
+
+
+class FaceEvaluation(BaseModel):
+    """How an anonymizer of faces is measured.
+
+    Attributes:
+        recognisers: names in `unseen.models.recognisers`.
+        folds: that are measured; empty: all that are not trained on.
+        train_folds: whose people trainable recognisers learn.
+        pairs: `official`: the published ones, all of them; `drawn`: by the seed from the images
+            that are there, the way LFW's were.
+        pairs_per_fold: of one person, and as many of two, where they are drawn.
+        draw_folds: folds that people are drawn into where none are published.
+        enlargement: of face boxes before they are modified (Ren18 5.2).
+        resolution: side in pixels that "merely resized" means; None: the anonymizer's own.
+        adapt: whether recognisers are also trained on modified faces of the training folds.
+        attackers: networks that learn who modified faces are, beside the recognisers.
+        attacker_size: side of their images in pixels.
+        attacker_fit: their training.
+        device: where.
+        seed: of pairs, parts and noise.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    recognisers: tuple[str, ...] = ("fisher",)
+    folds: tuple[int, ...] = ()
+    train_folds: tuple[int, ...] = ()
+    pairs: Literal["official", "drawn"] = "official"
+    pairs_per_fold: int = Field(300, ge=1)
+    draw_folds: int = Field(4, ge=2)
+    enlargement: float = Field(FACE_ENLARGEMENT, ge=1.0)
+    resolution: int | None = Field(None, ge=1)
+    adapt: bool = True
+    attackers: tuple[str, ...] = ("cnn",)
+    attacker_size: int = Field(64, ge=16)
+    attacker_fit: FitConfig = FitConfig(epoch_clips=832)
+    device: str = "cpu"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What was read from some images, row by row: features by recogniser, and crops."""
+
+    features: dict[str, npt.NDArray[np.float32]]
+    crops: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is measured on what, checked before any work."""
+
+    faces: FaceImages
+    recognisers: tuple[Recogniser, ...]
+    folds: tuple[int, ...]
+    test: npt.NDArray[np.int64]
+    train: npt.NDArray[np.int64]
+    pairs: Pairs
+
+
+def evaluate_faces(
+    anonymizer: str | Path | Anonymizer,
+    faces: FaceImages,
+    out: Path,
+    config: FaceEvaluation | None = None,
+) -> dict[str, Any]:
+    """Measure how well faces behind an anonymizer are recognised; write the result file.
+
+    Args:
+        anonymizer: a run's folder, a name, or the thing itself.
+        faces: people and their images.
+        out: the result file (`faces.schema.json`).
+        config: see `FaceEvaluation`.
+
+    Returns:
+        The result, as in the file.
+
+    Raises:
+        UnseenError: the anonymizer, a setting, the data or `out` cannot be used.
+    """
+    start = time.perf_counter()
+    config = config or FaceEvaluation()
+    refuse_device(config.device)
+    if out.is_dir():
+        raise ConfigError(f"the result {out} is a folder: give the name of a file")
+    module = anonymizer if isinstance(anonymizer, Anonymizer) else load_anonymizer(anonymizer)
+    plan = _plan(faces, config)
+    side = config.resolution or module.working_size
+    raw = _read(plan, plan.test, None, config, "raw faces")
+    modified = _read(plan, plan.test, module, config, "modified faces")
+    resized = None
+    if side is not None and not isinstance(module, Raw):
+        resized = _read(plan, plan.test, resized_only(side), config, "resized faces")
+    learned = _read(plan, plan.train, None, config, "faces to learn from")
+    adapted = None
+    if config.adapt and any(recogniser.trainable for recogniser in plan.recognisers):
+        adapted = _read(plan, plan.train, module, config, "modified faces to learn from")
+    name = module.name if isinstance(anonymizer, Anonymizer) else str(anonymizer)
+    parts = split_by_person(plan.faces.identity[plan.test], config.seed)
+    result: dict[str, Any] = {
+        "schema": "unseen/faces/1",
+        "name": Path(name).name,
+        "anonymizer": {
+            "spec": Path(name).name,
+            "random": module.random,
+            "parameters": parameter_count(module),
+            "working_size": module.working_size,
+        },
+        "data": {
+            "name": faces.name,
+            "hash": faces.hash(),
+            "people": len(np.unique(plan.faces.identity[plan.test])),
+            "images": len(plan.test),
+            "folds": list(plan.folds),
+            "train_folds": list(config.train_folds),
+            "train_images": len(plan.train),
+            "pairs": config.pairs,
+        },
+        "resolution": side,
+        "recognisers": [
+            _verified(plan, recogniser, raw, resized, modified, learned, adapted)
+            for recogniser in plan.recognisers
+        ],
+        "identification": identify(
+            parts, modified.crops, modified.features, plan.recognisers, config.attackers,
+            config.attacker_fit, seed=config.seed, device=config.device,
+        ),
+        "detection": None,
+        **provenance(config.seed, config.device),
+        "seconds": time.perf_counter() - start,
+        "configuration": config.model_dump(mode="json"),
+    }  # fmt: skip
+    result = json.loads(json.dumps(result))  # tuples as lists, as the file has them
+    write_face_result(out, result)
+    return result
+
+
+def _plan(faces: FaceImages, config: FaceEvaluation) -> _Plan:
+    """Choose folds, images and pairs, and refuse what would fail after long work."""
+    if not config.recognisers:
+        raise ConfigError("name at least one recogniser")
+    recognisers = tuple(load_recogniser(name) for name in config.recognisers)
+    for name in config.attackers:
+        canonical(name)
+    faces = with_folds(faces, config.draw_folds, config.seed)
+    train = faces.of_folds(config.train_folds) if config.train_folds else np.zeros(0, np.int64)
+    folds = config.folds or tuple(f for f in faces.folds if f not in config.train_folds)
+    both = sorted({*folds} & {*config.train_folds})
+    if both:
+        raise ConfigError(
+            f"folds {', '.join(map(str, both))} are to be trained on and measured: a recogniser "
+            "must not know the people it is measured on"
+        )
+    needy = [recogniser.name for recogniser in recognisers if recogniser.trainable]
+    if needy and not len(train):
+        raise ConfigError(
+            f"{', '.join(needy)} must be trained: name folds whose people it learns "
+            "(--train-folds 1-6)"
+        )
+    test = faces.of_folds(folds)
+    pairs = _pairs(faces, folds, config)
+    return _Plan(faces, recognisers, tuple(folds), test, train, pairs)
+
+
+def _pairs(faces: FaceImages, folds: Sequence[int], config: FaceEvaluation) -> Pairs:
+    if config.pairs == "drawn":
+        return draw_pairs(faces, folds, config.pairs_per_fold, config.seed)
+    if faces.pairs is None:
+        raise DataError(f"{faces.name} has no published pairs: draw them (--pairs drawn)")
+    pairs = faces.pairs.of_folds(folds)
+    listed = faces.listed_pairs * len(folds)
+    if len(pairs) < listed:
+        raise DataError(
+            f"{listed - len(pairs)} of the {listed} published pairs of folds "
+            f"{', '.join(map(str, folds))} name images that are not there: complete the data, or "
+            "draw pairs from what there is (--pairs drawn)"
+        )
+    return pairs
+
+
+def _read(
+    plan: _Plan,
+    chosen: npt.NDArray[np.int64],
+    anonymizer: Anonymizer | None,
+    config: FaceEvaluation,
+    what: str,
+) -> _Seen:
+    """Pass images once through an anonymizer, and take all that is needed of them."""
+    # Faces of the training folds are read by those who learn from them alone.
+    readers = [r for r in plan.recognisers if r.trainable or chosen is not plan.train]
+    features: dict[str, list[npt.NDArray[np.float32]]] = {r.name: [] for r in readers}
+    crops: list[npt.NDArray[np.uint8]] = []
+    with progress(len(chosen), what, "face") as bar:
+        for batch in batches(
+            plan.faces, chosen.tolist(), anonymizer,
+            enlargement=config.enlargement, seed=config.seed, device=config.device,
+        ):  # fmt: skip
+            for recogniser in readers:
+                features[recogniser.name].append(recogniser.features(batch))
+            crops += [crop(face, 1.0, config.attacker_size)[None] for face in batch]
+            bar.update(len(batch))
+    return _Seen(
+        {name: np.concatenate(found) for name, found in features.items() if found},
+        np.stack(crops) if crops else np.zeros((0, 1, 1, 1, 3), np.uint8),
+    )
+
+
+def _verified(
+    plan: _Plan,
+    recogniser: Recogniser,
+    raw: _Seen,
+    resized: _Seen | None,
+    modified: _Seen,
+    learned: _Seen,
+    adapted: _Seen | None,
+) -> dict[str, Any]:
+    """One row of `recognisers`: verification of each kind of faces."""
+    name, identity = recogniser.name, plan.faces.identity[plan.train]
+    at = np.full(len(plan.faces), -1, np.int64)
+    at[plan.test] = np.arange(len(plan.test))
+    first, second = at[plan.pairs.first], at[plan.pairs.second]
+    fitted = (
+        recogniser.fit(learned.features[name], identity) if recogniser.trainable else recogniser
+    )
+
+    def verified(one: _Seen, other: _Seen, by: Recogniser) -> dict[str, Any]:
+        similarity = by.similarity(
+            by.embed(one.features[name][first]), by.embed(other.features[name][second])
+        )
+        return verify(similarity, plan.pairs.same, plan.pairs.fold).as_json()
+
+    knows = None
+    if adapted is not None and recogniser.trainable:
+        knows = recogniser.fit(adapted.features[name], identity)
+    return {
+        "name": name,
+        "trained_on": list(np.unique(plan.faces.fold[plan.train]).tolist())
+        if recogniser.trainable
+        else None,
+        "raw": verified(raw, raw, fitted),
+        "resized": verified(resized, resized, fitted) if resized else None,
+        "modified": verified(modified, modified, fitted),
+        "modified_one_side": verified(modified, raw, fitted),
+        "adapted": verified(modified, modified, knows) if knows else None,
+    }

@@ -1,0 +1,96 @@
+"""Faces behind an anonymizer: what a recogniser is given instead of the raw ones."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch.nn.functional import interpolate
+
+from unseen.anonymizers.base import Anonymizer
+from unseen.anonymizers.handcrafted import FACE_ENLARGEMENT, Raw
+from unseen.data.face_images import Face, FaceImages, region
+from unseen.errors import ConfigError
+from unseen.types import to_clips, to_stored
+
+BATCH = 32
+
+
+def resized_only(side: int) -> Anonymizer:
+    """What mere resizing does: faces at a modifier's working size and back, otherwise untouched."""
+    plain = Raw()
+    plain.name = f"resized:{side}"
+    plain.working_size = side
+    return plain
+
+
+@torch.no_grad()
+def modify(
+    anonymizer: Anonymizer,
+    faces: Sequence[Face],
+    *,
+    enlargement: float = FACE_ENLARGEMENT,
+    device: str = "cpu",
+) -> list[Face]:
+    """Faces whose boxes, enlarged, were replaced by what the anonymizer makes of them.
+
+    An anonymizer that was made for a size gets the face at that size, bilinearly resized, and its
+    output is resized back (Ren18 4); one that asks for face boxes gets the whole image and the box.
+    Everything outside the enlarged box stays as it was.
+
+    Args:
+        anonymizer: of clips; each face is a clip of one frame.
+        faces: raw.
+        enlargement: of the box about its centre (Ren18 5.2: 1.6).
+        device: where.
+
+    Raises:
+        ConfigError: the anonymizer asks for boxes of bodies.
+    """
+    if anonymizer.needs_boxes not in (None, "face"):
+        raise ConfigError(
+            f"'{anonymizer.name}' needs {anonymizer.needs_boxes} boxes, which face images lack"
+        )
+    anonymizer.to(device).eval()
+    return [_modified(anonymizer, face, enlargement, device) for face in faces]
+
+
+def _modified(anonymizer: Anonymizer, face: Face, enlargement: float, device: str) -> Face:
+    whole = anonymizer.needs_boxes is not None
+    rows, columns = (slice(None), slice(None)) if whole else region(face, enlargement)
+    clips = to_clips(np.array(face.image[rows, columns])[None, None], device)
+    boxes = torch.from_numpy(face.box).to(clips)[None, None, None] if whole else None
+    size = anonymizer.working_size
+    if size is None:
+        out = anonymizer(clips, boxes)
+    else:
+        shape = clips.shape[-2:]
+        small = interpolate(clips[:, :, 0], (size, size), mode="bilinear", antialias=True)
+        made = anonymizer(small.clamp(0.0, 1.0)[:, :, None], boxes)
+        out = interpolate(made[:, :, 0], shape, mode="bilinear", antialias=True)[:, :, None]
+    image = face.image.copy()
+    image[rows, columns] = to_stored(out)[0, 0]
+    return replace(face, image=image)
+
+
+def batches(
+    faces: FaceImages,
+    chosen: Sequence[int],
+    anonymizer: Anonymizer | None,
+    *,
+    enlargement: float,
+    seed: int,
+    device: str,
+) -> Iterator[list[Face]]:
+    """Read images a few at a time, modified unless there is no anonymizer; in the order given.
+
+    A random anonymizer is drawn by the seed and the place of the batch.
+    """
+    for at, start in enumerate(range(0, len(chosen), BATCH)):
+        read = [faces[i] for i in chosen[start : start + BATCH]]
+        if anonymizer is None:
+            yield read
+            continue
+        drawn = np.random.SeedSequence([seed, at]).generate_state(1)[0]
+        torch.manual_seed(int(drawn))
+        yield modify(anonymizer, read, enlargement=enlargement, device=device)

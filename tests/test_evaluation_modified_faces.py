@@ -1,0 +1,108 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from face_trees import face, lfw
+from unseen.anonymizers.base import Anonymizer, Step
+from unseen.anonymizers.load import load_anonymizer
+from unseen.data.face_images import Face, load_faces
+from unseen.data.lfw import load_lfw
+from unseen.errors import ConfigError
+from unseen.evaluation.modified_faces import batches, modify, resized_only
+from unseen.types import Boxes, Clips
+
+BOX = np.array([20, 15, 40, 35], np.float32)
+
+
+def raw(person: int = 0) -> Face:
+    return Face(face(person, 0), BOX)
+
+
+class Watching(Anonymizer):
+    """Inverts, and keeps what it was given."""
+
+    name = "watching"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given: list[torch.Tensor] = []
+
+    def step(self, clips: Clips, state: Any = None, boxes: Boxes | None = None) -> Step:
+        self.given.append(clips)
+        return Step(1.0 - clips)
+
+
+def test_the_enlarged_box_is_replaced_and_nothing_else() -> None:
+    before = raw()
+    (after,) = modify(Watching(), [before])
+    # 20 x 20 pixels enlarged 1.6 times about (30, 25): 14..46 and 9..41.
+    inside = np.zeros((60, 60), np.bool_)
+    inside[9:41, 14:46] = True
+    np.testing.assert_array_equal(after.image[~inside], before.image[~inside])
+    np.testing.assert_array_equal(after.image[inside], 255 - before.image[inside])
+    assert (after.box == before.box).all()
+    assert (before.image == face(0, 0)).all()  # the raw image was not written to
+    (wider,) = modify(Watching(), [before], enlargement=100.0)
+    np.testing.assert_array_equal(wider.image, 255 - before.image)
+
+
+def test_an_anonymizer_gets_the_size_it_was_made_for() -> None:
+    watching = Watching()
+    watching.working_size = 24
+    (after,) = modify(watching, [raw()])
+    assert watching.given[0].shape == (1, 3, 1, 24, 24)
+    expected = torch.nn.functional.interpolate(
+        torch.from_numpy(face(0, 0)[9:41, 14:46].copy()).permute(2, 0, 1)[None] / 255.0,
+        (24, 24), mode="bilinear", antialias=True,
+    )  # fmt: skip
+    torch.testing.assert_close(watching.given[0][:, :, 0], expected)
+    assert after.image.shape == (60, 60, 3)
+
+
+def test_merely_resizing_keeps_a_smooth_face_and_blurs_a_fine_one() -> None:
+    smooth = Face(np.full((60, 60, 3), 77, np.uint8), BOX)
+    (same,) = modify(resized_only(8), [smooth])
+    np.testing.assert_array_equal(same.image, smooth.image)
+    (coarse,), (fine,) = (modify(resized_only(side), [raw()]) for side in (8, 64))
+    errors = [abs(each.image.astype(int) - raw().image).mean() for each in (coarse, fine)]
+    assert errors[0] > 4 * errors[1]
+
+
+def test_a_mask_gets_the_whole_image_and_the_box() -> None:
+    (after,) = modify(load_anonymizer("mask-face"), [raw()])
+    assert (after.image[9:41, 14:46] == 0).all()
+    outside = np.ones((60, 60), np.bool_)
+    outside[9:41, 14:46] = False
+    np.testing.assert_array_equal(after.image[outside], raw().image[outside])
+    with pytest.raises(ConfigError, match="'mask-body' needs body boxes, which face images lack"):
+        modify(load_anonymizer("mask-body"), [raw()])
+
+
+class Noisy(Anonymizer):
+    """Replaces everything by noise."""
+
+    name = "noisy"
+    random = True
+
+    def step(self, clips: Clips, state: Any = None, boxes: Boxes | None = None) -> Step:
+        return Step(torch.rand_like(clips))
+
+
+def test_images_come_in_order_and_noise_by_the_seed(tmp_path: Path) -> None:
+    faces = load_lfw(lfw(tmp_path))
+    assert load_faces("lfw", tmp_path).paths == faces.paths
+    chosen = [*range(40, 48), *range(33)]
+
+    def passed(anonymizer: Anonymizer | None, seed: int) -> list[Face]:
+        parts = batches(faces, chosen, anonymizer, enlargement=1.6, seed=seed, device="cpu")
+        return [each for part in parts for each in part]
+
+    for at, each in zip(chosen, passed(None, 0), strict=True):
+        np.testing.assert_array_equal(each.image, faces[at].image)
+    one, again, other = (passed(Noisy(), seed) for seed in (0, 0, 1))
+    assert all((a.image == b.image).all() for a, b in zip(one, again, strict=True))
+    assert all((a.image != b.image).any() for a, b in zip(one, other, strict=True))
+    assert (one[0].image[20:40, 20:40] != one[32].image[20:40, 20:40]).any()  # another batch

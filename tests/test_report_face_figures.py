@@ -1,0 +1,134 @@
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from face_trees import lfw
+from unseen.anonymizers.load import load_anonymizer
+from unseen.data.lfw import load_lfw
+from unseen.errors import ConfigError, DataError
+from unseen.report.face_figures import (
+    PUBLISHED_ERROR,
+    PUBLISHED_MAP,
+    detection_against_verification,
+    verification_bars,
+    write_face_figures,
+)
+from unseen.report.face_galleries import SIDE, write_galleries
+
+
+def verification(accuracy: float) -> dict[str, Any]:
+    return {"accuracy": accuracy, "standard_error": 0.01, "folds": [accuracy, accuracy],
+            "thresholds": [0.1, 0.2], "auc": accuracy, "eer": 1 - accuracy, "pairs": 40,
+            "matched": 20}  # fmt: skip
+
+
+def result(name: str, modified: float, mean: float | None) -> dict[str, Any]:
+    detection = {"data": "daly", "model": "small", "mean": mean, "per_class": {"Drinking": mean},
+                 "iou": 0.5, "frames": 10, "boxes": 12}  # fmt: skip
+    return {
+        "schema": "unseen/faces/1",
+        "name": name,
+        "anonymizer": {"spec": name, "random": False, "parameters": 0, "working_size": None},
+        "data": {"name": "lfw", "hash": "0", "people": 4, "images": 40, "folds": [7, 8],
+                 "train_folds": [1], "train_images": 9, "pairs": "drawn"},
+        "resolution": 64,
+        "recognisers": [
+            {"name": recogniser, "trained_on": None, "raw": verification(0.9),
+             "resized": verification(0.85), "modified": verification(modified - less),
+             "modified_one_side": verification(0.55), "adapted": None}
+            for recogniser, less in (("fisher", 0.0), ("dlib", 0.1))
+        ],
+        "identification": None,
+        "detection": detection if mean is not None else None,
+        "commit": None, "seed": 0, "device": "cpu", "machine": "m", "date": "d", "seconds": 1.0,
+        "configuration": {},
+    }  # fmt: skip
+
+
+def write(folder: Path, *results: dict[str, Any]) -> list[Path]:
+    for each in results:
+        (folder / f"{each['name']}.json").write_text(json.dumps(each))
+    return [folder / f"{each['name']}.json" for each in results]
+
+
+def test_published_figures_are_those_of_table_1() -> None:
+    assert len(PUBLISHED_MAP) == 11
+    assert PUBLISHED_MAP["Ours"] == 0.5232
+    assert pytest.approx({"Un-anonymized": 0.0525, "Ours": 0.3305}) == PUBLISHED_ERROR
+
+
+def test_figures_say_what_is_in_the_files(tmp_path: Path) -> None:
+    files = write(tmp_path, result("blur-8", 0.7, 0.42), result("M", 0.6, 0.5))
+    written = write_face_figures(files, tmp_path / "out")
+    assert [path.name for path in written] == ["verification.svg", "detection.svg"]
+    for path in written:
+        assert path.read_text().startswith("<?xml")
+    read = [json.loads(path.read_text()) for path in files]
+    drawn = detection_against_verification(read)
+    assert "blur-8: mAP 42.0% at error 30.0%; M: mAP 50.0% at error 40.0%" in drawn.alt
+    assert "Ours: mAP 52.3% at error 33.0%" in drawn.alt
+    assert "Masked: mAP 38.9%" in drawn.alt
+    by_dlib = detection_against_verification(read, "dlib")
+    assert "M: mAP 50.0% at error 50.0%" in by_dlib.alt
+    bars = verification_bars(read)
+    assert "M: raw 90.0%, merely resized 85.0%, modified 60.0%, modified and raw 55.0%" in bars.alt
+    assert "adapted" not in bars.alt
+
+
+def test_points_lie_where_their_figures_are(tmp_path: Path) -> None:
+    """Two anonymizers of one error stand above each other, and the better one higher."""
+    drawn = detection_against_verification([result("a", 0.6, 0.4), result("b", 0.6, 0.5)])
+    places = re.findall(r'<use xlink:href="[^"]+" x="([\d.]+)" y="([\d.]+)" style="fill: #1d4ed8',
+                        drawn.wide)  # fmt: skip
+    (ax, ay), (bx, by) = ((float(x), float(y)) for x, y in places)
+    assert ax == pytest.approx(bx)
+    assert by < ay  # up is less in SVG
+
+
+def test_without_detection_there_is_one_figure(tmp_path: Path) -> None:
+    files = write(tmp_path, result("blur-8", 0.7, None))
+    assert [p.name for p in write_face_figures(files, tmp_path)] == ["verification.svg"]
+
+
+def test_all_results_that_cannot_be_drawn_are_named(tmp_path: Path) -> None:
+    files = write(tmp_path, result("blur-8", 0.7, None))
+    (tmp_path / "other.json").write_text("{}")
+    with pytest.raises(DataError) as caught:
+        write_face_figures([tmp_path / "no.json", *files, tmp_path / "other.json"],
+                           tmp_path / "out", recogniser="dlip")  # fmt: skip
+    assert len(caught.value.faults) == 3
+    assert "'blur-8' was not measured by 'dlip' (did you mean 'dlib'?)" in caught.value.faults[1]
+    assert not (tmp_path / "out").exists()
+
+
+def test_galleries_show_raw_and_modified_faces(tmp_path: Path) -> None:
+    faces = load_lfw(lfw(tmp_path))
+    anonymizers = {name: load_anonymizer(name) for name in ("mask-face", "blur:4")}
+    first, masked, _ = write_galleries(anonymizers, faces, tmp_path / "out", folds=[2], people=3)
+    with Image.open(first) as image:
+        page = np.asarray(image)
+    cell = SIDE + 4
+    assert page.shape == (18 + 3 * cell + 4, 4 + 3 * cell, 3)
+    middle = [page[18 + SIDE // 2, 4 + column * cell + SIDE // 2] for column in range(3)]
+    assert middle[0].any()
+    assert not middle[1].any()  # masked
+    with Image.open(masked) as image:
+        pages = np.asarray(image)
+    assert pages.shape[1] == 4 + 4 * cell  # four pictures of each person
+    for column in range(4):
+        assert not pages[18 + SIDE // 2, 4 + column * cell + SIDE // 2].any()
+    again = write_galleries(anonymizers, faces, tmp_path / "again", folds=[2], people=3)
+    assert again[0].read_bytes() == first.read_bytes()
+
+
+def test_galleries_that_cannot_be_shown(tmp_path: Path) -> None:
+    faces = load_lfw(lfw(tmp_path))
+    with pytest.raises(DataError, match="6 people of lfw have several images, not 7"):
+        write_galleries({"raw": load_anonymizer("raw")}, faces, tmp_path, folds=[1], people=7)
+    with pytest.raises(ConfigError, match="show at least one"):
+        write_galleries({}, faces, tmp_path)

@@ -3,13 +3,15 @@
 import json
 from collections.abc import Sequence
 from importlib import resources
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from unseen.anonymizers.learned import FilterConfig
 from unseen.errors import ConfigError
 from unseen.registry import nearest
+
+Config = TypeVar("Config", bound=BaseModel)
 
 
 class _Section(BaseModel):
@@ -243,41 +245,44 @@ class RunConfig(_Section):
     evaluation: EvaluationConfig = EvaluationConfig()
 
 
-def preset_names() -> list[str]:
-    """The presets that can be named."""
-    folder = resources.files("unseen") / "presets"
+def preset_names(folder_name: str = "presets") -> list[str]:
+    """The presets that can be named, of games (`presets`) or of face games (`presets_faces`)."""
+    folder = resources.files("unseen") / folder_name
     return sorted(entry.name.removesuffix(".json") for entry in folder.iterdir())
 
 
-def _preset(name: str) -> dict[str, Any]:
-    if name not in preset_names():
-        known = preset_names()
+def preset_values(name: str, folder_name: str = "presets") -> dict[str, Any]:
+    """What a preset sets, with what it extends."""
+    known = preset_names(folder_name)
+    if name not in known:
         raise ConfigError(
             f"unknown preset '{name}'{nearest(name, known)}; choose from: {', '.join(known)}"
         )
-    text = (resources.files("unseen") / "presets" / f"{name}.json").read_text(encoding="utf-8")
+    text = (resources.files("unseen") / folder_name / f"{name}.json").read_text(encoding="utf-8")
     values: dict[str, Any] = json.loads(text)
     values.pop("about", None)
     base = values.pop("extends", None)
-    return values if base is None else _merge(_preset(base), values)
+    return values if base is None else merged(preset_values(base, folder_name), values)
 
 
-def _merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
+def merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """`base` with the values of `change`, section by section."""
+    result = dict(base)
     for key, value in change.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merge(merged[key], value) if both else value
-    return merged
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = merged(result[key], value) if both else value
+    return result
 
 
-def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:
-    found = []
+def _keys(model: type[BaseModel], prefix: str = "") -> dict[str, Any]:
+    """The dotted keys of a configuration, and the type of each."""
+    found: dict[str, Any] = {}
     for name, info in model.model_fields.items():
         inner = info.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
-            found += _keys(inner, f"{prefix}{name}.")
+            found |= _keys(inner, f"{prefix}{name}.")
         else:
-            found.append(prefix + name)
+            found[prefix + name] = inner
     return found
 
 
@@ -289,9 +294,9 @@ def _value(text: str) -> Any:
         return text
 
 
-def about_preset(name: str) -> str:
+def about_preset(name: str, folder_name: str = "presets") -> str:
     """What a preset is for, in one line."""
-    text = (resources.files("unseen") / "presets" / f"{name}.json").read_text(encoding="utf-8")
+    text = (resources.files("unseen") / folder_name / f"{name}.json").read_text(encoding="utf-8")
     return str(json.loads(text)["about"])
 
 
@@ -309,10 +314,14 @@ def load_config(
     # From all defaults, so that changing one field of a section leaves its others as they were.
     values: dict[str, Any] = (base or RunConfig()).model_dump(mode="json")
     if preset:
-        values = _merge(values, _preset(preset))
+        values = merged(values, preset_values(preset))
         values["preset"] = preset
-    known = _keys(RunConfig)
-    lists = {"data.private", "filter.input_limits", "filter.output_limits", "budget_models"}
+    return overridden(RunConfig, values, overrides)
+
+
+def overridden(model: type[Config], values: dict[str, Any], overrides: Sequence[str]) -> Config:
+    """A configuration from all its values and `key=value` overrides; see `load_config`."""
+    known = _keys(model)
     faults = []
     for override in overrides:
         key, equals, text = override.partition("=")
@@ -322,14 +331,14 @@ def load_config(
             faults.append(f"unknown key '{key}'{nearest(key, known)}")
         else:
             value = _value(text)
-            if key in lists and not isinstance(value, list):
+            if get_origin(known[key]) is tuple and not isinstance(value, list):
                 value = [part for part in text.split(",") if part]
             change: Any = value
             for part in reversed(key.split(".")):
                 change = {part: change}
-            values = _merge(values, change)
+            values = merged(values, change)
     try:
-        config = RunConfig.model_validate(values)
+        config = model.model_validate(values)
     except ValidationError as error:
         faults += [
             f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']} (given: {e['input']!r})"

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from unseen.config import about_preset, preset_names
+from unseen.config import preset_names
 from unseen.errors import ConfigError
 from unseen.face_config import (
-    PRESETS,
     FaceRunConfig,
+    about_face_preset,
     face_preset_names,
     load_face_config,
     stored_face_config,
@@ -48,7 +48,7 @@ def test_every_setting_is_described_with_its_default(heading: str) -> None:
 def test_presets_load_and_are_described(name: str) -> None:
     config = load_face_config(name)
     assert config.preset == name
-    assert "\n" not in about_preset(name, PRESETS)
+    assert "\n" not in about_face_preset(name)
     assert f"`{name}`" in PAGE
     assert name not in preset_names()
 

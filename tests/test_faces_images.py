@@ -19,6 +19,18 @@ def test_people_are_read_in_order_with_identities(tmp_path: Path) -> None:
     assert images.regions[0] == pytest.approx(np.array(FRAMING.region) * 64)
 
 
+def test_pictures_can_stay_in_their_files(tmp_path: Path) -> None:
+    write_faces(tmp_path, 2, 2)
+    now = read_people(tmp_path, ["person0", "person1"], 64)
+    later = read_people(tmp_path, ["person0", "person1"], 64, lazy=True)
+    np.testing.assert_array_equal(later.identities, now.identities)
+    chosen = np.array([3, 0])
+    assert np.array_equal(face_crops(later, chosen, 24)[0], face_crops(now, chosen, 24)[0])
+    (tmp_path / "person0" / "person0_0000.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"person0_0000.png: not a picture"):
+        face_crops(later, chosen, 24)
+
+
 def test_people_with_few_pictures_are_left_out(tmp_path: Path) -> None:
     write_faces(tmp_path, 2, 3)
     (tmp_path / "person1" / "person1_0002.png").unlink()

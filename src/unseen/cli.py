@@ -287,11 +287,12 @@ def _stats(args: argparse.Namespace) -> None:
 
 def _presets(args: argparse.Namespace) -> None:
     from unseen.config import about_preset, preset_names
-    from unseen.face_config import PRESETS
+    from unseen.face_config import about_face_preset, face_preset_names
 
-    for folder in ("presets", PRESETS):
-        for name in preset_names(folder):
-            print(f"{name:24} {about_preset(name, folder)}")
+    for name in preset_names():
+        print(f"{name:24} {about_preset(name)}")
+    for name in face_preset_names():
+        print(f"{name:24} {about_face_preset(name)}")
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:

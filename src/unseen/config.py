@@ -245,37 +245,35 @@ class RunConfig(_Section):
     evaluation: EvaluationConfig = EvaluationConfig()
 
 
-def preset_names(folder_name: str = "presets") -> list[str]:
-    """The presets that can be named, of games (`presets`) or of face games (`presets_faces`)."""
-    folder = resources.files("unseen") / folder_name
+def preset_names() -> list[str]:
+    """The presets that can be named."""
+    folder = resources.files("unseen") / "presets"
     return sorted(entry.name.removesuffix(".json") for entry in folder.iterdir())
 
 
-def preset_values(name: str, folder_name: str = "presets") -> dict[str, Any]:
-    """What a preset sets, with what it extends."""
-    known = preset_names(folder_name)
-    if name not in known:
+def _preset(name: str) -> dict[str, Any]:
+    if name not in preset_names():
+        known = preset_names()
         raise ConfigError(
             f"unknown preset '{name}'{nearest(name, known)}; choose from: {', '.join(known)}"
         )
-    text = (resources.files("unseen") / folder_name / f"{name}.json").read_text(encoding="utf-8")
+    text = (resources.files("unseen") / "presets" / f"{name}.json").read_text(encoding="utf-8")
     values: dict[str, Any] = json.loads(text)
     values.pop("about", None)
     base = values.pop("extends", None)
-    return values if base is None else merged(preset_values(base, folder_name), values)
+    return values if base is None else _merge(_preset(base), values)
 
 
-def merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
-    """`base` with the values of `change`, section by section."""
-    result = dict(base)
+def _merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
     for key, value in change.items():
-        both = isinstance(value, dict) and isinstance(result.get(key), dict)
-        result[key] = merged(result[key], value) if both else value
-    return result
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
 
 
 def _keys(model: type[BaseModel], prefix: str = "") -> dict[str, Any]:
-    """The dotted keys of a configuration, and the type of each."""
+    """The dotted keys of a configuration, with their types."""
     found: dict[str, Any] = {}
     for name, info in model.model_fields.items():
         inner = info.annotation
@@ -294,9 +292,9 @@ def _value(text: str) -> Any:
         return text
 
 
-def about_preset(name: str, folder_name: str = "presets") -> str:
+def about_preset(name: str) -> str:
     """What a preset is for, in one line."""
-    text = (resources.files("unseen") / folder_name / f"{name}.json").read_text(encoding="utf-8")
+    text = (resources.files("unseen") / "presets" / f"{name}.json").read_text(encoding="utf-8")
     return str(json.loads(text)["about"])
 
 
@@ -314,13 +312,13 @@ def load_config(
     # From all defaults, so that changing one field of a section leaves its others as they were.
     values: dict[str, Any] = (base or RunConfig()).model_dump(mode="json")
     if preset:
-        values = merged(values, preset_values(preset))
+        values = _merge(values, _preset(preset))
         values["preset"] = preset
     return overridden(RunConfig, values, overrides)
 
 
 def overridden(model: type[Config], values: dict[str, Any], overrides: Sequence[str]) -> Config:
-    """A configuration from all its values and `key=value` overrides; see `load_config`."""
+    """A configuration from the values of all its settings and overrides; see `load_config`."""
     known = _keys(model)
     faults = []
     for override in overrides:
@@ -336,7 +334,7 @@ def overridden(model: type[Config], values: dict[str, Any], overrides: Sequence[
             change: Any = value
             for part in reversed(key.split(".")):
                 change = {part: change}
-            values = merged(values, change)
+            values = _merge(values, change)
     try:
         config = model.model_validate(values)
     except ValidationError as error:

@@ -1,16 +1,17 @@
 """The typed configuration of a run of Ren18's game: presets and `key=value` overrides."""
 
+import json
 from collections.abc import Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from unseen.anonymizers.modifier import ModifierConfig
-from unseen.config import merged, overridden, preset_names, preset_values
-from unseen.errors import RunError
-
-PRESETS = "presets_faces"
+from unseen.config import overridden
+from unseen.errors import ConfigError, RunError
+from unseen.registry import nearest
 
 
 class _Section(BaseModel):
@@ -29,6 +30,7 @@ class FaceDataConfig(_Section):
         val_share: of the people, where there is no list of folds.
         least: people with fewer pictures are not learned from.
         side: height and width in pixels at which pictures are kept in memory.
+        lazy: leave pictures in their files until they are needed, where memory is short.
         actions: where frames with action boxes come from, see `unseen.faces.actions`; null: no
             action detection.
         actions_root: the folder of that data set.
@@ -42,6 +44,7 @@ class FaceDataConfig(_Section):
     val_share: float = Field(0.2, gt=0, lt=1)
     least: int = Field(2, ge=1)
     side: int = Field(250, ge=32)
+    lazy: bool = False
     actions: str | None = None
     actions_root: str | None = None
     short_side: int = Field(340, ge=32)
@@ -149,7 +152,24 @@ class FaceRunConfig(_Section):
 
 def face_preset_names() -> list[str]:
     """The presets of face games."""
-    return preset_names(PRESETS)
+    folder = resources.files("unseen") / "presets_faces"
+    return sorted(entry.name.removesuffix(".json") for entry in folder.iterdir())
+
+
+def _preset(name: str) -> dict[str, Any]:
+    if name not in face_preset_names():
+        known = face_preset_names()
+        raise ConfigError(
+            f"unknown face preset '{name}'{nearest(name, known)}; choose from: {', '.join(known)}"
+        )
+    text = (resources.files("unseen") / "presets_faces" / f"{name}.json").read_text("utf-8")
+    values: dict[str, Any] = json.loads(text)
+    return values
+
+
+def about_face_preset(name: str) -> str:
+    """What a face preset is for, in one line."""
+    return str(_preset(name)["about"])
 
 
 def load_face_config(
@@ -161,7 +181,12 @@ def load_face_config(
     """A configuration from a preset (or `base`) and overrides, as `unseen.config.load_config`."""
     values: dict[str, Any] = (base or FaceRunConfig()).model_dump(mode="json")
     if preset:
-        values = merged(values, preset_values(preset, PRESETS)) | {"preset": preset}
+        own = _preset(preset)
+        values = load_face_config(own.get("extends"), base=base).model_dump(mode="json")
+        values["preset"] = preset
+        for key, value in own.items():
+            if key not in ("about", "extends"):
+                values[key] = values[key] | value if isinstance(value, dict) else value
     return overridden(FaceRunConfig, values, overrides)
 
 

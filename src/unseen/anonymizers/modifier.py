@@ -76,6 +76,8 @@ class FaceModifier(Anonymizer):
         self.name = name
         self.config = config
         self.random = config.noise > 0
+        # A region of fewer pixels than cells would be shown whole.
+        self.least_side = config.sees + 1
         self.network = JohnsonNet(config.width, config.blocks)
 
     def grain(self, faces: int) -> Grain:

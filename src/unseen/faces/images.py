@@ -42,18 +42,41 @@ FRAMING = Framing(
 
 
 @dataclass(frozen=True)
+class PictureFiles:
+    """Pictures that stay in their files: for sets that do not fit into memory.
+
+    Attributes:
+        files: in order.
+        side: height and width in pixels of what indexing gives.
+    """
+
+    files: tuple[Path, ...]
+    side: int
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int | np.integer) -> UInt8[ndarray, "side side 3"]:
+        """Read a picture, RGB; one that cannot be read raises `DataError`."""
+        picture = _read(self.files[index], self.side)
+        if picture is None:
+            raise DataError(f"{self.files[index]}: not a picture that can be read")
+        return picture
+
+
+@dataclass(frozen=True)
 class FaceImages:
     """Square pictures of faces, who they show, and where the face is.
 
     Attributes:
-        pictures: `uint8 (pictures, side, side, 3)`, RGB.
+        pictures: `uint8 (pictures, side, side, 3)`, RGB, or files of the same.
         identities: `int64 (pictures,)`, indices into `names`.
         names: of the people.
         regions: `float32 (pictures, 4)`, enlarged face boxes in pixels.
         landmarks: `float32 (pictures, 5, 2)` in pixels, pixel centres at whole numbers.
     """
 
-    pictures: UInt8[ndarray, "pictures side side 3"]
+    pictures: UInt8[ndarray, "pictures side side 3"] | PictureFiles
     identities: Int[ndarray, " pictures"]
     names: tuple[str, ...]
     regions: Float[ndarray, "pictures 4"]
@@ -64,19 +87,22 @@ class FaceImages:
 
 
 def framed(
-    pictures: UInt8[ndarray, "pictures side side 3"],
+    pictures: UInt8[ndarray, "pictures side side 3"] | PictureFiles,
     identities: Int[ndarray, " pictures"],
     names: Sequence[str],
     framing: Framing = FRAMING,
 ) -> FaceImages:
     """Pictures that all have the face in the same place."""
-    count, side = pictures.shape[:2]
+    count = len(pictures)
+    side = pictures.side if isinstance(pictures, PictureFiles) else pictures.shape[1]
     regions = np.tile(np.float32(framing.region) * side, (count, 1))
     points = np.tile(np.float32(framing.landmarks) * side - 0.5, (count, 1, 1))
     return FaceImages(pictures, identities, tuple(names), regions, points)
 
 
-def read_people(root: Path, people: Sequence[str], side: int, *, least: int = 1) -> FaceImages:
+def read_people(
+    root: Path, people: Sequence[str], side: int, *, least: int = 1, lazy: bool = False
+) -> FaceImages:
     """All pictures of these people, `<root>/<person>/<picture>`.
 
     Args:
@@ -84,6 +110,7 @@ def read_people(root: Path, people: Sequence[str], side: int, *, least: int = 1)
         people: names of folders; those that are missing count as people without pictures.
         side: to which pictures, cut square about their middle, are resized.
         least: people with fewer pictures are left out.
+        lazy: leave the pictures in their files.
 
     Raises:
         DataError: naming every picture that cannot be read, or when nobody is left.
@@ -99,20 +126,22 @@ def read_people(root: Path, people: Sequence[str], side: int, *, least: int = 1)
             f"{root}: none of {len(people)} people has {least} pictures; expected a folder for "
             "each person with .jpg or .png files in it"
         )
-    pictures, identities, faults = [], [], []
-    with progress(sum(map(len, kept.values())), "reading faces", "picture") as bar:
-        for index, found in enumerate(kept.values()):
-            for file in found:
-                picture = _read(file, side)
-                if picture is None:
-                    faults.append(f"{file}: not a picture that can be read")
-                else:
-                    pictures.append(picture)
-                    identities.append(index)
-                bar.update(1)
+    identities = np.repeat(np.arange(len(kept)), [len(found) for found in kept.values()])
+    everything = tuple(file for found in kept.values() for file in found)
+    if lazy:
+        return framed(PictureFiles(everything, side), identities, list(kept))
+    pictures, faults = [], []
+    with progress(len(everything), "reading faces", "picture") as bar:
+        for file in everything:
+            picture = _read(file, side)
+            if picture is None:
+                faults.append(f"{file}: not a picture that can be read")
+            else:
+                pictures.append(picture)
+            bar.update(1)
     if faults:
         raise DataError(f"{root}: {len(faults)} pictures are broken:", faults)
-    return framed(np.stack(pictures), np.array(identities, np.int64), list(kept))
+    return framed(np.stack(pictures), identities, list(kept))
 
 
 def _read(file: Path, side: int) -> npt.NDArray[np.uint8] | None:

@@ -117,11 +117,11 @@ def load_face_data(config: FaceDataConfig) -> FaceData:
     if config.actions is not None:
         where = None if config.actions_root is None else Path(config.actions_root)
         actions = load_action_frames(config.actions, where, config.short_side)
-    return FaceData(
-        read_people(root, sorted(train), config.side, least=config.least),
-        read_people(root, sorted(val), config.side, least=config.least),
-        actions,
+    learned, measured = (
+        read_people(root, sorted(people), config.side, least=config.least, lazy=config.lazy)
+        for people in (train, val)
     )
+    return FaceData(learned, measured, actions)
 
 
 def refuse_faces(config: FaceRunConfig, folder: Path, *, resume: bool) -> None:

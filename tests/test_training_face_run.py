@@ -156,6 +156,12 @@ def test_duet_gives_frames_of_actions(tmp_path: Path) -> None:
     assert len(actions.classes) == 8
 
 
+def test_people_can_be_generated() -> None:
+    data = load_face_data(FaceDataConfig(generated=4, takes=2, side=32))
+    assert (len(data.train), len(data.val)) == (8, 4)
+    assert not set(data.train.names) & set(data.val.names)
+
+
 def test_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_faces(tmp_path / "faces", 6, 3)
     run = tmp_path / "run"

@@ -143,7 +143,8 @@ def _train(args: argparse.Namespace) -> None:
     resumed = args.resume and args.preset is None and (args.out / "config.json").exists()
     faces = stored_face_config(args.out / "config.json") if resumed else None
     if faces is not None or args.preset in face_preset_names():
-        return _train_faces(args, faces)
+        _train_faces(args, faces)
+        return
     if resumed:
         stored = run_config(args.out)
     config = _config(args, stored) if stored or args.preset else _config(args, load_config("duet"))

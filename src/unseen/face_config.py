@@ -23,6 +23,9 @@ class FaceDataConfig(_Section):
 
     Attributes:
         root: the folder with a folder of pictures for each person (`--root`).
+        generated: people to generate instead of reading a folder, see `unseen.data.duet_faces`; a
+            quarter as many more are validated on.
+        takes: pictures of each of them.
         people: a list of people in folds, as LFW's `people.txt`, in `root` unless it is a path;
             null: every folder is a person, and those to validate on are drawn.
         train_folds: folds of that list to learn from, counted from 1.
@@ -38,6 +41,8 @@ class FaceDataConfig(_Section):
     """
 
     root: str | None = None
+    generated: int = Field(0, ge=0)
+    takes: int = Field(12, ge=2)
     people: str | None = None
     train_folds: tuple[int, ...] = ()
     val_folds: tuple[int, ...] = ()

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int, UInt8
 from numpy import ndarray
 
 from unseen.data.duet import ACTIONS, generate
+from unseen.data.duet_faces import FACE_ACTIONS, action_frame
 from unseen.errors import DataError
 from unseen.registry import Registry, Spec
 
@@ -61,4 +62,18 @@ def _duet(spec: Spec, root: Path | None, side: int) -> ActionFrames:
     )
 
 
+def _duet_faces(spec: Spec, root: Path | None, side: int) -> ActionFrames:
+    """So many generated frames of one person each, with actions at the face and elsewhere."""
+    count = spec.integer(600)
+    pictures = [action_frame(0, i, size=side) for i in range(count)]
+    return ActionFrames(
+        np.stack([picture.image for picture in pictures]),
+        np.stack([picture.face for picture in pictures])[:, None],
+        np.stack([picture.body for picture in pictures])[:, None],
+        np.arange(count)[:, None] % len(FACE_ACTIONS),
+        FACE_ACTIONS,
+    )
+
+
 ACTION_FRAMES.add("duet", _duet)
+ACTION_FRAMES.add("duet-faces", _duet_faces)

@@ -14,6 +14,8 @@ import numpy.typing as npt
 from jaxtyping import Float, Int, UInt8
 from numpy import ndarray
 
+from unseen.anonymizers.handcrafted import FACE_ENLARGEMENT
+from unseen.data.duet_faces import face_picture
 from unseen.errors import DataError
 from unseen.progress import progress
 
@@ -156,6 +158,25 @@ def _read(file: Path, side: int) -> npt.NDArray[np.uint8] | None:
     shrinks = cv2.INTER_AREA if short > side else cv2.INTER_LINEAR
     resized = cv2.resize(square, (side, side), interpolation=shrinks)
     return cv2.cvtColor(resized, cv2.COLOR_BGR2RGB).astype(np.uint8)
+
+
+def draw_people(first: int, people: int, takes: int, side: int) -> FaceImages:
+    """Generated people (`unseen.data.duet_faces`), from number `first` on, `takes` of each."""
+    pictures = [
+        face_picture(who, take, size=side)
+        for who in range(first, first + people)
+        for take in range(takes)
+    ]
+    faces = np.stack([picture.face for picture in pictures])
+    low, high = faces[:, :2], faces[:, 2:]
+    centre, half = (low + high) / 2, FACE_ENLARGEMENT * (high - low) / 2
+    return FaceImages(
+        np.stack([picture.image for picture in pictures]),
+        np.repeat(np.arange(people), takes),
+        tuple(f"person-{who}" for who in range(first, first + people)),
+        np.concatenate([centre - half, centre + half], 1),
+        np.stack([picture.landmarks for picture in pictures]),
+    )
 
 
 def read_folds(file: Path) -> list[list[str]]:

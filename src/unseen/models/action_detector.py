@@ -1,6 +1,6 @@
 """The per-frame action detector A of Ren18: Faster R-CNN, at paper size and for CPUs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -112,6 +112,6 @@ def _small(spec: Spec, classes: int, short_side: int) -> FasterRCNN:
     )
 
 
-DETECTORS: Registry = Registry("action detector")
+DETECTORS: Registry[Callable[[Spec, int, int], FasterRCNN]] = Registry("action detector")
 DETECTORS.add("faster-rcnn-resnet101", _resnet101)
 DETECTORS.add("faster-rcnn-small", _small)

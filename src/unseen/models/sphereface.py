@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,7 +146,7 @@ def _small(spec: Spec) -> SphereFaceNet:
     )
 
 
-RECOGNISERS: Registry = Registry("recogniser")
+RECOGNISERS: Registry[Callable[[Spec], SphereFaceNet]] = Registry("recogniser")
 RECOGNISERS.add("sphereface-20", _sphereface_20)
 RECOGNISERS.add("sphereface-small", _small)
 

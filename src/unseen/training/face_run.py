@@ -20,7 +20,7 @@ from unseen.anonymizers.modifier import save_modifier
 from unseen.errors import ConfigError, DataError, RunError
 from unseen.face_config import FaceDataConfig, FaceRunConfig, stored_face_config
 from unseen.faces.actions import ActionFrames, load_action_frames
-from unseen.faces.images import FaceImages, people_of, read_folds, read_people
+from unseen.faces.images import FaceImages, draw_people, people_of, read_folds, read_people
 from unseen.files import write_json, written_whole
 from unseen.machine import use_cores
 from unseen.models.sphereface import Features, save_recogniser
@@ -92,36 +92,45 @@ def load_face_data(config: FaceDataConfig) -> FaceData:
         ConfigError: where no folder is named.
         DataError: for lists or pictures that cannot be read.
     """
-    if config.root is None:
-        raise ConfigError("data.root: name the folder of the faces with --root")
-    root = Path(config.root)
-    there = people_of(root)
-    if config.people is None:
-        order = np.random.default_rng(0).permutation(len(there))
-        count = max(1, round(config.val_share * len(there)))
-        val, train = [there[i] for i in order[:count]], [there[i] for i in order[count:]]
-    else:
-        folds = read_folds(root / config.people)
-        wanted = {*config.train_folds, *config.val_folds}
-        if not all(1 <= fold <= len(folds) for fold in wanted):
-            raise DataError(
-                f"{root / config.people} has folds 1 to {len(folds)}, but the configuration asks "
-                f"for {sorted(wanted)}"
-            )
-        present = set(there)
-        train, val = (
-            [name for fold in chosen for name in folds[fold - 1] if name in present]
-            for chosen in (config.train_folds, config.val_folds)
-        )
     actions = None
     if config.actions is not None:
         where = None if config.actions_root is None else Path(config.actions_root)
         actions = load_action_frames(config.actions, where, config.short_side)
+    if config.generated:
+        more = max(2, config.generated // 4)
+        learned = draw_people(0, config.generated, config.takes, config.side)
+        measured = draw_people(config.generated, more, config.takes, config.side)
+        return FaceData(learned, measured, actions)
+    if config.root is None:
+        raise ConfigError("data.root: name the folder of the faces with --root")
+    root = Path(config.root)
     learned, measured = (
         read_people(root, sorted(people), config.side, least=config.least, lazy=config.lazy)
-        for people in (train, val)
+        for people in _people(config, root)
     )
     return FaceData(learned, measured, actions)
+
+
+def _people(config: FaceDataConfig, root: Path) -> tuple[list[str], list[str]]:
+    """Whom to learn from, and whom to measure on."""
+    there = people_of(root)
+    if config.people is None:
+        order = np.random.default_rng(0).permutation(len(there))
+        count = max(1, round(config.val_share * len(there)))
+        return [there[i] for i in order[count:]], [there[i] for i in order[:count]]
+    folds = read_folds(root / config.people)
+    wanted = {*config.train_folds, *config.val_folds}
+    if not all(1 <= fold <= len(folds) for fold in wanted):
+        raise DataError(
+            f"{root / config.people} has folds 1 to {len(folds)}, but the configuration asks for "
+            f"{sorted(wanted)}"
+        )
+    present = set(there)
+    train, val = (
+        [name for fold in chosen for name in folds[fold - 1] if name in present]
+        for chosen in (config.train_folds, config.val_folds)
+    )
+    return train, val
 
 
 def refuse_faces(config: FaceRunConfig, folder: Path, *, resume: bool) -> None:

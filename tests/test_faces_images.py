@@ -81,12 +81,12 @@ def test_landmarks_move_with_the_picture(seed: int | None) -> None:
     assert points[0, 0, 0] < points[0, 2, 0] < points[0, 1, 0]
     assert points[0, 3, 0] < points[0, 4, 0]
     for x, y in points[0]:
-        around = crops[0, int(y) - 2 : int(y) + 4, int(x) - 2 : int(x) + 4, 1].astype(float)
+        around = crops[0, int(y) - 3 : int(y) + 5, int(x) - 3 : int(x) + 5, 1].astype(float)
         assert around.max() > 150
-        rows, columns = np.mgrid[int(y) - 2 : int(y) + 4, int(x) - 2 : int(x) + 4]
+        rows, columns = np.mgrid[int(y) - 3 : int(y) + 5, int(x) - 3 : int(x) + 5]
         total = around.sum()
-        assert (columns * around).sum() / total == pytest.approx(x, abs=0.7)
-        assert (rows * around).sum() / total == pytest.approx(y, abs=0.7)
+        assert (columns * around).sum() / total == pytest.approx(x, abs=1.2)
+        assert (rows * around).sum() / total == pytest.approx(y, abs=1.2)
 
 
 def test_crops_are_mirrored_and_moved_at_random_only() -> None:

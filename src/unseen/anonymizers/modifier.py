@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unseen.anonymizers.base import Anonymizer, Step
@@ -62,7 +62,8 @@ class FaceModifier(Anonymizer):
 
     Differs from the paper: where `sees` is set M is not shown the face but a few noisy averages of
     it, which are also carried around the network (instance normalisation loses brightness and
-    colour); what they do not tell, M makes up. Resizing averages where it shrinks.
+    colour); what they do not tell, M makes up. A learned picture is laid over them, so that the
+    network knows where in the region it is. Resizing averages where it shrinks.
 
     Args:
         config: which network, and what it is shown.
@@ -79,6 +80,8 @@ class FaceModifier(Anonymizer):
         # A region of fewer pixels than cells would be shown whole.
         self.least_side = config.sees + 1
         self.network = JohnsonNet(config.width, config.blocks)
+        if config.sees:
+            self.canvas = nn.Parameter(0.1 * torch.randn(3, config.size, config.size))
 
     def grain(self, faces: int) -> Grain:
         """The noise for so many faces, from PyTorch's global generator."""
@@ -96,8 +99,11 @@ class FaceModifier(Anonymizer):
     def modify(self, faces: Faces, grain: Grain) -> Faces:
         """Modified faces, `(faces, 3, size, size)` in [0, 1]."""
         view = self.view(faces, grain)
-        made: Tensor = self.network(view)
-        return (view + 2.0 * made - 1.0).clamp(0.0, 1.0) if self.config.sees else made
+        if not self.config.sees:
+            shown: Tensor = self.network(view)
+            return shown
+        made: Tensor = self.network(view + self.canvas)
+        return (view + 2.0 * made - 1.0).clamp(0.0, 1.0)
 
     def step(self, clips: Clips, state: Any = None, boxes: Boxes | None = None) -> Step:
         """Modify the faces of the next stretch; `state` is the noise of each video."""

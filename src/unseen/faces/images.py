@@ -230,7 +230,7 @@ def face_crops(
         x0, y0, x1, y1 = (float(v) for v in images.regions[k])
         mirrored = False
         if rng is not None:
-            scale = np.exp(rng.uniform(-0.15, 0.15, 2) * (1.0, 0.6))
+            scale = np.exp(rng.uniform(-0.15, 0.15, 2))
             shift = rng.uniform(-0.06, 0.06, 2)
             half = np.array([x1 - x0, y1 - y0]) * scale / 2
             centre = np.array([(x0 + x1) / 2, (y0 + y1) / 2]) + shift * 2 * half

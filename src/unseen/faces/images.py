@@ -97,8 +97,8 @@ def framed(
     """Pictures that all have the face in the same place."""
     count = len(pictures)
     side = pictures.side if isinstance(pictures, PictureFiles) else pictures.shape[1]
-    regions = np.tile(np.float32(framing.region) * side, (count, 1))
-    points = np.tile(np.float32(framing.landmarks) * side - 0.5, (count, 1, 1))
+    regions = np.tile(np.array(framing.region, np.float32) * side, (count, 1))
+    points = np.tile(np.array(framing.landmarks, np.float32) * side - 0.5, (count, 1, 1))
     return FaceImages(pictures, identities, tuple(names), regions, points)
 
 
@@ -187,7 +187,8 @@ def read_folds(file: Path) -> list[list[str]]:
     """
     try:
         lines = [line.split() for line in file.read_text(encoding="utf-8").splitlines() if line]
-        folds, at = [], 1
+        folds: list[list[str]] = []
+        at = 1
         for _ in range(int(lines[0][0])):
             count = int(lines[at][0])
             block = lines[at + 1 : at + 1 + count]

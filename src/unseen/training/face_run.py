@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Int
 from safetensors.torch import save_file
 from sklearn.metrics import roc_curve
 from torch.nn import functional as F
@@ -339,7 +340,7 @@ class _FaceRun:
 
 
 def verification(
-    features: Features, identities: np.ndarray[Any, Any], *, most: int = 2000, seed: int = 0
+    features: Features, identities: Int[np.ndarray, " faces"], *, most: int = 2000, seed: int = 0
 ) -> float:
     """Accuracy on equally many pairs of one person and of two, at the best threshold.
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from importlib import resources
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -11,6 +11,8 @@ from unseen.anonymizers.learned import FilterConfig
 from unseen.errors import ConfigError
 from unseen.families.family import members, unknown_preset
 from unseen.registry import nearest
+
+Config = TypeVar("Config", bound=BaseModel)
 
 
 class _Section(BaseModel):
@@ -304,14 +306,15 @@ def _merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:
-    found = []
+def _keys(model: type[BaseModel], prefix: str = "") -> dict[str, Any]:
+    """The dotted keys of a configuration, with their types."""
+    found: dict[str, Any] = {}
     for name, info in model.model_fields.items():
         inner = info.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
-            found += _keys(inner, f"{prefix}{name}.")
+            found |= _keys(inner, f"{prefix}{name}.")
         else:
-            found.append(prefix + name)
+            found[prefix + name] = inner
     return found
 
 
@@ -346,11 +349,12 @@ def load_config(
     if preset:
         values = _merge(values, _preset(preset))
         values["preset"] = preset
-    known = _keys(RunConfig)
-    lists = {
-        "data.private", "filter.input_limits", "filter.output_limits", "budget_models",
-        "evaluation.attacks",
-    }  # fmt: skip
+    return overridden(RunConfig, values, overrides)
+
+
+def overridden(model: type[Config], values: dict[str, Any], overrides: Sequence[str]) -> Config:
+    """A configuration from the values of all its settings and overrides; see `load_config`."""
+    known = _keys(model)
     faults = []
     for override in overrides:
         key, equals, text = override.partition("=")
@@ -360,14 +364,14 @@ def load_config(
             faults.append(f"unknown key '{key}'{nearest(key, known)}")
         else:
             value = _value(text)
-            if key in lists and not isinstance(value, list):
+            if get_origin(known[key]) is tuple and not isinstance(value, list):
                 value = [part for part in text.split(",") if part]
             change: Any = value
             for part in reversed(key.split(".")):
                 change = {part: change}
             values = _merge(values, change)
     try:
-        config = RunConfig.model_validate(values)
+        config = model.model_validate(values)
     except ValidationError as error:
         faults += [
             f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']} (given: {e['input']!r})"

@@ -114,8 +114,12 @@ class Reduce(Anonymizer):
         return Step(_reduce_and_enlarge(clips, height, width, self.enlarge))
 
 
-def _checked(boxes: Boxes, clips: Clips, name: str) -> Boxes:
-    """The boxes, unless one of them would silently mask nothing or the wrong frame."""
+def checked_boxes(boxes: Boxes, clips: Clips, name: str) -> Boxes:
+    """The boxes, unless one of them would silently mask nothing or the wrong frame.
+
+    Raises:
+        DataError: for boxes that do not belong to the clips, or are broken.
+    """
     if boxes.ndim != 4 or boxes.shape[:2] != (clips.shape[0], clips.shape[2]):
         raise DataError(
             f"'{name}' needs boxes of shape (batch, time, boxes, 4) for clips of shape "
@@ -163,7 +167,7 @@ class Mask(Anonymizer):
                 f"'{self.name}' needs {self.needs_boxes} boxes, and there are none here; use data "
                 "that has them, or an anonymizer of whole frames such as 'blur:8'"
             )
-        boxes = _checked(boxes, clips, self.name)
+        boxes = checked_boxes(boxes, clips, self.name)
         low, high = boxes[..., :2], boxes[..., 2:]
         if self.needs_boxes == "face":
             centre, half = (low + high) / 2, FACE_ENLARGEMENT * (high - low) / 2

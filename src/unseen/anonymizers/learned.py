@@ -127,11 +127,6 @@ def save_filter(learned: LearnedFilter, folder: Path, about: dict[str, Any]) -> 
         folder: the run's folder.
         about: what it was trained on and for; shown to whoever loads it.
     """
-    weights = {
-        key: value.detach().cpu().contiguous() for key, value in learned.state_dict().items()
-    }
-    with written_whole(folder / WEIGHTS_FILE) as temporary:
-        save_file(weights, temporary)
     contract = {
         "contract": CONTRACT,
         "name": learned.name,
@@ -142,6 +137,16 @@ def save_filter(learned: LearnedFilter, folder: Path, about: dict[str, Any]) -> 
         "filter": learned.config.model_dump(mode="json"),
         "about": about,
     }
+    write_anonymizer(learned, folder, contract)
+
+
+def write_anonymizer(anonymizer: Anonymizer, folder: Path, contract: dict[str, Any]) -> None:
+    """Write an anonymizer's weights and this contract into `folder`."""
+    weights = {
+        key: value.detach().cpu().contiguous() for key, value in anonymizer.state_dict().items()
+    }
+    with written_whole(folder / WEIGHTS_FILE) as temporary:
+        save_file(weights, temporary)
     write_json(folder / CONTRACT_FILE, contract)
 
 
@@ -154,28 +159,49 @@ def filter_hash(learned: LearnedFilter) -> str:
     return sha.hexdigest()
 
 
-def load_filter(folder: Path) -> LearnedFilter:
-    """Load a filter that `save_filter` wrote; weights must fit exactly."""
+def read_contract(folder: Path) -> dict[str, Any]:
+    """The contract of the anonymizer in `folder`, of whatever kind."""
     contract_path, weights_path = folder / CONTRACT_FILE, folder / WEIGHTS_FILE
     for path in (contract_path, weights_path):
         if not path.is_file():
             raise WeightsError(f"{folder} holds no trained anonymizer: {path.name} is missing")
     try:
-        contract = json.loads(contract_path.read_text(encoding="utf-8"))
-        if contract["contract"] != CONTRACT:
-            raise WeightsError(f"{contract_path}: unknown contract '{contract['contract']}'")
+        contract: dict[str, Any] = json.loads(contract_path.read_text(encoding="utf-8"))
+        contract["contract"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise damaged(folder, error) from error
+    return contract
+
+
+def damaged(folder: Path, error: Exception) -> WeightsError:
+    """What to raise where a contract does not say what it must."""
+    return WeightsError(f"{folder / CONTRACT_FILE} is damaged: {error}".splitlines()[0])
+
+
+def fill(anonymizer: Anonymizer, folder: Path) -> None:
+    """Put the weights in `folder` into an anonymizer; they must fit exactly."""
+    weights_path = folder / WEIGHTS_FILE
+    try:
+        anonymizer.load_state_dict(load_file(weights_path))
+    except (SafetensorError, RuntimeError, OSError) as error:
+        raise WeightsError(f"{weights_path} does not fit {CONTRACT_FILE}: damaged?") from error
+    if any(not torch.isfinite(value).all() for value in anonymizer.state_dict().values()):
+        raise WeightsError(f"{weights_path} holds values that are not finite; train again")
+
+
+def load_filter(folder: Path) -> LearnedFilter:
+    """Load a filter that `save_filter` wrote; weights must fit exactly."""
+    contract = read_contract(folder)
+    if contract["contract"] != CONTRACT:
+        raise WeightsError(f"{folder / CONTRACT_FILE}: unknown contract '{contract['contract']}'")
+    try:
         config = FilterConfig.model_validate(contract["filter"])
         size, name = int(contract["working_size"]), str(contract["name"])
     except (ValueError, KeyError, TypeError) as error:
-        raise WeightsError(f"{contract_path} is damaged: {error}".splitlines()[0]) from error
+        raise damaged(folder, error) from error
     try:
         learned = LearnedFilter(config, size=size, name=name)
     except (UnknownNameError, ConfigError) as error:
-        raise WeightsError(f"{contract_path}: {error}") from error
-    try:
-        learned.load_state_dict(load_file(weights_path))
-    except (SafetensorError, RuntimeError, OSError) as error:
-        raise WeightsError(f"{weights_path} does not fit {contract_path.name}: damaged?") from error
-    if any(not torch.isfinite(value).all() for value in learned.state_dict().values()):
-        raise WeightsError(f"{weights_path} holds values that are not finite; train again")
+        raise WeightsError(f"{folder / CONTRACT_FILE}: {error}") from error
+    fill(learned, folder)
     return learned.eval()

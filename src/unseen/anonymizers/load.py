@@ -6,13 +6,14 @@ import torch
 
 from unseen.anonymizers.base import Anonymizer
 from unseen.anonymizers.handcrafted import ANONYMIZERS
-from unseen.anonymizers.learned import load_filter
+from unseen.anonymizers.learned import load_filter, read_contract
+from unseen.anonymizers.modifier import MODIFIER_CONTRACT, load_modifier
 from unseen.errors import ConfigError
 from unseen.registry import Spec, nearest
 
 
 def load_anonymizer(name: str | Path) -> Anonymizer:
-    """A trained filter by its run folder, or a handcrafted one by name (`downsample:8`).
+    """A trained filter or face modifier by its run folder, or a handcrafted one by name.
 
     Args:
         name: a folder that `unseen train` wrote, or a name.
@@ -23,6 +24,8 @@ def load_anonymizer(name: str | Path) -> Anonymizer:
     """
     folder = Path(name)
     if folder.is_dir():
+        if read_contract(folder)["contract"] == MODIFIER_CONTRACT:
+            return load_modifier(folder)
         return load_filter(folder)
     spec = Spec.parse(str(name))
     if spec.name in ANONYMIZERS:

@@ -1,0 +1,205 @@
+"""The learned face modifier M of Ren18, as an anonymizer of face regions."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from unseen.anonymizers.base import Anonymizer, Step
+from unseen.anonymizers.handcrafted import FACE_ENLARGEMENT, checked_boxes
+from unseen.anonymizers.johnson import JohnsonNet
+from unseen.anonymizers.learned import damaged, fill, read_contract, write_anonymizer
+from unseen.errors import WeightsError
+from unseen.types import Boxes, Clips, Frames
+
+MODIFIER_CONTRACT = "unseen/face-modifier/1"
+
+Faces = Float[Tensor, "faces 3 size size"]
+Grain = Float[Tensor, "faces 3 cells cells"]
+
+
+class ModifierConfig(BaseModel):
+    """Which face modifier to learn.
+
+    Attributes:
+        size: height and width in pixels at which faces are modified; regions of any size are
+            resized to it bilinearly, and back.
+        width: channels of its first convolution.
+        blocks: residual blocks.
+        sees: cells along each side of what M is shown of a face: averages over `sees` x `sees`
+            cells; 0 shows the face itself, as the paper does.
+        noise: standard deviation of Gaussian noise on those cells, drawn once for each video.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    size: int = Field(256, ge=16, multiple_of=4)
+    width: int = Field(64, ge=4, multiple_of=4)
+    blocks: int = Field(9, ge=1)
+    sees: int = Field(0, ge=0)
+    noise: float = Field(0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _limits_fit(self) -> "ModifierConfig":
+        if self.sees >= self.size:
+            raise ValueError(f"sees {self.sees} is no limit at size {self.size}; use less, or 0")
+        if self.noise and not self.sees:
+            raise ValueError("noise lies on the cells that `sees` gives; set sees, or noise=0")
+        return self
+
+
+class FaceModifier(Anonymizer):
+    """M: faces to faces of someone else, in the same pose and light (Ren18 3.1, section 4).
+
+    Johnson's network (`unseen.anonymizers.johnson`; 9 residual blocks, width 64, instance
+    normalisation, 256x256 in the paper). With boxes it modifies the face regions of frames, each
+    box enlarged 1.6 times about its centre (5.2), v' = v - r_v + M(r_v) (eq. 1), and leaves frames
+    without faces as they are; without boxes a whole frame is one face region.
+
+    Differs from the paper: where `sees` is set M is not shown the face but a few noisy averages of
+    it, which are also carried around the network (instance normalisation loses brightness and
+    colour); what they do not tell, M makes up. A learned picture is laid over them, so that the
+    network knows where in the region it is. Resizing averages where it shrinks.
+
+    Args:
+        config: which network, and what it is shown.
+        name: how the command line calls it.
+    """
+
+    needs_boxes = "face"
+
+    def __init__(self, config: ModifierConfig, *, name: str = "face-modifier") -> None:
+        super().__init__()
+        self.name = name
+        self.config = config
+        self.random = config.noise > 0
+        # A region of fewer pixels than cells would be shown whole.
+        self.least_side = config.sees + 1
+        self.network = JohnsonNet(config.width, config.blocks)
+        if config.sees:
+            self.canvas = nn.Parameter(0.1 * torch.randn(3, config.size, config.size))
+
+    def grain(self, faces: int) -> Grain:
+        """The noise for so many faces, from PyTorch's global generator."""
+        cells = max(1, self.config.sees)
+        return torch.randn(faces, 3, cells, cells)
+
+    def view(self, faces: Faces, grain: Grain) -> Faces:
+        """What M is shown of faces."""
+        if not self.config.sees:
+            return faces
+        cells = F.adaptive_avg_pool2d(faces, self.config.sees)
+        noisy = (cells + self.config.noise * grain.to(faces)).clamp(0.0, 1.0)
+        return F.interpolate(noisy, faces.shape[-2:], mode="bilinear")
+
+    def modify(self, faces: Faces, grain: Grain) -> Faces:
+        """Modified faces, `(faces, 3, size, size)` in [0, 1]."""
+        view = self.view(faces, grain)
+        if not self.config.sees:
+            shown: Tensor = self.network(view)
+            return shown
+        made: Tensor = self.network(view + self.canvas)
+        return (view + 2.0 * made - 1.0).clamp(0.0, 1.0)
+
+    def step(self, clips: Clips, state: Any = None, boxes: Boxes | None = None) -> Step:
+        """Modify the faces of the next stretch; `state` is the noise of each video."""
+        grain: Grain = self.grain(clips.shape[0]) if state is None else state
+        time = clips.shape[2]
+        frames = clips.transpose(1, 2).flatten(0, 1)
+        of_frame = grain.repeat_interleave(time, 0)
+        if boxes is None:
+            modified = self._modified([frames], of_frame)[0]
+        else:
+            regions = face_regions(checked_boxes(boxes, clips, self.name).flatten(0, 1), frames)
+            modified = self._pasted(frames, regions, of_frame)
+        return Step(modified.reshape(clips.transpose(1, 2).shape).transpose(1, 2), grain)
+
+    def _pasted(
+        self, frames: Frames, regions: list[tuple[int, int, int, int, int]], grain: Grain
+    ) -> Frames:
+        if not regions:
+            return frames
+        crops = [frames[i : i + 1, :, y0:y1, x0:x1] for i, x0, y0, x1, y1 in regions]
+        new = self._modified(crops, grain[[region[0] for region in regions]])
+        pasted = frames.clone()
+        for (i, x0, y0, x1, y1), face in zip(regions, new, strict=True):
+            pasted[i, :, y0:y1, x0:x1] = face[0]
+        return pasted
+
+    def _modified(self, crops: list[Tensor], grain: Grain) -> list[Tensor]:
+        """Crops of any size, modified together, each back at its size."""
+        size = (self.config.size, self.config.size)
+        made = self.modify(torch.cat([_resize(crop, size) for crop in crops]), grain)
+        parts = made.split([len(crop) for crop in crops])
+        return [
+            _resize(part, (int(crop.shape[-2]), int(crop.shape[-1])))
+            for part, crop in zip(parts, crops, strict=True)
+        ]
+
+
+def _resize(frames: Tensor, size: tuple[int, int]) -> Tensor:
+    if tuple(frames.shape[-2:]) == size:
+        return frames
+    # Weights that add up to one within rounding can leave [0, 1] by a rounding error.
+    return F.interpolate(frames, size, mode="bilinear", antialias=True).clamp(0.0, 1.0)
+
+
+def face_regions(
+    boxes: Float[Tensor, "frames boxes 4"], frames: Frames
+) -> list[tuple[int, int, int, int, int]]:
+    """Face boxes enlarged 1.6 times, as whole pixels: (frame, x0, y0, x1, y1), rounded outwards.
+
+    Args:
+        boxes: of each frame, NaN where there is none.
+        frames: what they lie in; parts outside are cut off.
+    """
+    height, width = frames.shape[-2:]
+    low, high = boxes[..., :2], boxes[..., 2:]
+    centre, half = (low + high) / 2, FACE_ENLARGEMENT * (high - low) / 2
+    found = []
+    for i, k in (~boxes.isnan().any(-1)).nonzero().tolist():
+        (x0, y0), (x1, y1) = (centre - half)[i, k].tolist(), (centre + half)[i, k].tolist()
+        left, top = max(0, math.floor(x0)), max(0, math.floor(y0))
+        right, bottom = min(width, math.ceil(x1)), min(height, math.ceil(y1))
+        if left < right and top < bottom:
+            found.append((i, left, top, right, bottom))
+    return found
+
+
+def save_modifier(modifier: FaceModifier, folder: Path, about: dict[str, Any]) -> None:
+    """Write weights (safetensors) and their contract (JSON) into `folder`.
+
+    Args:
+        modifier: the modifier.
+        folder: the run's folder.
+        about: what it was trained on and for; shown to whoever loads it.
+    """
+    contract = {
+        "contract": MODIFIER_CONTRACT,
+        "name": modifier.name,
+        "input": "RGB clips, float32 (batch, 3, time, height, width), values in [0, 1], with face "
+        f"boxes, which it enlarges {FACE_ENLARGEMENT} times; or clips of one face region each",
+        "output": "the same shape and range",
+        "random": modifier.random,
+        "modifier": modifier.config.model_dump(mode="json"),
+        "about": about,
+    }
+    write_anonymizer(modifier, folder, contract)
+
+
+def load_modifier(folder: Path) -> FaceModifier:
+    """Load a modifier that `save_modifier` wrote; weights must fit exactly."""
+    contract = read_contract(folder)
+    if contract["contract"] != MODIFIER_CONTRACT:
+        raise WeightsError(f"{folder} holds no face modifier but '{contract['contract']}'")
+    try:
+        config = ModifierConfig.model_validate(contract["modifier"])
+        modifier = FaceModifier(config, name=str(contract["name"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise damaged(folder, error) from error
+    fill(modifier, folder)
+    return modifier.eval()

@@ -1,0 +1,213 @@
+"""The typed configuration of a run of Ren18's game: presets and `key=value` overrides."""
+
+import json
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from unseen.anonymizers.modifier import ModifierConfig
+from unseen.config import overridden
+from unseen.errors import ConfigError, RunError
+from unseen.registry import nearest
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class FaceDataConfig(_Section):
+    """What to learn from: pictures of faces F, and frames of actions V.
+
+    Attributes:
+        root: the folder with a folder of pictures for each person (`--root`).
+        generated: people to generate instead of reading a folder, see `unseen.data.duet_faces`; a
+            quarter as many more are validated on.
+        takes: pictures of each of them.
+        people: a list of people in folds, as LFW's `people.txt`, in `root` unless it is a path;
+            null: every folder is a person, and those to validate on are drawn.
+        train_folds: folds of that list to learn from, counted from 1.
+        val_folds: folds whose people are only measured on.
+        val_share: of the people, where there is no list of folds.
+        least: people with fewer pictures are not learned from.
+        side: height and width in pixels at which pictures are kept in memory.
+        lazy: leave pictures in their files until they are needed, where memory is short.
+        actions: where frames with action boxes come from, see `unseen.faces.actions`; null: no
+            action detection.
+        actions_root: the folder of that data set.
+        short_side: to which the detector resizes the short side of frames, in pixels.
+    """
+
+    root: str | None = None
+    generated: int = Field(0, ge=0)
+    takes: int = Field(12, ge=2)
+    people: str | None = None
+    train_folds: tuple[int, ...] = ()
+    val_folds: tuple[int, ...] = ()
+    val_share: float = Field(0.2, gt=0, lt=1)
+    least: int = Field(2, ge=1)
+    side: int = Field(250, ge=32)
+    lazy: bool = False
+    actions: str | None = None
+    actions_root: str | None = None
+    short_side: int = Field(340, ge=32)
+
+    @model_validator(mode="after")
+    def _folds_are_apart(self) -> "FaceDataConfig":
+        if self.people is not None and not (self.train_folds and self.val_folds):
+            raise ValueError("a list of people needs train_folds and val_folds")
+        if set(self.train_folds) & set(self.val_folds):
+            raise ValueError("train_folds and val_folds share a fold")
+        return self
+
+
+class FaceGameConfig(_Section):
+    """The game of Ren18 3.1, as parts that combine.
+
+    Attributes:
+        objectives: what M minimises for privacy, summed; see `unseen.training.face_objectives`.
+        gamma: their weight (1 in eq. 4).
+        l1: lambda of eq. 3.
+        l1_size: height and width in pixels at which L1 compares faces, averaged down to it; 0: as
+            they are (the paper).
+        realism: weight of a critic that tells made faces from real ones; 0: none (the paper).
+        margin: m of the angular softmax.
+        ease: the least weight of cos(theta) beside psi(theta) in it.
+        recogniser_steps: steps of D for each step of M.
+        restart_every: steps of the game between restarts of D; 0 never (the paper).
+        restart_steps: of D alone after a restart.
+    """
+
+    objectives: tuple[
+        Literal["misclassify", "random_label", "negative_entropy", "distance"], ...
+    ] = ("misclassify",)
+    gamma: float = Field(1.0, ge=0)
+    l1: float = Field(1.0, ge=0)
+    l1_size: int = Field(0, ge=0)
+    realism: float = Field(0.0, ge=0)
+    margin: int = Field(4, ge=1, le=8)
+    ease: float = Field(5.0, ge=0)
+    recogniser_steps: int = Field(1, ge=1)
+    restart_every: int = Field(0, ge=0)
+    restart_steps: int = Field(300, ge=1)
+
+
+class FaceTrainConfig(_Section):
+    """Everything about optimisation.
+
+    Attributes:
+        seed: of weights, batches and noise.
+        device: `auto`, `cpu`, `cuda`.
+        threads: on a CPU.
+        batch: faces a step.
+        frames: of actions a step.
+        init_recogniser: steps in which D learns real faces.
+        init_modifier: steps in which M learns L1, and realism where it counts.
+        steps: T1 of algorithm 1: D, then M and A together.
+        finish: T2 of algorithm 1: A alone.
+        lr_modifier, lr_recogniser, lr_detector, lr_critic: Adam's step sizes.
+        beta1, beta2: of Adam.
+        lr_drop: share of the steps after which step sizes fall to a tenth, in the game and for A
+            alone.
+        checkpoint_every: seconds between checkpoints.
+        log_every: steps of the game between measurements on people not learned from.
+    """
+
+    seed: int = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int = Field(2, ge=1)
+    batch: int = Field(32, ge=2)
+    frames: int = Field(2, ge=1)
+    init_recogniser: int = Field(0, ge=0)
+    init_modifier: int = Field(0, ge=0)
+    steps: int = Field(100, ge=0)
+    finish: int = Field(0, ge=0)
+    lr_modifier: float = Field(3e-4, gt=0)
+    lr_recogniser: float = Field(3e-4, gt=0)
+    lr_detector: float = Field(1e-3, gt=0)
+    lr_critic: float = Field(3e-4, gt=0)
+    beta1: float = Field(0.5, ge=0, lt=1)
+    beta2: float = Field(0.999, ge=0, lt=1)
+    lr_drop: float = Field(7 / 12, gt=0, le=1)
+    checkpoint_every: float = Field(30.0, ge=0)
+    log_every: int = Field(100, ge=1)
+
+
+class FaceRunConfig(_Section):
+    """A whole run of Ren18's game.
+
+    Attributes:
+        kind: tells the configuration of such a run from others.
+        preset: its name.
+        recogniser: D, `sphereface-20` or `sphereface-small:W`.
+        detector: A, `faster-rcnn-resnet101` or `faster-rcnn-small:W`.
+    """
+
+    kind: Literal["faces"] = "faces"
+    preset: str = ""
+    data: FaceDataConfig = FaceDataConfig()
+    modifier: ModifierConfig = ModifierConfig()
+    recogniser: str = "sphereface-20"
+    detector: str = "faster-rcnn-resnet101"
+    game: FaceGameConfig = FaceGameConfig()
+    train: FaceTrainConfig = FaceTrainConfig()
+
+
+def face_preset_names() -> list[str]:
+    """The presets of face games."""
+    folder = resources.files("unseen") / "presets_faces"
+    return sorted(entry.name.removesuffix(".json") for entry in folder.iterdir())
+
+
+def _preset(name: str) -> dict[str, Any]:
+    if name not in face_preset_names():
+        known = face_preset_names()
+        raise ConfigError(
+            f"unknown face preset '{name}'{nearest(name, known)}; choose from: {', '.join(known)}"
+        )
+    text = (resources.files("unseen") / "presets_faces" / f"{name}.json").read_text("utf-8")
+    values: dict[str, Any] = json.loads(text)
+    return values
+
+
+def about_face_preset(name: str) -> str:
+    """What a face preset is for, in one line."""
+    return str(_preset(name)["about"])
+
+
+def load_face_config(
+    preset: str | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    base: FaceRunConfig | None = None,
+) -> FaceRunConfig:
+    """A configuration from a preset (or `base`) and overrides, as `unseen.config.load_config`."""
+    values: dict[str, Any] = (base or FaceRunConfig()).model_dump(mode="json")
+    if preset:
+        own = _preset(preset)
+        values = load_face_config(own.get("extends"), base=base).model_dump(mode="json")
+        values["preset"] = preset
+        for key, value in own.items():
+            if key not in ("about", "extends"):
+                values[key] = values[key] | value if isinstance(value, dict) else value
+    return overridden(FaceRunConfig, values, overrides)
+
+
+def stored_face_config(path: Path) -> FaceRunConfig | None:
+    """The configuration of a face game in a file; None where it is one of another kind.
+
+    Raises:
+        RunError: for a file that is damaged.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        if '"kind": "faces"' not in text:
+            return None
+        return FaceRunConfig.model_validate_json(text)
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, e['loc']))} {e['msg']}".strip() for e in error.errors()]
+        raise RunError(f"{path} is damaged: {'; '.join(faults)}") from error
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read: {error}") from error

@@ -1,0 +1,1 @@
+"""Faces: alignment, pictures by identity."""

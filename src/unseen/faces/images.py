@@ -1,0 +1,252 @@
+"""Pictures of faces by identity: what the recogniser and the modifier learn from.
+
+A folder for each person, as LFW and CASIA-WebFace are distributed; the face is in the middle of
+each picture. Where it lies exactly comes from `FRAMING` unless a reader knows better.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Float, Int, UInt8
+from numpy import ndarray
+
+from unseen.anonymizers.handcrafted import FACE_ENLARGEMENT
+from unseen.data.duet_faces import face_picture
+from unseen.errors import DataError
+from unseen.progress import progress
+
+_PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
+
+
+@dataclass(frozen=True)
+class Framing:
+    """Where the face lies in a picture, as shares of its side.
+
+    Attributes:
+        region: (x0, y0, x1, y1) of the face box enlarged 1.6 times (Ren18 5.2).
+        landmarks: eyes, nose tip, mouth corners, (x, y).
+    """
+
+    region: tuple[float, float, float, float]
+    landmarks: tuple[tuple[float, float], ...]
+
+
+# Medians of what the detector CenterFace finds in 120 of LFW's deep-funneled pictures; landmarks
+# there scatter by 1 to 2% of the side.
+FRAMING = Framing(
+    region=(0.194, 0.105, 0.807, 0.915),
+    landmarks=((0.416, 0.458), (0.589, 0.450), (0.506, 0.554), (0.432, 0.636), (0.577, 0.629)),
+)
+
+
+@dataclass(frozen=True)
+class PictureFiles:
+    """Pictures that stay in their files: for sets that do not fit into memory.
+
+    Attributes:
+        files: in order.
+        side: height and width in pixels of what indexing gives.
+    """
+
+    files: tuple[Path, ...]
+    side: int
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int | np.integer) -> UInt8[ndarray, "side side 3"]:
+        """Read a picture, RGB; one that cannot be read raises `DataError`."""
+        picture = _read(self.files[index], self.side)
+        if picture is None:
+            raise DataError(f"{self.files[index]}: not a picture that can be read")
+        return picture
+
+
+@dataclass(frozen=True)
+class FaceImages:
+    """Square pictures of faces, who they show, and where the face is.
+
+    Attributes:
+        pictures: `uint8 (pictures, side, side, 3)`, RGB, or files of the same.
+        identities: `int64 (pictures,)`, indices into `names`.
+        names: of the people.
+        regions: `float32 (pictures, 4)`, enlarged face boxes in pixels.
+        landmarks: `float32 (pictures, 5, 2)` in pixels, pixel centres at whole numbers.
+    """
+
+    pictures: UInt8[ndarray, "pictures side side 3"] | PictureFiles
+    identities: Int[ndarray, " pictures"]
+    names: tuple[str, ...]
+    regions: Float[ndarray, "pictures 4"]
+    landmarks: Float[ndarray, "pictures 5 2"]
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+
+def framed(
+    pictures: UInt8[ndarray, "pictures side side 3"] | PictureFiles,
+    identities: Int[ndarray, " pictures"],
+    names: Sequence[str],
+    framing: Framing = FRAMING,
+) -> FaceImages:
+    """Pictures that all have the face in the same place."""
+    count = len(pictures)
+    side = pictures.side if isinstance(pictures, PictureFiles) else pictures.shape[1]
+    regions = np.tile(np.array(framing.region, np.float32) * side, (count, 1))
+    points = np.tile(np.array(framing.landmarks, np.float32) * side - 0.5, (count, 1, 1))
+    return FaceImages(pictures, identities, tuple(names), regions, points)
+
+
+def read_people(
+    root: Path, people: Sequence[str], side: int, *, least: int = 1, lazy: bool = False
+) -> FaceImages:
+    """All pictures of these people, `<root>/<person>/<picture>`.
+
+    Args:
+        root: the folder of the data set.
+        people: names of folders; those that are missing count as people without pictures.
+        side: to which pictures, cut square about their middle, are resized.
+        least: people with fewer pictures are left out.
+        lazy: leave the pictures in their files.
+
+    Raises:
+        DataError: naming every picture that cannot be read, or when nobody is left.
+    """
+    files = {
+        name: sorted(f for f in (root / name).iterdir() if f.suffix.lower() in _PICTURES)
+        for name in people
+        if (root / name).is_dir()
+    }
+    kept = {name: found for name, found in files.items() if len(found) >= max(1, least)}
+    if not kept:
+        raise DataError(
+            f"{root}: none of {len(people)} people has {least} pictures; expected a folder for "
+            "each person with .jpg or .png files in it"
+        )
+    identities = np.repeat(np.arange(len(kept)), [len(found) for found in kept.values()])
+    everything = tuple(file for found in kept.values() for file in found)
+    if lazy:
+        return framed(PictureFiles(everything, side), identities, list(kept))
+    pictures, faults = [], []
+    with progress(len(everything), "reading faces", "picture") as bar:
+        for file in everything:
+            picture = _read(file, side)
+            if picture is None:
+                faults.append(f"{file}: not a picture that can be read")
+            else:
+                pictures.append(picture)
+            bar.update(1)
+    if faults:
+        raise DataError(f"{root}: {len(faults)} pictures are broken:", faults)
+    return framed(np.stack(pictures), identities, list(kept))
+
+
+def _read(file: Path, side: int) -> npt.NDArray[np.uint8] | None:
+    data = np.frombuffer(file.read_bytes(), np.uint8)
+    picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    if picture is None:
+        return None
+    height, width = picture.shape[:2]
+    short = min(height, width)
+    top, left = (height - short) // 2, (width - short) // 2
+    square = picture[top : top + short, left : left + short]
+    shrinks = cv2.INTER_AREA if short > side else cv2.INTER_LINEAR
+    resized = cv2.resize(square, (side, side), interpolation=shrinks)
+    return cv2.cvtColor(resized, cv2.COLOR_BGR2RGB).astype(np.uint8)
+
+
+def draw_people(first: int, people: int, takes: int, side: int) -> FaceImages:
+    """Generated people (`unseen.data.duet_faces`), from number `first` on, `takes` of each."""
+    pictures = [
+        face_picture(who, take, size=side)
+        for who in range(first, first + people)
+        for take in range(takes)
+    ]
+    faces = np.stack([picture.face for picture in pictures])
+    low, high = faces[:, :2], faces[:, 2:]
+    centre, half = (low + high) / 2, FACE_ENLARGEMENT * (high - low) / 2
+    return FaceImages(
+        np.stack([picture.image for picture in pictures]),
+        np.repeat(np.arange(people), takes),
+        tuple(f"person-{who}" for who in range(first, first + people)),
+        np.concatenate([centre - half, centre + half], 1),
+        np.stack([picture.landmarks for picture in pictures]),
+    )
+
+
+def read_folds(file: Path) -> list[list[str]]:
+    """The people of each fold of LFW's `people.txt`: a count of folds, then each fold's.
+
+    Raises:
+        DataError: for a file that is not of this form.
+    """
+    try:
+        lines = [line.split() for line in file.read_text(encoding="utf-8").splitlines() if line]
+        folds: list[list[str]] = []
+        at = 1
+        for _ in range(int(lines[0][0])):
+            count = int(lines[at][0])
+            block = lines[at + 1 : at + 1 + count]
+            if len(block) < count or len(lines[at]) != 1 or any(len(row) != 2 for row in block):
+                raise ValueError(f"fold {len(folds) + 1} does not have its {count} people")
+            folds.append([name for name, _ in block])
+            at += 1 + count
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file} cannot be read: {error}") from error
+    except (ValueError, IndexError) as error:
+        raise DataError(f"{file} is no list of people as LFW's people.txt: {error}") from error
+    return folds
+
+
+def people_of(root: Path) -> list[str]:
+    """All people with a folder in `root`, sorted."""
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder; name the folder of the faces with --root")
+    return sorted(entry.name for entry in root.iterdir() if entry.is_dir())
+
+
+def face_crops(
+    images: FaceImages,
+    chosen: Int[ndarray, " faces"],
+    size: int,
+    rng: np.random.Generator | None = None,
+) -> tuple[UInt8[ndarray, "faces size size 3"], Float[ndarray, "faces 5 2"]]:
+    """Face regions at `size` x `size` pixels, and the landmarks in them.
+
+    Args:
+        images: where from.
+        chosen: which pictures.
+        size: of the crops.
+        rng: when given, regions are moved and scaled at random, as detectors err, and half of the
+            faces mirrored.
+    """
+    crops = np.empty((len(chosen), size, size, 3), np.uint8)
+    points = np.empty((len(chosen), 5, 2), np.float32)
+    for i, k in enumerate(chosen):
+        x0, y0, x1, y1 = (float(v) for v in images.regions[k])
+        mirrored = False
+        if rng is not None:
+            scale = np.exp(rng.uniform(-0.15, 0.15, 2))
+            shift = rng.uniform(-0.06, 0.06, 2)
+            half = np.array([x1 - x0, y1 - y0]) * scale / 2
+            centre = np.array([(x0 + x1) / 2, (y0 + y1) / 2]) + shift * 2 * half
+            (x0, y0), (x1, y1) = centre - half, centre + half
+            mirrored = bool(rng.random() < 0.5)
+        # Pixel edges of the crop onto edges of the region; OpenCV's points are pixel centres.
+        sx, sy = size / (x1 - x0), size / (y1 - y0)
+        matrix = np.array([[sx, 0, (0.5 - x0) * sx - 0.5], [0, sy, (0.5 - y0) * sy - 0.5]])
+        if mirrored:
+            matrix[0] = -matrix[0]
+            matrix[0, 2] += size - 1
+        crops[i] = cv2.warpAffine(
+            images.pictures[k], matrix, (size, size),
+            flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE,
+        )  # fmt: skip
+        moved = images.landmarks[k] @ matrix[:, :2].T + matrix[:, 2]
+        points[i] = moved[[1, 0, 2, 4, 3]] if mirrored else moved
+    return crops, points

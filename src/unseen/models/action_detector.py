@@ -1,0 +1,117 @@
+"""The per-frame action detector A of Ren18: Faster R-CNN, at paper size and for CPUs."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torchvision.models.detection import FasterRCNN
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+from torchvision.ops import MultiScaleRoIAlign
+
+from unseen.registry import Registry, Spec
+from unseen.types import Frames
+
+# torchvision's four losses of Faster R-CNN; their sum is L_A (Ren18 eq. 1).
+LOSSES = ("loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg")
+
+
+@dataclass(frozen=True)
+class Actions:
+    """The actions in one frame.
+
+    Attributes:
+        boxes: `(actions, 4)`, pixels, (x0, y0, x1, y1).
+        labels: `(actions,)`, from 0.
+    """
+
+    boxes: Float[Tensor, "actions 4"]
+    labels: Int[Tensor, " actions"]
+
+
+class ActionDetector(nn.Module):
+    """A: frames `(frames, 3, height, width)` in [0, 1] to boxes of actions with scores.
+
+    Args:
+        name: `faster-rcnn-resnet101`, or `faster-rcnn-small:W` with W channels in its first layer.
+        classes: how many actions it tells apart.
+        short_side: what the short side of a frame is resized to, in pixels; 340 for JHMDB and 600
+            for DALY (Ren18 section 4).
+    """
+
+    def __init__(self, name: str, classes: int, short_side: int) -> None:
+        super().__init__()
+        spec = Spec.parse(name)
+        self.name = name
+        self.net: FasterRCNN = DETECTORS[spec.name](spec, classes, short_side)
+
+    def loss(self, frames: Frames, actions: Sequence[Actions]) -> Float[Tensor, ""]:
+        """L_A, the sum of four losses: RPN and Fast R-CNN, classification and regression.
+
+        The detector must be in training mode.
+        """
+        targets = [{"boxes": each.boxes, "labels": each.labels + 1} for each in actions]
+        losses: dict[str, Tensor] = self.net(list(frames), targets)
+        return torch.stack([losses[name] for name in LOSSES]).sum()
+
+    def forward(self, frames: Frames) -> list[dict[str, Tensor]]:
+        """For each frame `boxes`, `labels` (from 0) and `scores`; in evaluation mode."""
+        found: list[dict[str, Tensor]] = self.net(list(frames))
+        return [{**each, "labels": each["labels"] - 1} for each in found]
+
+
+def _resnet101(spec: Spec, classes: int, short_side: int) -> FasterRCNN:
+    spec.no_option()
+    # FrozenBatchNorm, torchvision's default, is for pretrained weights; there are none here.
+    backbone = resnet_fpn_backbone(
+        backbone_name="resnet101", weights=None, trainable_layers=5, norm_layer=_group_norm
+    )
+    return FasterRCNN(
+        backbone, num_classes=classes + 1, min_size=short_side, max_size=short_side * 4 // 3
+    )
+
+
+def _group_norm(channels: int) -> nn.GroupNorm:
+    return nn.GroupNorm(32 if channels % 32 == 0 else 4, channels)
+
+
+class _SmallBackbone(nn.Sequential):
+    """Five convolutions, stride 8; `out_channels` is what Faster R-CNN asks for."""
+
+    def __init__(self, width: int) -> None:
+        layers: list[nn.Module] = []
+        channels = 3
+        for outputs, stride in (
+            (width, 2), (2 * width, 2), (2 * width, 1), (4 * width, 2), (4 * width, 1)
+        ):  # fmt: skip
+            layers += [nn.Conv2d(channels, outputs, 3, stride, 1), _group_norm(outputs), nn.ReLU()]
+            channels = outputs
+        super().__init__(*layers)
+        self.out_channels = channels
+
+
+def _small(spec: Spec, classes: int, short_side: int) -> FasterRCNN:
+    backbone = _SmallBackbone(4 * spec.integer(4))
+    sizes = (short_side / 8, short_side / 4, short_side / 2)
+    anchors = AnchorGenerator((tuple(int(s) for s in sizes),), ((0.5, 1.0, 2.0),))
+    return FasterRCNN(
+        backbone,
+        num_classes=classes + 1,
+        min_size=short_side,
+        max_size=short_side * 4 // 3,
+        rpn_anchor_generator=anchors,
+        box_roi_pool=MultiScaleRoIAlign(["0"], 5, 2),
+        rpn_pre_nms_top_n_train=200,
+        rpn_post_nms_top_n_train=100,
+        rpn_pre_nms_top_n_test=200,
+        rpn_post_nms_top_n_test=50,
+        rpn_batch_size_per_image=64,
+        box_batch_size_per_image=32,
+    )
+
+
+DETECTORS: Registry[Callable[[Spec, int, int], FasterRCNN]] = Registry("action detector")
+DETECTORS.add("faster-rcnn-resnet101", _resnet101)
+DETECTORS.add("faster-rcnn-small", _small)

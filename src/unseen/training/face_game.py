@@ -1,0 +1,344 @@
+"""Ren18's game: the modifier M against the recogniser D, with the action detector A (section 3).
+
+`FaceGame` holds the players and makes single moves; `unseen.training.face_run` decides which move
+is next. Every random number of a move is derived from the seed and the move's number, as in
+`unseen.training.game`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from unseen.anonymizers.modifier import FaceModifier
+from unseen.face_config import FaceRunConfig
+from unseen.faces.actions import ActionFrames
+from unseen.faces.align import align
+from unseen.faces.images import FaceImages, face_crops
+from unseen.models.action_detector import ActionDetector, Actions
+from unseen.models.critic import FaceCritic, critic_loss, realism_loss
+from unseen.models.sphereface import Features, PerFace, Recogniser, angular_softmax
+from unseen.training.batches import Order
+from unseen.training.face_objectives import FACE_OBJECTIVES, Exposed, other_identities
+from unseen.types import Boxes, Frames, to_clips
+
+
+@dataclass(frozen=True)
+class FaceBatch:
+    """Faces f with their identities i_f, on the device.
+
+    Attributes:
+        faces: `(faces, 3, size, size)` in [0, 1].
+        landmarks: `(faces, 5, 2)` in pixels of `faces`.
+        labels: `(faces,)`.
+    """
+
+    faces: Frames
+    landmarks: Float[Tensor, "faces 5 2"]
+    labels: Int[Tensor, " faces"]
+
+
+@dataclass(frozen=True)
+class ModifierMove:
+    """What a step of M measured, before its update.
+
+    Attributes:
+        privacy: the sum of the objectives, mean over faces.
+        l1: the mean absolute difference, unweighted.
+        realism: the critic's term, unweighted; 0 without.
+        detection: L_det; 0 without a detector.
+    """
+
+    privacy: float
+    l1: float
+    realism: float
+    detection: float
+
+
+class FaceGame:
+    """The players M, D and, where asked for, A and a critic; and the moves they can make.
+
+    Args:
+        config: the run's configuration.
+        faces: F, of the people to learn from.
+        actions: V; None: no action detection.
+        device: where.
+    """
+
+    def __init__(
+        self,
+        config: FaceRunConfig,
+        faces: FaceImages,
+        actions: ActionFrames | None,
+        device: torch.device,
+    ) -> None:
+        self.config, self.faces, self.actions, self.device = config, faces, actions, device
+        train = config.train
+        torch.manual_seed(train.seed)
+        self.modifier = FaceModifier(config.modifier).to(device)
+        self.recogniser = self._new_recogniser()
+        self.detector = (
+            ActionDetector(config.detector, len(actions.classes), config.data.short_side).to(device)
+            if actions is not None
+            else None
+        )
+        self.critic = FaceCritic().to(device) if config.game.realism else None
+        self.rates = {
+            "modifier": train.lr_modifier,
+            "recogniser": train.lr_recogniser,
+            "detector": train.lr_detector,
+            "critic": train.lr_critic,
+        }
+        self.adam = {name: self._adam(name) for name in self.modules()}
+        self.order = Order(len(faces), train.batch, train.seed)
+        self.frame_order = Order(len(actions or ()), train.frames, train.seed + 1)
+        self.moves = 0
+        self.ease = config.game.ease
+
+    def _new_recogniser(self) -> Recogniser:
+        return Recogniser(self.config.recogniser, len(self.faces.names)).to(self.device)
+
+    def _adam(self, name: str) -> torch.optim.Adam:
+        train = self.config.train
+        return torch.optim.Adam(
+            self.modules()[name].parameters(),
+            lr=self.rates[name],
+            betas=(train.beta1, train.beta2),
+        )
+
+    def modules(self) -> dict[str, nn.Module]:
+        """All players by name, for checkpoints."""
+        players: Mapping[str, nn.Module | None] = {
+            "modifier": self.modifier,
+            "recogniser": self.recogniser,
+            "detector": self.detector,
+            "critic": self.critic,
+        }
+        return {name: player for name, player in players.items() if player is not None}
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """All optimisers by name, for checkpoints."""
+        return {f"opt_{name}": adam for name, adam in self.adam.items()}
+
+    def set_rate(self, factor: float) -> None:
+        """Scale all step sizes."""
+        for name, adam in self.adam.items():
+            for group in adam.param_groups:
+                group["lr"] = self.rates[name] * factor
+
+    def restart(self) -> None:
+        """Give D new random weights and a new optimiser."""
+        self._reseed()
+        self.recogniser = self._new_recogniser()
+        self.adam["recogniser"] = self._adam("recogniser")
+
+    # ---------------------------------------------------------------- batches
+
+    def _reseed(self) -> np.random.Generator:
+        self.moves += 1
+        seed = self.config.train.seed
+        torch.manual_seed(seed * 1_000_003 + self.moves)
+        return np.random.default_rng([seed, 1, self.moves])
+
+    def draw(self) -> FaceBatch:
+        """The next faces; seeds everything random that the move does with them."""
+        rng = self._reseed()
+        chosen = self.order.at(self.moves - 1)
+        return self.batch(self.faces, chosen, rng)
+
+    def batch(
+        self,
+        images: FaceImages,
+        chosen: Int[np.ndarray, " faces"],
+        rng: np.random.Generator | None = None,
+    ) -> FaceBatch:
+        """These pictures as the modifier's input; moved and mirrored with `rng`."""
+        crops, points = face_crops(images, chosen, self.config.modifier.size, rng)
+        return FaceBatch(
+            to_clips(crops[:, None], self.device)[:, :, 0],
+            torch.from_numpy(points).to(self.device),
+            torch.from_numpy(images.identities[chosen]).to(self.device),
+        )
+
+    def _frames(self) -> tuple[Frames, Boxes, list[Actions]]:
+        """The frames of this move, their face boxes, and their actions."""
+        actions = self.actions
+        assert actions is not None
+        chosen = self.frame_order.at(self.moves - 1)
+        frames = to_clips(actions.frames[chosen][:, None], self.device)[:, :, 0]
+        faces = torch.from_numpy(actions.faces[chosen][None]).to(self.device)
+        found = []
+        for k in chosen:
+            there = ~np.isnan(actions.boxes[k]).any(-1)
+            found.append(
+                Actions(
+                    torch.from_numpy(actions.boxes[k][there]).to(self.device),
+                    torch.from_numpy(actions.labels[k][there]).to(self.device),
+                )
+            )
+        return frames, faces, found
+
+    # ---------------------------------------------------------------- moves
+
+    def recognise_step(self) -> float:
+        """D learns real faces alone: it starts from a face recogniser (Ren18 section 4)."""
+        batch = self.draw()
+        loss = self._recognition(batch.faces, batch).mean()
+        return self._update(loss, ["recogniser"])
+
+    def reconstruct_step(self) -> ModifierMove:
+        """M learns the photorealistic terms alone, and the critic its part."""
+        batch = self.draw()
+        modified = self._modified(batch)
+        self._train_critic(batch, modified.detach())
+        return self._train_modifier(batch, modified, adversarial=False)
+
+    def recogniser_step(self) -> float:
+        """D alone against the M of now: what it does after a restart."""
+        batch = self.draw()
+        with torch.no_grad():
+            modified = self._modified(batch)
+        return self._train_recogniser(batch, modified)
+
+    def round(self) -> tuple[float, ModifierMove]:
+        """One iteration of algorithm 1, lines 2 to 9: f' = M(f), D learns, then M and A do.
+
+        Returns:
+            L_D on modified and real faces, and what M's step measured, both before their updates.
+        """
+        batch = self.draw()
+        modified = self._modified(batch)
+        recognition = self._train_recogniser(batch, modified.detach())
+        self._train_critic(batch, modified.detach())
+        return recognition, self._train_modifier(batch, modified, adversarial=True)
+
+    def detector_step(self) -> float:
+        """arg min_A L_det with M and D frozen (algorithm 1, line 11)."""
+        assert self.detector is not None
+        self._reseed()
+        with _frozen([self.modifier]):
+            return self._update(self._detection(), ["detector"])
+
+    # ---------------------------------------------------------------- losses
+
+    def _modified(self, batch: FaceBatch) -> Frames:
+        self.modifier.train()
+        return self.modifier.modify(
+            batch.faces, self.modifier.grain(len(batch.faces)).to(self.device)
+        )
+
+    def _recognition(self, faces: Frames, batch: FaceBatch) -> PerFace:
+        """L_D of each face, aligned."""
+        self.recogniser.train()
+        seen = self.recogniser(align(faces, batch.landmarks))
+        return angular_softmax(seen, batch.labels, margin=self.config.game.margin, ease=self.ease)
+
+    def _train_recogniser(self, batch: FaceBatch, modified: Frames) -> float:
+        """arg max_D L_adv (algorithm 1, line 3): L_D on modified and on real faces (eq. 2)."""
+        loss = self._recognition(modified, batch) + self._recognition(batch.faces, batch)
+        return self._update(loss.mean(), ["recogniser"])
+
+    def _train_critic(self, batch: FaceBatch, modified: Frames) -> None:
+        if self.critic is not None:
+            self.critic.train()
+            loss = critic_loss(self.critic(batch.faces), self.critic(modified))
+            self._update(loss, ["critic"])
+
+    def _train_modifier(
+        self, batch: FaceBatch, modified: Frames, *, adversarial: bool
+    ) -> ModifierMove:
+        """arg min_{M,A} L_det + L_adv + lambda L_l1 (algorithm 1, line 9)."""
+        game = self.config.game
+        zero = torch.zeros((), device=self.device)
+        privacy, realism, detection = zero, zero, zero
+        moving = ["modifier"]
+        with _frozen([self.recogniser, *([] if self.critic is None else [self.critic])]):
+            l1 = self._l1(modified, batch.faces)
+            loss = game.l1 * l1
+            if self.critic is not None:
+                self.critic.eval()  # its spectral norms move with its own steps only
+                realism = realism_loss(self.critic(modified))
+                loss = loss + game.realism * realism
+            if adversarial:
+                privacy = self._privacy(modified, batch)
+                loss = loss + game.gamma * privacy
+            if adversarial and self.detector is not None:
+                detection = self._detection()
+                loss = loss + detection
+                moving.append("detector")
+            self._update(loss, moving)
+        return ModifierMove(*(float(x.detach()) for x in (privacy, l1, realism, detection)))
+
+    def _privacy(self, modified: Frames, batch: FaceBatch) -> Float[Tensor, ""]:
+        self.recogniser.train()
+        seen = self.recogniser(align(modified, batch.landmarks))
+        with torch.no_grad():
+            real = self.recogniser.embed(align(batch.faces, batch.landmarks))
+        exposed = Exposed(
+            seen,
+            real,
+            batch.labels,
+            other_identities(batch.labels, self.recogniser.identities),
+            self.config.game.margin,
+            self.ease,
+        )
+        named = [FACE_OBJECTIVES[name](exposed) for name in self.config.game.objectives]
+        return torch.stack(named).sum(0).mean()
+
+    def _l1(self, modified: Frames, faces: Frames) -> Float[Tensor, ""]:
+        """||M(f) - f||_1 as a mean over pixels and channels (eq. 3, without its lambda)."""
+        if self.config.game.l1_size:
+            size = (self.config.game.l1_size, self.config.game.l1_size)
+            modified, faces = (F.adaptive_avg_pool2d(x, size) for x in (modified, faces))
+        return F.l1_loss(modified, faces)
+
+    def _detection(self) -> Float[Tensor, ""]:
+        """L_det of the next frames v' (eq. 1); a frame without faces is used as it is."""
+        assert self.detector is not None
+        self.detector.train()
+        frames, faces, actions = self._frames()
+        clip = frames.transpose(0, 1)[None]
+        modified = self.modifier(clip, faces)[0].transpose(0, 1)
+        return self.detector.loss(modified, actions)
+
+    def _update(self, loss: Tensor, moving: Sequence[str]) -> float:
+        for name in moving:
+            self.adam[name].zero_grad(set_to_none=True)
+        loss.backward()
+        for name in moving:
+            nn.utils.clip_grad_norm_(self.modules()[name].parameters(), 5.0)
+            self.adam[name].step()
+        return float(loss.detach())
+
+    # ---------------------------------------------------------------- measuring
+
+    @torch.no_grad()
+    def embeddings(self, images: FaceImages) -> tuple[Features, Features]:
+        """D's features of real and of modified faces, in the order of `images`."""
+        torch.manual_seed(self.config.train.seed + 5)
+        self.recogniser.eval()
+        real, modified = [], []
+        for start in range(0, len(images), self.config.train.batch):
+            chosen = np.arange(start, min(len(images), start + self.config.train.batch))
+            batch = self.batch(images, chosen)
+            real.append(self.recogniser.embed(align(batch.faces, batch.landmarks)))
+            faces = self._modified(batch)
+            modified.append(self.recogniser.embed(align(faces, batch.landmarks)))
+        return torch.cat(real).cpu(), torch.cat(modified).cpu()
+
+
+@contextmanager
+def _frozen(modules: Sequence[nn.Module]) -> Iterator[None]:
+    """Gradients pass through these modules, and none is computed for their weights."""
+    for module in modules:
+        module.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for module in modules:
+            module.requires_grad_(True)

@@ -1,0 +1,367 @@
+"""A run of Ren18's game: D on real faces, M on its pictures, the game, A alone; and its folder.
+
+Killed at any moment and resumed, a run ends with the same weights, bit for bit: the state between
+two steps is in the checkpoint, and randomness is a function of the step.
+"""
+
+import math
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from safetensors.torch import save_file
+from sklearn.metrics import roc_curve
+from torch.nn import functional as F
+
+from unseen.anonymizers.modifier import save_modifier
+from unseen.errors import ConfigError, DataError, RunError
+from unseen.face_config import FaceDataConfig, FaceRunConfig, stored_face_config
+from unseen.faces.actions import ActionFrames, load_action_frames
+from unseen.faces.images import FaceImages, draw_people, people_of, read_folds, read_people
+from unseen.files import write_json, written_whole
+from unseen.machine import use_cores
+from unseen.models.sphereface import Features, save_recogniser
+from unseen.progress import progress
+from unseen.training import checkpoint
+from unseen.training.face_game import FaceGame, ModifierMove
+from unseen.training.folder import CHECKPOINT, CONFIG_FILE, TRAINING_FILE
+from unseen.training.state import known, running_mean
+
+FACE_STAGES = ("recogniser", "modifier", "game", "detector")
+DETECTOR_FILE = "detector.safetensors"
+# SphereFace's own schedule of the weight of cos(theta): 1000 / (1 + 0.12 t), down to a least.
+_EASE, _EASE_RATE = 1000.0, 0.12
+
+
+@dataclass(frozen=True)
+class FaceData:
+    """What a run learns from and measures on; no person is in both.
+
+    Attributes:
+        train: F, faces to learn from.
+        val: faces of other people.
+        actions: V, or None.
+    """
+
+    train: FaceImages
+    val: FaceImages
+    actions: ActionFrames | None = None
+
+
+@dataclass(frozen=True)
+class FaceTrained:
+    """A finished run.
+
+    Attributes:
+        folder: where its weights are.
+        verification_raw: accuracy of D on pairs of validation faces as they are.
+        verification_modified: the same on modified faces; D was in the game, so that this is no
+            measure of privacy.
+        seconds: of training.
+    """
+
+    folder: Path
+    verification_raw: float
+    verification_modified: float
+    seconds: float
+
+
+@dataclass
+class _State:
+    """Counters and the account of a run; JSON, part of each checkpoint."""
+
+    stage: int = 0
+    step: int = 0
+    moves: int = 0
+    recognition: float = math.nan
+    privacy: float = math.nan
+    l1: float = math.nan
+    realism: float = math.nan
+    detection: float = math.nan
+    seconds: float = 0.0
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+
+def load_face_data(config: FaceDataConfig) -> FaceData:
+    """Read the pictures of a configuration.
+
+    Raises:
+        ConfigError: where no folder is named.
+        DataError: for lists or pictures that cannot be read.
+    """
+    actions = None
+    if config.actions is not None:
+        where = None if config.actions_root is None else Path(config.actions_root)
+        actions = load_action_frames(config.actions, where, config.short_side)
+    if config.generated:
+        more = max(2, config.generated // 4)
+        learned = draw_people(0, config.generated, config.takes, config.side)
+        measured = draw_people(config.generated, more, config.takes, config.side)
+        return FaceData(learned, measured, actions)
+    if config.root is None:
+        raise ConfigError("data.root: name the folder of the faces with --root")
+    root = Path(config.root)
+    learned, measured = (
+        read_people(root, sorted(people), config.side, least=config.least, lazy=config.lazy)
+        for people in _people(config, root)
+    )
+    return FaceData(learned, measured, actions)
+
+
+def _people(config: FaceDataConfig, root: Path) -> tuple[list[str], list[str]]:
+    """Whom to learn from, and whom to measure on."""
+    there = people_of(root)
+    if config.people is None:
+        order = np.random.default_rng(0).permutation(len(there))
+        count = max(1, round(config.val_share * len(there)))
+        return [there[i] for i in order[count:]], [there[i] for i in order[:count]]
+    folds = read_folds(root / config.people)
+    wanted = {*config.train_folds, *config.val_folds}
+    if not all(1 <= fold <= len(folds) for fold in wanted):
+        raise DataError(
+            f"{root / config.people} has folds 1 to {len(folds)}, but the configuration asks for "
+            f"{sorted(wanted)}"
+        )
+    present = set(there)
+    train, val = (
+        [name for fold in chosen for name in folds[fold - 1] if name in present]
+        for chosen in (config.train_folds, config.val_folds)
+    )
+    return train, val
+
+
+def refuse_faces(config: FaceRunConfig, folder: Path, *, resume: bool) -> None:
+    """Raise if this run cannot be started or resumed in this folder, or on this machine."""
+    if config.train.device == "cuda" and not torch.cuda.is_available():
+        raise RunError("train.device=cuda, but PyTorch sees no GPU; use train.device=cpu")
+    path = folder / CONFIG_FILE
+    if not resume and path.exists():
+        raise RunError(f"{folder} already holds a run; go on with --resume or name another folder")
+    if not resume:
+        return
+    if not path.exists():
+        raise RunError(f"{folder} holds no run to resume; start it without --resume")
+    if stored_face_config(path) != config:
+        raise RunError(
+            f"{folder} was started with other settings; resume it with the same ones, or start a "
+            "new run"
+        )
+
+
+def train_faces(
+    config: FaceRunConfig, data: FaceData, folder: Path, *, resume: bool = False
+) -> FaceTrained:
+    """Train a face modifier by Ren18's game and write it to `folder`.
+
+    Args:
+        config: what to do.
+        data: faces and, where the configuration has them, frames with actions.
+        folder: the run's folder; new, unless `resume`.
+        resume: go on where the last checkpoint was written.
+    """
+    refuse_faces(config, folder, resume=resume)
+    wanted = config.train.device
+    cuda = torch.cuda.is_available() and wanted != "cpu"
+    device = torch.device("cuda" if cuda else "cpu")
+    if not cuda:
+        use_cores(config.train.threads)
+    run = _FaceRun(config, data, folder, device)
+    run.open(resume)
+    return run.go()
+
+
+class _FaceRun:
+    def __init__(
+        self, config: FaceRunConfig, data: FaceData, folder: Path, device: torch.device
+    ) -> None:
+        self.config, self.data, self.folder = config, data, folder
+        self.game = FaceGame(config, data.train, data.actions, device)
+        self.state = _State()
+        self._saved_at = self._clock = time.monotonic()
+
+    def open(self, resume: bool) -> None:
+        if not resume:
+            write_json(self.folder / CONFIG_FILE, self.config.model_dump(mode="json"))
+            return
+        path = self.folder / CHECKPOINT
+        if not path.exists():
+            return
+        loaded = checkpoint.load(path)
+        if loaded.progress["people"] != list(self.data.train.names):
+            raise RunError(f"{self.folder} was trained on other people; resume it with the same")
+        self.state = _State(**loaded.progress["state"])
+        self.game.moves = self.state.moves
+        checkpoint.unpack(loaded, self.game.modules(), self.game.optimizers())
+
+    def _save(self) -> None:
+        self._count_seconds()
+        self.state.moves = self.game.moves
+        tensors = checkpoint.pack(self.game.modules(), self.game.optimizers())
+        note = {"state": asdict(self.state), "people": list(self.data.train.names)}
+        checkpoint.save(self.folder / CHECKPOINT, checkpoint.Checkpoint(tensors, note))
+        self._saved_at = time.monotonic()
+
+    def _count_seconds(self) -> None:
+        now = time.monotonic()
+        self.state.seconds += now - self._clock
+        self._clock = now
+
+    # ------------------------------------------------------------ stages
+
+    def go(self) -> FaceTrained:
+        train = self.config.train
+        lengths = {
+            "recogniser": train.init_recogniser,
+            "modifier": train.init_modifier,
+            "game": train.steps,
+            "detector": train.finish if self.game.detector is not None else 0,
+        }
+        moves = {
+            "recogniser": self._recognise,
+            "modifier": self._reconstruct,
+            "game": self._game_step,
+            "detector": self._detect,
+        }
+        while self.state.stage < len(FACE_STAGES):
+            name = FACE_STAGES[self.state.stage]
+            length = lengths[name]
+            with progress(length, name, "step", start=self.state.step) as bar:
+                while self.state.step < length:
+                    self._set(name, length)
+                    moves[name]()
+                    self.state.step += 1
+                    bar.update(1)
+                    bar.set_postfix_str(self._status(), refresh=False)
+                    if self.state.step % train.log_every == 0 or self.state.step == length:
+                        self._log(name)
+                    if time.monotonic() - self._saved_at >= train.checkpoint_every:
+                        self._save()
+            self.state.stage += 1
+            self.state.step = 0
+            if length:
+                self._save()
+        self._save()
+        return self._finish()
+
+    def _set(self, stage: str, length: int) -> None:
+        """Step sizes (Ren18 section 4), and how hard the angular softmax is."""
+        dropped = stage in ("game", "detector") and self.state.step >= (
+            self.config.train.lr_drop * length
+        )
+        self.game.set_rate(0.1 if dropped else 1.0)
+        least = self.config.game.ease
+        step = self.state.step
+        self.game.ease = (
+            max(least, _EASE / (1.0 + _EASE_RATE * step)) if stage == "recogniser" else least
+        )
+
+    def _recognise(self) -> None:
+        self.state.recognition = running_mean(self.state.recognition, self.game.recognise_step())
+
+    def _reconstruct(self) -> None:
+        self._note(self.game.reconstruct_step())
+
+    def _game_step(self) -> None:
+        """One round of algorithm 1: D, then M and A; before it a restart of D where one is due."""
+        game, step = self.config.game, self.state.step
+        if game.restart_every and step and step % game.restart_every == 0:
+            self.game.restart()
+            self.game.ease = _EASE
+            for t in range(game.restart_steps):
+                self.game.ease = max(game.ease, _EASE / (1.0 + _EASE_RATE * t))
+                self.game.recogniser_step()
+            self.game.ease = game.ease
+        for _ in range(game.recogniser_steps - 1):
+            self.game.recogniser_step()
+        loss, move = self.game.round()
+        self.state.recognition = running_mean(self.state.recognition, loss)
+        self._note(move)
+
+    def _detect(self) -> None:
+        self.state.detection = running_mean(self.state.detection, self.game.detector_step())
+
+    def _note(self, move: ModifierMove) -> None:
+        for name, value in asdict(move).items():
+            setattr(self.state, name, running_mean(getattr(self.state, name), value))
+
+    def _status(self) -> str:
+        state = self.state
+        return (
+            f"L_D {state.recognition:.2f} privacy {state.privacy:.2f} L1 {state.l1:.3f} "
+            f"L_det {state.detection:.2f}"
+        )
+
+    def _log(self, stage: str) -> None:
+        raw, modified = self._verification()
+        self._count_seconds()
+        state = self.state
+        means = ("recognition", "privacy", "l1", "realism", "detection")
+        state.rows.append(
+            {"stage": stage, "step": state.step}
+            | {name: known(getattr(state, name)) for name in means}
+            | {"verification_raw": raw, "verification_modified": modified}
+            | {"seconds": state.seconds}
+        )
+
+    def _verification(self) -> tuple[float, float]:
+        real, modified = self.game.embeddings(self.data.val)
+        identities = self.data.val.identities
+        return verification(real, identities), verification(modified, identities)
+
+    # ------------------------------------------------------------ the end
+
+    def _finish(self) -> FaceTrained:
+        raw, modified = self._verification()
+        trained = FaceTrained(self.folder, raw, modified, self.state.seconds)
+        measured = {"verification_raw": raw, "verification_modified": modified}
+        save_recogniser(self.game.recogniser, self.folder)
+        if self.game.detector is not None:
+            weights = self.game.detector.state_dict()
+            with written_whole(self.folder / DETECTOR_FILE) as temporary:
+                save_file({k: v.cpu().contiguous() for k, v in weights.items()}, temporary)
+        write_json(
+            self.folder / TRAINING_FILE,
+            {
+                "preset": self.config.preset,
+                "seconds": self.state.seconds,
+                "people": len(self.data.train.names),
+                "pictures": len(self.data.train),
+                "rows": self.state.rows,
+                "measured": measured,
+            },
+        )
+        about = {"preset": self.config.preset, "people": len(self.data.train.names)}
+        save_modifier(self.game.modifier, self.folder, about | measured)
+        return trained
+
+
+def verification(
+    features: Features, identities: Int[np.ndarray, " faces"], *, most: int = 2000, seed: int = 0
+) -> float:
+    """Accuracy on equally many pairs of one person and of two, at the best threshold.
+
+    Pairs are drawn anew from the seed; the threshold on the cosine is chosen on the same pairs,
+    which flatters a recogniser a little.
+
+    Args:
+        features: of each face.
+        identities: of each face.
+        most: pairs of each kind.
+        seed: of the draw.
+    """
+    same_person = identities[:, None] == identities[None]
+    upper = np.triu(np.ones_like(same_person), 1)
+    same = np.argwhere(same_person & upper)
+    different = np.argwhere(~same_person & upper)
+    count = min(most, len(same), len(different))
+    if not count:
+        raise DataError("verification needs two people, one of them with two pictures")
+    rng = np.random.default_rng(seed)
+    pairs = np.concatenate([kind[rng.permutation(len(kind))[:count]] for kind in (same, different)])
+    scores = F.cosine_similarity(features[pairs[:, 0]], features[pairs[:, 1]]).numpy()
+    false, true, _ = roc_curve(np.repeat([1, 0], count), scores)
+    return float(((true + 1 - false) / 2).max())

@@ -1,0 +1,171 @@
+"""Moves of Ren18's game: who moves, in which direction, and who does not."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from tiny_faces import tiny_config, tiny_data
+from unseen.faces.align import align
+from unseen.models.sphereface import angular_softmax
+from unseen.training.face_game import FaceBatch, FaceGame
+
+CPU = torch.device("cpu")
+
+
+def _game(*overrides: str, actions: bool = False) -> FaceGame:
+    data = tiny_data(actions=actions)
+    return FaceGame(tiny_config(*overrides), data.train, data.actions, CPU)
+
+
+def _weights(game: FaceGame) -> dict[str, dict[str, Tensor]]:
+    return {
+        name: {k: v.clone() for k, v in module.state_dict().items()}
+        for name, module in game.modules().items()
+    }
+
+
+def _moved(game: FaceGame, move: Callable[[], Any]) -> set[str]:
+    before = _weights(game)
+    move()
+    after = _weights(game)
+    return {
+        name
+        for name, state in before.items()
+        if any(not torch.equal(value, after[name][key]) for key, value in state.items())
+    }
+
+
+@pytest.mark.parametrize(
+    ("move", "moved"),
+    [
+        ("recognise_step", {"recogniser"}),
+        ("reconstruct_step", {"modifier", "critic"}),
+        ("recogniser_step", {"recogniser"}),
+        ("round", {"modifier", "recogniser", "critic", "detector"}),
+        ("detector_step", {"detector"}),
+    ],
+)
+def test_each_move_moves_its_players_only(move: str, moved: set[str]) -> None:
+    game = _game("game.realism=1", actions=True)
+    assert _moved(game, getattr(game, move)) == moved
+    assert all(p.requires_grad for m in game.modules().values() for p in m.parameters())
+
+
+def _loss_of_d(game: FaceGame, batch: FaceBatch, faces: Tensor) -> float:
+    with torch.no_grad():
+        seen = game.recogniser(align(faces, batch.landmarks))
+        margin = game.config.game.margin
+        return float(angular_softmax(seen, batch.labels, margin=margin, ease=game.ease).mean())
+
+
+def test_d_descends_its_loss_on_modified_and_on_real_faces() -> None:
+    """Maximising L_adv = -L_D(M(f)) - L_D(f) over D (eq. 2)."""
+    game = _game("train.lr_recogniser=1e-3", "game.margin=1")
+    batch = game.draw()
+    modified = game.modifier.modify(batch.faces, game.modifier.grain(4)).detach()
+    before = [_loss_of_d(game, batch, faces) for faces in (modified, batch.faces)]
+    first = game._train_recogniser(batch, modified)
+    assert first == pytest.approx(sum(before), rel=1e-4)
+    for _ in range(10):
+        game._train_recogniser(batch, modified)
+    after = [_loss_of_d(game, batch, faces) for faces in (modified, batch.faces)]
+    assert after[0] < before[0]
+    assert after[1] < before[1]
+
+
+def test_m_ascends_the_loss_of_d_on_modified_faces() -> None:
+    """Minimising L_adv over M; with lambda = 0 nothing else counts."""
+    game = _game("game.l1=0", "game.margin=1", "game.ease=0", "train.lr_modifier=1e-3")
+    batch = game.draw()
+
+    def modified() -> Tensor:
+        return game.modifier.modify(batch.faces, game.modifier.grain(4))
+
+    before = _loss_of_d(game, batch, modified())
+    move = game._train_modifier(batch, modified(), adversarial=True)
+    assert move.privacy == pytest.approx(-before, rel=1e-4)
+    for _ in range(10):
+        game._train_modifier(batch, modified(), adversarial=True)
+    assert _loss_of_d(game, batch, modified()) > before
+
+
+def test_the_gradient_of_m_is_that_of_the_sum_by_hand() -> None:
+    """gamma * L_adv + lambda * L1, each gradient taken by itself."""
+    game = _game("game.gamma=0.7", "game.l1=3", "train.lr_modifier=1e-9")
+    batch = game.draw()
+    faces = game.modifier.modify(batch.faces, game.modifier.grain(4))
+    seen = game.recogniser(align(faces, batch.landmarks))
+    loss = -0.7 * angular_softmax(seen, batch.labels, margin=4, ease=5.0).mean()
+    loss = loss + 3 * (faces - batch.faces).abs().mean()
+    expected = torch.autograd.grad(loss, list(game.modifier.parameters()))
+    norm = torch.cat([g.flatten() for g in expected]).norm()
+    made = game.modifier.modify(batch.faces, game.modifier.grain(4))
+    game._train_modifier(batch, made, adversarial=True)
+    for found, wanted in zip(game.modifier.parameters(), expected, strict=True):
+        assert found.grad is not None
+        clipped = wanted * min(1.0, 5.0 / float(norm))
+        torch.testing.assert_close(found.grad, clipped, atol=1e-5, rtol=1e-3)
+
+
+def test_m_follows_the_detector_too() -> None:
+    """L_det alone: over M and A together it falls on the same frames (eq. 1)."""
+    game = _game("game.l1=0", "game.gamma=0", actions=True)
+    batch = game.draw()
+    made = game.modifier.modify(batch.faces, game.modifier.grain(4))
+    game._train_modifier(batch, made, adversarial=True)
+    gradients = [p.grad for p in game.modifier.parameters()]
+    assert any(g is not None and g.abs().sum() > 0 for g in gradients)
+
+
+def test_the_critic_pulls_real_and_made_apart() -> None:
+    game = _game("game.realism=1", "train.lr_critic=1e-2")
+    assert game.critic is not None
+    batch = game.draw()
+    made = torch.rand_like(batch.faces)
+    for _ in range(20):
+        game._train_critic(batch, made)
+    game.critic.eval()
+    assert game.critic(batch.faces).mean() > game.critic(made).mean()
+
+
+def test_l1_can_be_taken_of_averages() -> None:
+    game = _game("game.l1_size=6")
+    faces = torch.rand(2, 3, 24, 24)
+    other = torch.rand(2, 3, 24, 24)
+    cells = [x.reshape(2, 3, 6, 4, 6, 4).mean((3, 5)) for x in (faces, other)]
+    torch.testing.assert_close(game._l1(faces, other), (cells[0] - cells[1]).abs().mean())
+    torch.testing.assert_close(_game()._l1(faces, other), (faces - other).abs().mean())
+
+
+def test_a_restarted_recogniser_is_another_and_m_stays() -> None:
+    game = _game()
+    game.round()
+    assert _moved(game, game.restart) == {"recogniser"}
+    assert not game.adam["recogniser"].state
+    assert _moved(game, game.recogniser_step) == {"recogniser"}
+
+
+def test_moves_are_a_function_of_their_number() -> None:
+    one, other = _game(), _game()
+    one.round()
+    other.round()
+    for _ in range(2):
+        assert one.round() == other.round()
+    batches = [one.draw().faces for _ in range(2)]
+    assert not torch.equal(batches[0], batches[1])
+
+
+def test_embeddings_are_in_the_order_of_the_pictures() -> None:
+    game = _game("train.batch=4")
+    val = tiny_data().val
+    real, modified = game.embeddings(val)
+    assert real.shape == modified.shape == (9, 32)
+    with torch.no_grad():
+        batch = game.batch(val, np.array([7]))
+        alone = game.recogniser.embed(align(batch.faces, batch.landmarks))
+    torch.testing.assert_close(real[7:8], alone)
+    assert not torch.allclose(real, modified)

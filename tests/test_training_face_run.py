@@ -1,0 +1,188 @@
+"""Runs of Ren18's game: from a folder to an anonymizer, killed and resumed, refused."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tiny_faces import tiny_config, tiny_data, write_faces
+from unseen.anonymizers.learned import WEIGHTS_FILE
+from unseen.anonymizers.load import load_anonymizer
+from unseen.cli import main
+from unseen.errors import ConfigError, DataError, RunError
+from unseen.face_config import FaceDataConfig
+from unseen.models.sphereface import load_recogniser
+from unseen.training.face_run import (
+    DETECTOR_FILE,
+    load_face_data,
+    refuse_faces,
+    train_faces,
+    verification,
+)
+from unseen.training.folder import CHECKPOINT, TRAINING_FILE
+
+LIMITED = (
+    "modifier.sees=6", "modifier.noise=0.1", "game.realism=0.1",
+    "game.objectives=negative_entropy,distance", "game.restart_every=2", "game.restart_steps=2",
+)  # fmt: skip
+SCRIPT = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from tiny_faces import tiny_config, tiny_data
+from unseen.training.face_run import train_faces
+if __name__ == "__main__":
+    config = tiny_config(*sys.argv[3:])
+    data = tiny_data(actions=True)
+    train_faces(config, data, Path(sys.argv[1]), resume=sys.argv[2] == "resume")
+"""
+
+
+def test_a_run_leaves_an_anonymizer_a_recogniser_a_detector_and_its_account(
+    tmp_path: Path,
+) -> None:
+    trained = train_faces(tiny_config(), tiny_data(actions=True), tmp_path / "run")
+    anonymizer = load_anonymizer(tmp_path / "run")
+    assert anonymizer.needs_boxes == "face"
+    assert load_recogniser(tmp_path / "run").identities == 4
+    assert load_file(tmp_path / "run" / DETECTOR_FILE)
+    account = json.loads((tmp_path / "run" / TRAINING_FILE).read_text())
+    stages = [(row["stage"], row["step"]) for row in account["rows"]]
+    assert stages == [
+        ("recogniser", 2), ("modifier", 1), ("game", 2), ("game", 3), ("detector", 2)
+    ]  # fmt: skip
+    assert account["rows"][0]["privacy"] is None
+    assert account["measured"]["verification_raw"] == trained.verification_raw
+    assert (account["people"], account["pictures"]) == (4, 12)
+
+
+def test_killed_at_any_step_and_resumed_it_ends_with_the_same_bits(tmp_path: Path) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(SCRIPT.format(tests=str(Path(__file__).parent)))
+    overrides = [*LIMITED, "train.steps=6"]
+    command = [sys.executable, str(script), str(tmp_path / "killed")]
+    process = subprocess.Popen([*command, "new", *overrides], env=os.environ.copy())
+    saved = tmp_path / "killed" / CHECKPOINT
+    while not saved.exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    subprocess.run([*command, "resume", *overrides], check=True)
+    train_faces(tiny_config(*overrides), tiny_data(actions=True), tmp_path / "whole")
+    for name in (WEIGHTS_FILE, DETECTOR_FILE, "recogniser.safetensors"):
+        killed, whole = (load_file(tmp_path / run / name) for run in ("killed", "whole"))
+        assert killed.keys() == whole.keys()
+        assert all(torch.equal(killed[key], whole[key]) for key in whole), name
+
+
+def test_a_finished_run_is_resumed_without_a_step(tmp_path: Path) -> None:
+    first = train_faces(tiny_config(), tiny_data(), tmp_path)
+    weights = (tmp_path / WEIGHTS_FILE).read_bytes()
+    again = train_faces(tiny_config(), tiny_data(), tmp_path, resume=True)
+    assert (tmp_path / WEIGHTS_FILE).read_bytes() == weights
+    assert again.verification_modified == first.verification_modified
+
+
+def test_runs_that_cannot_be(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="no run to resume"):
+        refuse_faces(tiny_config(), tmp_path, resume=True)
+    train_faces(tiny_config("train.steps=0"), tiny_data(), tmp_path)
+    with pytest.raises(RunError, match="already holds a run"):
+        refuse_faces(tiny_config(), tmp_path, resume=False)
+    with pytest.raises(RunError, match="other settings"):
+        refuse_faces(tiny_config("game.gamma=2"), tmp_path, resume=True)
+    (tmp_path / "config.json").write_text('{"kind": "faces", "steps": 3}')
+    with pytest.raises(RunError, match="is damaged: steps Extra inputs"):
+        refuse_faces(tiny_config(), tmp_path, resume=True)
+
+
+def test_verification_is_that_of_a_naive_loop() -> None:
+    rng = np.random.default_rng(0)
+    identities = np.repeat(np.arange(4), 2)
+    features = torch.from_numpy(rng.normal(size=(8, 3)) + 2 * rng.normal(size=(4, 3))[identities])
+    pairs = [(i, j) for i in range(8) for j in range(i + 1, 8)]
+    same = [p for p in pairs if identities[p[0]] == identities[p[1]]]
+    different = [p for p in pairs if identities[p[0]] != identities[p[1]]]
+    order = np.random.default_rng(0)
+    order.permutation(len(same))
+    different = [different[k] for k in order.permutation(len(different))[:4]]
+
+    def cosine(pair: tuple[int, int]) -> float:
+        x, y = (features[i].numpy() for i in pair)
+        return float(x @ y / np.sqrt((x @ x) * (y @ y)))
+
+    scores = [[cosine(p) for p in kind] for kind in (same, different)]
+    best = max(
+        (sum(s >= t for s in scores[0]) + sum(s < t for s in scores[1])) / 8
+        for t in [*scores[0], *scores[1], 2.0]
+    )
+    assert verification(features.float(), identities) == pytest.approx(best)
+    with pytest.raises(DataError, match="needs two people"):
+        verification(features.float(), np.arange(8))
+
+
+def test_people_are_split_by_folds_or_by_share(tmp_path: Path) -> None:
+    write_faces(tmp_path, 6, 2)
+    config = FaceDataConfig(
+        root=str(tmp_path), people="people.txt", train_folds=(2,), val_folds=(1,), side=32
+    )
+    data = load_face_data(config)
+    assert data.train.names == ("person3", "person4", "person5")
+    assert data.val.names == ("person0", "person1", "person2")
+    data = load_face_data(FaceDataConfig(root=str(tmp_path), val_share=0.34, side=32))
+    assert len(data.val.names) == 2
+    assert not set(data.val.names) & set(data.train.names)
+    with pytest.raises(DataError, match=r"folds 1 to 2, but the configuration asks for \[1, 5\]"):
+        load_face_data(config.model_copy(update={"train_folds": (5,)}))
+    with pytest.raises(ConfigError, match="--root"):
+        load_face_data(FaceDataConfig())
+
+
+def test_duet_gives_frames_of_actions(tmp_path: Path) -> None:
+    write_faces(tmp_path, 4, 2)
+    config = FaceDataConfig(root=str(tmp_path), side=32, actions="duet:3", short_side=64)
+    actions = load_face_data(config).actions
+    assert actions is not None
+    assert actions.frames.shape == (6, 64, 64, 3)
+    assert actions.boxes.shape == (6, 2, 4)
+    assert len(actions.classes) == 8
+
+
+def test_people_can_be_generated() -> None:
+    data = load_face_data(FaceDataConfig(generated=4, takes=2, side=32))
+    assert (len(data.train), len(data.val)) == (8, 4)
+    assert not set(data.train.names) & set(data.val.names)
+
+
+def test_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_faces(tmp_path / "faces", 6, 3)
+    run = tmp_path / "run"
+    command = ["train", "--root", str(tmp_path / "faces"), "-o", str(run)]
+    tiny = [
+        "--preset", "lfw-faces", "data.people=people.txt", "data.train_folds=1",
+        "data.val_folds=2", "data.side=32", "modifier.size=24", "modifier.width=4",
+        "modifier.blocks=1", "modifier.sees=6", "recogniser=sphereface-small:4",
+        "game.l1_size=12", "train.init_recogniser=1", "train.init_modifier=1", "train.steps=2",
+        "train.batch=2", "train.threads=1",
+    ]  # fmt: skip
+    assert main([*command, *tiny]) == 0
+    assert "verification by its own recogniser" in capsys.readouterr().out
+    assert load_anonymizer(run).random
+    assert main([*command, *tiny]) == 2
+    assert "already holds a run" in capsys.readouterr().err
+    assert main([*command, "--resume"]) == 0
+    assert main([*command, "--resume", "game.gama=1"]) == 2
+    assert "did you mean 'game.gamma'" in capsys.readouterr().err
+    assert main(["train", "--preset", "lfw-faces", "-o", str(tmp_path / "b")]) == 2
+    assert "--root" in capsys.readouterr().err
+    assert not (tmp_path / "b").exists()
+    assert main([*command, "--preset", "lfw-faces", "--target", "action"]) == 2
+    assert "--target has no meaning for face pictures" in capsys.readouterr().err

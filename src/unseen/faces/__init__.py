@@ -1,0 +1,1 @@
+"""Faces in video: found, followed, and covered in every frame."""

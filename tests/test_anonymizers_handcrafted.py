@@ -15,6 +15,8 @@ from unseen.registry import Spec
 
 WHOLE_FRAME = ["raw", "grey", "downsample:4", "downsample:5", "blur:8", "blur:7", "pixelate:6"]
 MASKS = ["mask-face", "mask-body"]
+# Those of `unseen.anonymizers.baselines` are tested beside it.
+OTHERS = ["mask", "noise:0.1", "superpixel:16", "edge"]
 NAN = math.nan
 
 
@@ -161,18 +163,18 @@ def test_colour_is_gone_from_grey() -> None:
     torch.testing.assert_close(_make("grey")(clips.flip(1)), _make("grey")(clips))
 
 
-@pytest.mark.parametrize("name", [*WHOLE_FRAME, *MASKS])
+@pytest.mark.parametrize("name", [*WHOLE_FRAME, *MASKS, *OTHERS])
 def test_names_and_defaults(name: str) -> None:
     anonymizer = _make(name)
     assert anonymizer.name == name
-    assert not anonymizer.random
+    assert anonymizer.random == name.startswith("noise")
     assert anonymizer.working_size is None
     assert anonymizer.needs_boxes == {"mask-face": "face", "mask-body": "body"}.get(name)
     assert list(anonymizer.parameters()) == []
 
 
 def test_every_registered_anonymizer_is_tested() -> None:
-    assert {name.partition(":")[0] for name in [*WHOLE_FRAME, *MASKS]} == set(ANONYMIZERS)
+    assert {name.partition(":")[0] for name in [*WHOLE_FRAME, *MASKS, *OTHERS]} == set(ANONYMIZERS)
     with pytest.raises(UnknownNameError, match="did you mean 'pixelate'"):
         _make("pixellate:4")
 
@@ -196,6 +198,10 @@ def test_bad_options(name: str, message: str) -> None:
 def test_a_strength_that_removes_nothing_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="remove nothing from frames of 24x16 pixels"):
         _make(name)(_clips(1, 3, 1, 16, 24))
+    least = _make(name).least_side
+    assert _make(name)(_clips(1, 3, 1, least, 60)).shape[-2] == least
+    with pytest.raises(ConfigError):
+        _make(name)(_clips(1, 3, 1, least - 1, 60))
 
 
 box_corner = st.integers(-24, 80).map(lambda quarter: quarter / 4)

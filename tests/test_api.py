@@ -12,10 +12,12 @@ import unseen
 
 SURFACE = [
     "EvaluationConfig",
+    "FaceSettings",
     "RunConfig",
     "anonymize_paths",
     "anonymize_video",
     "evaluate",
+    "find_faces",
     "load_anonymizer",
     "load_config",
     "load_data",
@@ -25,9 +27,14 @@ SURFACE = [
     "write_report",
 ]
 SIGNATURES = {
-    "anonymize_paths": "inputs out anonymizer codec chunk progress keep_audio device",
-    "anonymize_video": "src dst anonymizer codec chunk progress keep_audio device",
+    "anonymize_paths": (
+        "inputs out anonymizer codec chunk progress keep_audio device region faces faces_json"
+    ),
+    "anonymize_video": (
+        "src dst anonymizer codec chunk progress keep_audio device region faces faces_json"
+    ),
     "evaluate": "anonymizer data out config",
+    "find_faces": "video settings detector progress",
     "load_anonymizer": "name",
     "load_config": "preset overrides base",
     "load_data": "config jobs cache",

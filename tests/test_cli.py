@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from face_clips import moving
 from unseen import __version__
 from unseen.cli import main
 from unseen.config import preset_names
@@ -200,6 +201,44 @@ def test_help_answers_at_once() -> None:
     assert time.monotonic() - start < 5
 
 
+def test_faces_without_anything_trained(capsys: pytest.CaptureFixture[str]) -> None:
+    images, _ = moving([(90 + k, 40) for k in range(6)])
+    make_video(Path("in.mp4"), images)
+    assert run("anonymize", "in.mp4", "--codec", "lossless", "--faces-json", "faces.json") == 0
+    assert capsys.readouterr().out.startswith("in.anonymized.mp4: 6 frames in ")
+    shown, _ = decode(Path("in.anonymized.mp4"))
+    changed = (shown != images).any(3)
+    assert (shown[changed] == 0).all()
+    assert (changed.mean((1, 2)) > 0.02).all()
+    assert (changed.mean((1, 2)) < 0.15).all()
+    assert len(json.loads(Path("faces.json").read_text())["tracks"]) == 1
+
+    # Blurred ellipses instead; and what needs face boxes finds them.
+    oval = ("--region", "faces", "--anonymizer", "blur:4", "--shape", "ellipse", "--feather", "0.2")
+    assert run("anonymize", "in.mp4", "-o", "oval.mp4", "--codec", "lossless", *oval) == 0
+    assert run("anonymize", "in.mp4", "-o", "m.mp4", "--codec", "lossless", "--anonymizer",
+               "mask-face") == 0  # fmt: skip
+    np.testing.assert_array_equal(decode(Path("m.mp4"))[0], shown)
+    capsys.readouterr()
+
+    Path("more.csv").write_text("start,end,x0,y0,x1,y1\n2,4,0,0,10,8\n")
+    words = ("in.mp4", "-o", "x.mp4", "--codec", "lossless", "--exclude", "0,0,256,160")
+    assert run("anonymize", *words, "--boxes", "more.csv") == 0
+    assert "1 faces covered" in capsys.readouterr().out
+    changed = (decode(Path("x.mp4"))[0] != images).any(3)
+    assert changed.sum((1, 2)).tolist() == [0, 0, 80, 80, 0, 0]
+
+
+def test_a_video_without_faces(capsys: pytest.CaptureFixture[str]) -> None:
+    make_video(Path("in.mp4"), moving([None] * 3)[0])
+    assert run("anonymize", "in.mp4", "-o", "out.mp4", "--require-faces") == 3
+    assert "no face was found in in.mp4: nothing was written" in capsys.readouterr().err
+    assert not Path("out.mp4").exists()
+    assert run("anonymize", "in.mp4", "-o", "out.mp4") == 0
+    assert ", NO faces covered" in capsys.readouterr().out
+    assert len(decode(Path("out.mp4"))[0]) == 3
+
+
 # ------------------------------------------------------------ bad input
 
 
@@ -216,7 +255,12 @@ BAD = {
     "export key": (("data", "export", "duet", "new", "data.sise=16"), "did you mean 'data.size'?"),
     "anonymizer": ((*ANONYMIZE, "blurr:4"), "did you mean 'blur'?"),
     "evaluated": (("evaluate", "blurr:4", "-o", "r.json"), "did you mean 'blur'?"),
-    "boxes": ((*ANONYMIZE, "mask-face"), "needs face boxes"),
+    "boxes": ((*ANONYMIZE, "mask-body"), "needs body boxes"),
+    "face boxes": ((*ANONYMIZE, "mask-face", "--region", "frame"), "needs face boxes"),
+    "which faces": ((*ANONYMIZE[:2], "--enlarge", "0.5", "--hold", "-1"), "enlarge is 0.5: "),
+    "excluded": ((*ANONYMIZE[:2], "--exclude", "1,2,3"), "'1,2,3' is no region: write X,Y,W,H"),
+    "box list": ((*ANONYMIZE[:2], "--boxes", "no.csv"), "cannot read the boxes 'no.csv'"),
+    "no faces": ((*ANONYMIZE, "grey", "--faces-json", "o.json"), "there are no faces to write"),
     "no video": (("anonymize", "no.mp4", "--anonymizer", "grey"), "no.mp4: no such file or folder"),
     "bad video": (("anonymize", "text.mp4", "--anonymizer", "grey"), "text.mp4"),
     "codec": ((*ANONYMIZE, "grey", "--codec", "h265"), "unknown codec 'h265'"),
@@ -324,7 +368,7 @@ def test_no_gpu(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (), ("trian",), ("train",), ("data", "export", "sbu", "x"), ("presets", "game.gamma=1"),
         ("train", "-o", "new", "words"), ("train", "-o", "new", "--game.gamma=1"),
-        ("evaluate", "raw", "grey", "-o", "r.json"), ("anonymize", "a.mp4"),
+        ("evaluate", "raw", "grey", "-o", "r.json"), ("anonymize",),
     ],
 )  # fmt: skip
 def test_what_is_no_command(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from unseen.anonymizers.base import Anonymizer, Step
-from unseen.deploy.apply import anonymize_paths, anonymize_video, working_shape
+from unseen.deploy.apply import anonymize_paths, anonymize_video
+from unseen.deploy.paint import working_shape
 from unseen.errors import ConfigError, DataError, VideoError
 from unseen.types import Boxes, Clips
 from video_files import Images, decode, make_video, noise
@@ -285,7 +286,12 @@ def test_settings_that_fit_no_video(tmp_path: Path) -> None:
     faces = Invert()
     faces.needs_boxes = "face"
     with pytest.raises(ConfigError, match="'invert' needs face boxes"):
+        anonymize_video(src, tmp_path / "b.mp4", faces, region="frame")
+    faces.needs_boxes = "body"
+    with pytest.raises(ConfigError, match="'invert' needs body boxes"):
         anonymize_video(src, tmp_path / "b.mp4", faces)
+    with pytest.raises(ConfigError, match="whole frames need an anonymizer"):
+        anonymize_video(src, tmp_path / "b.mp4", region="frame")
     with pytest.raises(ConfigError, match="chunk is 0"):
         anonymize_paths([src], None, Invert(), chunk=0)
     with pytest.raises(ConfigError, match="unknown codec 'h263'"):
@@ -365,7 +371,7 @@ def test_all_faults_of_the_inputs_come_first(tmp_path: Path) -> None:
         anonymize_paths(inputs, tmp_path / "out", Invert())
     faults = "\n".join(caught.value.faults)
     assert len(caught.value.faults) == 5
-    assert f"{tmp_path}/empty: no videos" in faults
+    assert f"{tmp_path}/empty: no videos or pictures" in faults
     assert f"{tmp_path}/gone.mp4: no such file" in faults
     assert "notes.txt cannot be read as a video" in faults
     assert f"{videos}/a.mp4, {other}: all would be written to {tmp_path}/out/a.mp4" in faults
@@ -384,7 +390,7 @@ def test_the_others_are_done_and_the_broken_listed(tmp_path: Path) -> None:
     data = (videos / "a.mp4").read_bytes()
     (videos / "a.mp4").write_bytes(data[: len(data) // 2])
     (videos / "c.mp4").write_bytes(b"")
-    with pytest.raises(DataError, match="2 of 4 videos failed") as caught:
+    with pytest.raises(DataError, match="2 of 4 files failed") as caught:
         anonymize_paths([videos], tmp_path / "out", Invert())
     assert "in/a.mp4" in caught.value.faults[0]
     assert "in/c.mp4 is empty" in caught.value.faults[1]

@@ -4,6 +4,7 @@ The public API, imported when first used (PyTorch takes seconds):
 
     unseen.load_anonymizer(path_or_name)
     unseen.anonymize_video(src, dst, anonymizer)
+    unseen.find_faces(video)
     unseen.load_config(preset, overrides), unseen.load_data(config.data)
     unseen.train(config, data, folder)
     unseen.evaluate(anonymizer, data, out)
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from unseen.deploy.apply import anonymize_paths, anonymize_video
     from unseen.evaluation.evaluate import evaluate
     from unseen.evaluation.target import load_target, train_target
+    from unseen.faces.find import FaceSettings, find_faces
     from unseen.report.page import write_report
     from unseen.training.run import train
 
@@ -28,10 +30,12 @@ __version__ = "0.1.0"
 
 _HOME = {
     "EvaluationConfig": "unseen.config",
+    "FaceSettings": "unseen.faces.find",
     "RunConfig": "unseen.config",
     "anonymize_paths": "unseen.deploy.apply",
     "anonymize_video": "unseen.deploy.apply",
     "evaluate": "unseen.evaluation.evaluate",
+    "find_faces": "unseen.faces.find",
     "load_anonymizer": "unseen.anonymizers.load",
     "load_config": "unseen.config",
     "load_data": "unseen.data.load",
@@ -42,10 +46,12 @@ _HOME = {
 }
 __all__ = [
     "EvaluationConfig",
+    "FaceSettings",
     "RunConfig",
     "anonymize_paths",
     "anonymize_video",
     "evaluate",
+    "find_faces",
     "load_anonymizer",
     "load_config",
     "load_data",

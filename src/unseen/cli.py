@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from unseen import __version__
 from unseen.cli_faces import FACE_COMMANDS, add_face_commands
-from unseen.errors import ConfigError, UnseenError
+from unseen.errors import ConfigError, NoFacesError, UnseenError
 
 if TYPE_CHECKING:
     from unseen.config import RunConfig
     from unseen.face_config import FaceRunConfig
+    from unseen.faces.find import FaceSettings
 
 _OVERRIDES = "settings to change, as game.gamma=5 (docs/configuration.md lists them)"
 
@@ -101,13 +102,19 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     report.add_argument("--title")
 
-    anonymize = verb("anonymize", "Put video files or folders through an anonymizer.")
+    anonymize = verb("anonymize", "Put videos, pictures or folders through an anonymizer.")
     anonymize.add_argument("inputs", nargs="+", type=Path, metavar="IN")
     anonymize.add_argument("-o", "--out", type=Path, metavar="OUT")
-    anonymize.add_argument("--anonymizer", required=True, metavar="RUN|NAME[:OPTION]")
+    anonymize.add_argument(
+        "--anonymizer", metavar="RUN|NAME[:OPTION]", help="without it, faces are blackened"
+    )
+    anonymize.add_argument(
+        "--region", choices=["frame", "faces"], help="what is anonymized (docs/faces.md)"
+    )
     anonymize.add_argument("--codec", default="h264:crf=23", metavar="CODEC")
     anonymize.add_argument("--keep-audio", action="store_true", help="voices identify people too")
     anonymize.add_argument("--device", default="cpu")
+    _face_options(anonymize.add_argument_group("faces", "how they are found and covered"))
 
     data = verb("data", "Look at and export data sets.")
     actions = data.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -145,6 +152,21 @@ def _parser() -> argparse.ArgumentParser:
     presets.add_argument("family", nargs="?", help="list its members: sbu, sbu-entropy, 'sbu-*-m4'")
     add_face_commands(verb)
     return parser
+
+
+def _face_options(faces: argparse._ArgumentGroup) -> None:
+    """What `unseen.faces.find.FaceSettings` holds; without an option, its default."""
+    faces.add_argument("--threshold", type=float, metavar="P", help="least detector score (0.2)")
+    faces.add_argument("--detect-every", type=int, metavar="N", help="look at every N-th frame")
+    faces.add_argument("--hold", type=float, metavar="S", help="seconds before and after (0.75)")
+    faces.add_argument("--enlarge", type=float, metavar="F", help="boxes so many times (1.6)")
+    faces.add_argument("--shape", choices=["box", "ellipse"])
+    faces.add_argument("--feather", type=float, metavar="F", help="blended border outside (0)")
+    faces.add_argument("--two-stage", action="store_true", help="a second detector must agree")
+    faces.add_argument("--boxes", type=Path, metavar="FILE", help="CSV of more boxes to cover")
+    faces.add_argument("--exclude", action="append", metavar="X,Y,W,H", help="no faces in there")
+    faces.add_argument("--faces-json", type=Path, metavar="OUT", help="write the tracks")
+    faces.add_argument("--require-faces", action="store_true", help="exit with 3 without any")
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -342,13 +364,29 @@ def _report(args: argparse.Namespace) -> None:
     print(args.out)
 
 
+def _face_settings(args: argparse.Namespace) -> "FaceSettings":
+    from unseen.faces.find import FaceSettings
+    from unseen.faces.manual import Excluded, read_boxes
+
+    given = {name: getattr(args, name) for name in ("threshold", "hold", "enlarge", "shape")}
+    given |= {"feather": args.feather, "every": args.detect_every}
+    return FaceSettings(
+        **{name: value for name, value in given.items() if value is not None},
+        two_stage=args.two_stage,
+        exclude=tuple(Excluded.parse(text) for text in args.exclude or ()),
+        boxes=read_boxes(args.boxes) if args.boxes else (),
+        required=args.require_faces,
+    )
+
+
 def _anonymize(args: argparse.Namespace) -> None:
     from unseen.anonymizers.load import load_anonymizer, refuse_device
     from unseen.deploy.apply import anonymize_paths
     from unseen.progress import progress
 
     refuse_device(args.device)
-    anonymizer = load_anonymizer(args.anonymizer)
+    anonymizer = load_anonymizer(args.anonymizer) if args.anonymizer else None
+    faces = _face_settings(args)
     current: Path | None = None
     with progress(None, "frames", "frame") as bar:
 
@@ -363,9 +401,13 @@ def _anonymize(args: argparse.Namespace) -> None:
         done = anonymize_paths(
             args.inputs, args.out, anonymizer, codec=args.codec,
             progress=show, keep_audio=args.keep_audio, device=args.device,
+            region=args.region, faces=faces, faces_json=args.faces_json,
         )  # fmt: skip
     for applied in done:
-        print(f"{applied.output}: {applied.frames} frames in {applied.seconds:.1f} s")
+        about = f"{applied.frames} frames in {applied.seconds:.1f} s"
+        if applied.faces is not None:
+            about += f", {applied.faces or 'NO'} faces covered"
+        print(f"{applied.output}: {about}")
 
 
 def _data(args: argparse.Namespace) -> None:
@@ -472,8 +514,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0 when all went well, 2 on bad input (one clear message on standard error), 130 when
-        interrupted.
+        0 when all went well, 2 on bad input (one clear message on standard error), 3 where faces
+        are required and there are none, 130 when interrupted.
     """
     args = _arguments(argv)
     # Interrupted or terminated, writers must get to remove what is not finished.
@@ -487,7 +529,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         commands[args.verb](args)
     except (UnseenError, OSError) as error:
         print(f"unseen: {error}", file=sys.stderr)
-        return 2
+        return 3 if isinstance(error, NoFacesError) else 2
     except BrokenExecutor:
         print(
             "unseen: a worker process was killed, most often for want of memory; try fewer at a "

@@ -47,3 +47,7 @@ class WeightsError(UnseenError):
 
 class RunError(UnseenError):
     """A run directory that cannot be used as asked."""
+
+
+class NoFacesError(UnseenError):
+    """No face was found where there must be one; the command line exits with 3."""

@@ -29,12 +29,15 @@ class Anonymizer(nn.Module, ABC):
             several draws.
         working_size: the short side in pixels at which it was made to work, or None for any. The
             deployment code resizes to it and back.
+        least_side: the short side in pixels below which it would remove nothing; what is smaller
+            is blackened where only regions are anonymized, and refused as a whole frame.
     """
 
     name: str
     needs_boxes: BoxKind | None = None
     random: bool = False
     working_size: int | None = None
+    least_side: int = 1
 
     @abstractmethod
     def step(self, clips: Clips, state: Any = None, boxes: Boxes | None = None) -> Step:

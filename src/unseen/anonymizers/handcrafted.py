@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from unseen.anonymizers.base import Anonymizer, BoxKind, Step
+from unseen.anonymizers.baselines import SUPERPIXELS, Edge, Noise, Superpixel
 from unseen.errors import ConfigError, DataError
 from unseen.registry import Registry, Spec
 from unseen.types import Boxes, Clips
@@ -83,8 +84,8 @@ class Reduce(Anonymizer):
     `blur` follows Ren18 5.2: downsampled to n x n and bilinearly back up. `pixelate` shows the
     same cells as flat blocks.
 
-    Differs from the paper: applied to the whole frame instead of a face; its long side keeps the
-    frame's proportions.
+    Differs from the paper: applied to whatever it is given, the whole frame, or the boxes of faces
+    with `--region faces`; the long side keeps its proportions.
 
     Args:
         name: how it enlarges: `blur` smoothly, `pixelate` in blocks.
@@ -95,6 +96,7 @@ class Reduce(Anonymizer):
         super().__init__()
         self.name = f"{name}:{cells}"
         self.cells = cells
+        self.least_side = cells + 1
         self.enlarge: Literal["bilinear", "nearest"] = "bilinear" if name == "blur" else "nearest"
 
     def step(self, clips: Clips, state: Any = None, boxes: Boxes | None = None) -> Step:
@@ -137,6 +139,19 @@ def checked_boxes(boxes: Boxes, clips: Clips, name: str) -> Boxes:
             f"{boxes[tuple(where)].tolist()}"
         )
     return boxes.to(clips)
+
+
+class Black(Anonymizer):
+    """Black, whatever comes in: inside the boxes of faces, Ren18's "masked" (5.2, method 3).
+
+    Nothing is kept of what it covers, not even a mean colour.
+    """
+
+    name = "mask"
+
+    def step(self, clips: Clips, state: Any = None, boxes: Boxes | None = None) -> Step:
+        """Black clips."""
+        return Step(torch.zeros_like(clips))
 
 
 class Mask(Anonymizer):
@@ -199,5 +214,9 @@ ANONYMIZERS.add("downsample", lambda spec: Downsample(spec.integer()))
 ANONYMIZERS.add("blur", lambda spec: Reduce("blur", spec.integer()))
 ANONYMIZERS.add("pixelate", lambda spec: Reduce("pixelate", spec.integer()))
 ANONYMIZERS.add("grey", _plain(Grey))
+ANONYMIZERS.add("noise", lambda spec: Noise(spec.number()))
+ANONYMIZERS.add("superpixel", lambda spec: Superpixel(spec.integer(SUPERPIXELS)))
+ANONYMIZERS.add("edge", _plain(Edge))
+ANONYMIZERS.add("mask", _plain(Black))
 ANONYMIZERS.add("mask-face", _plain(lambda: Mask("face")))
 ANONYMIZERS.add("mask-body", _plain(lambda: Mask("body")))

@@ -1,1 +1,1 @@
-"""Faces: alignment, pictures by identity."""
+"""Faces: found, followed and covered in video; aligned; pictures by identity."""

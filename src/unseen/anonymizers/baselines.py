@@ -1,0 +1,94 @@
+"""Handcrafted anonymizers of Ren18 5.2 beyond blurring and masking: noise, superpixels, edges."""
+
+from abc import abstractmethod
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from unseen.anonymizers.base import Anonymizer, Step
+from unseen.data.codec import Image
+from unseen.types import Boxes, Clips, to_clips, to_stored
+
+SUPERPIXELS = 64
+_LEAST_SIDE = 8
+# Canny's thresholds on 8-bit grey.
+_WEAK, _STRONG = 100, 200
+
+
+class ByPicture(Anonymizer):
+    """Anonymizes each frame by itself, as an 8-bit RGB picture; no gradient passes."""
+
+    @abstractmethod
+    def picture(self, image: Image) -> Image:
+        """The anonymized picture, of the same size."""
+
+    def step(self, clips: Clips, state: Any = None, boxes: Boxes | None = None) -> Step:
+        """See `Anonymizer.step`."""
+        stored = to_stored(clips)
+        changed = [[self.picture(np.ascontiguousarray(image)) for image in clip] for clip in stored]
+        return Step(to_clips(np.array(changed, np.uint8), clips.device))
+
+
+class Superpixel(ByPicture):
+    """Each pixel shows the mean colour of its superpixel (Ren18 5.2, method 5).
+
+    Differs from the paper: which superpixels, and how many, it does not say; here they are SLIC's,
+    so that a face of any size keeps about `count` colours.
+
+    Args:
+        count: about how many superpixels there are in a frame, or in a face.
+    """
+
+    def __init__(self, count: int = SUPERPIXELS) -> None:
+        super().__init__()
+        self.name = f"superpixel:{count}"
+        self.count = count
+
+    def picture(self, image: Image) -> Image:
+        """Superpixels of one picture; a tiny one is a single superpixel."""
+        if min(image.shape[:2]) < _LEAST_SIDE:
+            mean = np.rint(image.mean((0, 1))).astype(np.uint8)
+            return np.broadcast_to(mean, image.shape)
+        size = round((image.shape[0] * image.shape[1] / self.count) ** 0.5)
+        lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
+        slic = cv2.ximgproc.createSuperpixelSLIC(lab, cv2.ximgproc.SLIC, max(size, 2), 20.0)
+        slic.iterate(5)
+        labels = slic.getLabels().ravel()
+        counts = np.maximum(np.bincount(labels), 1)
+        means = [np.bincount(labels, image[..., c].ravel()) / counts for c in range(3)]
+        colours = np.rint(np.stack(means, 1)).astype(np.uint8)
+        result: Image = colours[labels].reshape(image.shape)
+        return result
+
+
+class Edge(ByPicture):
+    """White edges on black, and nothing else (Ren18 5.2, method 6); the edges are Canny's."""
+
+    name = "edge"
+
+    def picture(self, image: Image) -> Image:
+        """The edge map of one picture."""
+        edges = cv2.Canny(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), _WEAK, _STRONG)
+        result: Image = np.repeat(edges[..., None], 3, axis=2)
+        return result
+
+
+class Noise(Anonymizer):
+    """Gaussian noise on every value (Ren18 5.2, method 4), drawn afresh for each frame.
+
+    Args:
+        variance: sigma squared, for values in [0, 1]; the paper has 0.1, 0.3 and 0.5.
+    """
+
+    random = True
+
+    def __init__(self, variance: float) -> None:
+        super().__init__()
+        self.name = f"noise:{variance:g}"
+        self.deviation = variance**0.5
+
+    def step(self, clips: Clips, state: Any = None, boxes: Boxes | None = None) -> Step:
+        """Noisy clips, cut off at 0 and 1."""
+        return Step((clips + self.deviation * torch.randn_like(clips)).clamp_(0.0, 1.0))

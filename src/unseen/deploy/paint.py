@@ -1,0 +1,144 @@
+"""Frames through an anonymizer: whole ones, or the faces in them. Its output is checked."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from unseen.anonymizers.base import Anonymizer, Step
+from unseen.data.codec import Image
+from unseen.errors import UnseenError, VideoError
+from unseen.faces.find import Faces
+from unseen.faces.region import FaceRegions
+from unseen.types import Boxes, Clips, to_clips, to_stored
+
+# Working sizes are multiples of this, so that strided filters need no padding.
+_MULTIPLE = 8
+# What rounding in float32 may overshoot [0, 1] by.
+_ROUNDING = 1e-4
+
+# Takes the next frames, and the number of the first; returns them anonymized.
+Paint: TypeAlias = Callable[[Sequence[Image], int], Sequence[Image]]
+
+
+def working_shape(height: int, width: int, working_size: int | None) -> tuple[int, int]:
+    """The size at which frames are anonymized: (height, width).
+
+    The short side becomes `working_size` at the same aspect; both are rounded to a multiple of 8.
+    """
+    if working_size is None:
+        return height, width
+    scale = working_size / min(height, width)
+    shrunk = (max(1, round(side * scale / _MULTIPLE)) * _MULTIPLE for side in (height, width))
+    return next(shrunk), next(shrunk)
+
+
+def _resize(clips: Clips, height: int, width: int) -> Float[Tensor, "batch 3 time out_h out_w"]:
+    """Area averaging where both sides shrink, bilinear otherwise."""
+    batch, _, length, *old = clips.shape
+    if old == [height, width]:
+        return clips
+    frames = clips.transpose(1, 2).flatten(0, 1)
+    if height <= old[0] and width <= old[1]:
+        frames = interpolate(frames, (height, width), mode="area")
+    else:
+        frames = interpolate(frames, (height, width), mode="bilinear", align_corners=False)
+    return frames.view(batch, length, 3, height, width).transpose(1, 2)
+
+
+def _step(
+    anonymizer: Anonymizer, clips: Clips, state: Any, where: str, boxes: Boxes | None = None
+) -> Step:
+    """One step, its output checked for what the interface promises."""
+    what = f"anonymizer '{anonymizer.name}' failed at {where}"
+    try:
+        step = anonymizer.step(clips, state, boxes)
+    except UnseenError:
+        raise
+    except Exception as error:
+        raise VideoError(f"{what}: {error}") from error
+    if step.clips.shape != clips.shape:
+        raise VideoError(
+            f"{what}: its output is {tuple(step.clips.shape)}, not {tuple(clips.shape)}"
+        )
+    low, high = float(step.clips.min()), float(step.clips.max())
+    # Written so that NaN, for which every comparison is false, is refused.
+    if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):
+        raise VideoError(f"{what}: its output reaches from {low:g} to {high:g}, not from 0 to 1")
+    return step
+
+
+class WholeFrames:
+    """Anonymizes whole frames of one video, stretch after stretch.
+
+    Args:
+        anonymizer: in evaluation mode, on `device`.
+        source: what is anonymized, for messages.
+        device: where.
+    """
+
+    def __init__(self, anonymizer: Anonymizer, source: object, device: torch.device | str) -> None:
+        self.anonymizer, self.source, self.device = anonymizer, source, device
+        self._state: Any = None
+
+    def __call__(self, images: Sequence[Image], first: int) -> Sequence[Image]:
+        """The next frames, anonymized; `first` is the number of the first of them."""
+        height, width = images[0].shape[:2]
+        shape = working_shape(height, width, self.anonymizer.working_size)
+        clips = _resize(to_clips(np.stack(images)[None], self.device), *shape)
+        where = f"frame {first} of {self.source}"
+        step = _step(self.anonymizer, clips, self._state, where)
+        self._state = step.state
+        return list(to_stored(_resize(step.clips, height, width))[0])
+
+
+class FacesOnly:
+    """Anonymizes the faces that were found, and leaves all else as it is.
+
+    Args:
+        anonymizer: in evaluation mode, on `device`; made for the size `working_size`, it gets each
+            face as a square of that size.
+        found: the faces.
+        source: what is anonymized, for messages.
+        device: where.
+    """
+
+    def __init__(
+        self, anonymizer: Anonymizer, found: Faces, source: object, device: torch.device | str
+    ) -> None:
+        self.anonymizer, self.found, self.source = anonymizer, found, source
+        self._where = ""
+        settings = found.settings
+        self._regions = FaceRegions(
+            self._act,
+            shape=settings.shape,
+            feather=settings.feather,
+            least_side=anonymizer.least_side,
+            device=device,
+        )
+
+    def __call__(self, images: Sequence[Image], first: int) -> Sequence[Image]:
+        """The next frames, anonymized; `first` is the number of the first of them."""
+        painted = []
+        for frame, image in enumerate(images, first):
+            self._where = f"frame {frame} of {self.source}"
+            size = (self.found.height, self.found.width, 3)
+            if frame >= len(self.found.times) or image.shape != size:
+                raise VideoError(
+                    f"{self._where} was not there when faces were looked for: do not change a "
+                    "video while it is anonymized"
+                )
+            painted.append(self._regions(image, self.found.boxes(frame)))
+        return painted
+
+    def _act(self, clips: Clips, state: Any, boxes: Boxes | None) -> Step:
+        """One face, at the size that the anonymizer was made for."""
+        size, shape = self.anonymizer.working_size, clips.shape[-2:]
+        if size is not None:
+            clips = _resize(clips, size, size)
+        step = _step(self.anonymizer, clips, state, self._where, boxes)
+        return Step(_resize(step.clips, *shape), step.state)

@@ -1,0 +1,60 @@
+"""Pictures in and out: upright, 8-bit RGB, without metadata, and either whole or an error."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image as Pillow
+from PIL import ImageOps, UnidentifiedImageError
+
+from unseen.data.codec import Image
+from unseen.errors import DataError
+from unseen.files import written_whole
+
+# Suffixes and how each is written; those that compress do so with as little loss as is sensible.
+_SAVE: dict[str, dict[str, Any]] = {
+    ".jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
+    ".jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0},
+    ".png": {"format": "PNG"},
+    ".webp": {"format": "WEBP", "quality": 95},
+    ".bmp": {"format": "BMP"},
+    ".tif": {"format": "TIFF", "compression": "tiff_lzw"},
+    ".tiff": {"format": "TIFF", "compression": "tiff_lzw"},
+    ".gif": {"format": "GIF"},
+}
+PICTURES = tuple(_SAVE)
+
+
+def read_picture(path: Path) -> Image:
+    """A picture as upright RGB, `uint8 (height, width, 3)`; what is transparent becomes opaque.
+
+    Raises:
+        DataError: missing, no picture, damaged, with several frames, or with more than 8 bits.
+    """
+    try:
+        with Pillow.open(path) as opened:
+            count = getattr(opened, "n_frames", 1)
+            if count > 1:
+                raise DataError(f"{path} holds {count} pictures: save each as a file")
+            if opened.mode.startswith(("I", "F")):
+                raise DataError(f"{path} has more than 8 bits a colour: save it with 8")
+            return np.array(ImageOps.exif_transpose(opened).convert("RGB"), np.uint8)
+    except FileNotFoundError as error:
+        raise DataError(f"no picture {path}: check the path") from error
+    except (UnidentifiedImageError, Pillow.DecompressionBombError) as error:
+        raise DataError(f"{path} cannot be read as a picture: {error}") from error
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow's own for damaged files
+        raise DataError(f"{path} is damaged: {error}; get an undamaged copy") from error
+
+
+def write_picture(path: Path, image: Image) -> None:
+    """Write a picture in the format of its suffix, without any metadata.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    try:
+        with written_whole(path) as temporary:
+            Pillow.fromarray(image).save(temporary, **_SAVE[path.suffix.lower()])
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror or error}") from error

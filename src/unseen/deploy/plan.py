@@ -1,0 +1,114 @@
+"""Which files are anonymized, and where to: all faults of the inputs, before any work."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from unseen.data.video import WRITABLE, probe
+from unseen.deploy.pictures import PICTURES
+from unseen.errors import ConfigError, DataError, VideoError
+
+# What a folder is searched for; those that cannot be read are reported, not skipped.
+VIDEOS = (
+    *WRITABLE,
+    *(".m4v", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".3gp"),
+    *(".wmv", ".flv", ".ogv"),
+)
+_MARK = ".anonymized"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file to anonymize, and where to."""
+
+    source: Path
+    output: Path
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether it is a picture, and not a video."""
+        return is_picture(self.source)
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file is a picture by its suffix."""
+    return path.suffix.lower() in PICTURES
+
+
+def _files(folder: Path, out: Path | None) -> Iterator[Path]:
+    """What can be anonymized in a folder and below, except hidden files and own outputs."""
+    top = folder.resolve()
+    nested = out is not None and out.resolve() != top and out.resolve().is_relative_to(top)
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        written = path.stem.endswith(_MARK) or (
+            nested and out is not None and path.resolve().is_relative_to(out.resolve())
+        )
+        wanted = path.suffix.lower() in (*VIDEOS, *PICTURES)
+        if wanted and path.is_file() and not hidden and not written:
+            yield path
+
+
+def _named(inside: Path, mark: str = "") -> Path:
+    """The output's name: as the source's; suffixes that cannot be written become `.mp4`."""
+    suffix = inside.suffix if inside.suffix.lower() in (*WRITABLE, *PICTURES) else ".mp4"
+    return inside.with_name(f"{inside.stem}{mark}{suffix}")
+
+
+def _names_file(out: Path | None) -> bool:
+    """Whether `out` is meant as a file rather than as a folder."""
+    named = out is not None and out.suffix.lower() in (*VIDEOS, *PICTURES)
+    return named and out is not None and not out.is_dir()
+
+
+def plan(inputs: Sequence[Path], out: Path | None) -> list[Job]:
+    """Which outputs the inputs give; see `anonymize_paths`.
+
+    Raises:
+        DataError: with every fault: missing inputs, files that are no videos, folders without
+            any, two inputs for one output, an output that is an input.
+        ConfigError: `out` cannot hold the outputs.
+    """
+    faults: list[str] = []
+    jobs: dict[Path, Job] = {}
+    as_file = len(inputs) == 1 and not inputs[0].is_dir() and _names_file(out)
+    if out is not None and as_file and is_picture(inputs[0]) != is_picture(out):
+        raise ConfigError(f"{out} is of another kind than {inputs[0]}: change its suffix")
+    if out is not None and not as_file and (_names_file(out) or out.is_file()):
+        raise ConfigError(f"{out} is not a folder, but the outputs need one: name a folder")
+    for path in inputs:
+        if path.is_dir():
+            found = [(file, file.relative_to(path)) for file in _files(path, out)]
+            if not found:
+                faults.append(f"{path}: no videos or pictures in this folder")
+        elif not path.exists():
+            faults.append(f"{path}: no such file or folder")
+            continue
+        else:
+            found = [(path, Path(path.name))]
+            if path.suffix.lower() not in (*VIDEOS, *PICTURES):
+                try:
+                    probe(path)
+                except VideoError as error:
+                    faults.append(str(error))
+                    continue
+        for file, inside in found:
+            if out is None:
+                output = _named(file, _MARK)
+            else:
+                output = out if as_file else out / _named(inside)
+            # A file that is named twice is done once.
+            jobs.setdefault(file.resolve(), Job(file, output))
+    sources = defaultdict(list)
+    for job in jobs.values():
+        sources[job.output.resolve()].append(job)
+    for output, several in sources.items():
+        names = ", ".join(str(job.source) for job in several)
+        if len(several) > 1:
+            faults.append(f"{names}: all would be written to {several[0].output}")
+        if output in jobs:
+            faults.append(f"{names}: would replace the input {several[0].output}")
+    if faults:
+        raise DataError("nothing was anonymized, the inputs have faults:", faults)
+    return list(jobs.values())

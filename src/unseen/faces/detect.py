@@ -1,0 +1,191 @@
+"""Where faces are in one picture: CenterFace, on the processor, from weights in this package.
+
+CenterFace (Xu et al., "CenterFace: Joint Face Detection and Alignment Using Face as Point", 2019,
+sections 3.1-3.2) is a network of one stage. For each cell of 4x4 pixels it puts out how likely the
+centre of a face lies there, where in the cell, the logarithms of the face's height and width, and
+five landmarks. Weights: `centerface.onnx`, MIT licence, see `centerface.LICENSE` beside it.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Float, Float32
+
+from unseen.data.codec import Image
+from unseen.errors import WeightsError
+
+_WEIGHTS = "centerface.onnx"
+_SHA256 = "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc"
+_OUTPUTS = ("537", "538", "539", "540")
+_CELL = 4
+# The network halves its input five times.
+_MULTIPLE = 32
+# Frames with more pixels are reduced to so many: 4K video, photographs.
+_MOST_PIXELS = 1920 * 1088
+# A second look at this short side, with faces too near for the first: its receptive field ends.
+_NEAR = 160
+# Of two boxes the weaker is a duplicate from this intersection over union on, or when so much of
+# it lies inside the other.
+_SAME_OVERLAP, _SAME_INSIDE = 0.3, 0.8
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Faces in one picture.
+
+    Attributes:
+        boxes: `(faces, 4)`, x0, y0, x1, y1 in pixels; they may reach beyond the picture.
+        scores: `(faces,)`, in [0, 1].
+        landmarks: `(faces, 5, 2)`, x, y in pixels: the eye on the left of the picture, the eye on
+            its right, the nose, the corners of the mouth on the left and on the right.
+    """
+
+    boxes: Float32[np.ndarray, "faces 4"]
+    scores: Float32[np.ndarray, " faces"]
+    landmarks: Float32[np.ndarray, "faces 5 2"]
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def take(self, chosen: npt.NDArray[Any]) -> "Detections":
+        """Those that an index or a mask chooses."""
+        return Detections(self.boxes[chosen], self.scores[chosen], self.landmarks[chosen])
+
+    def scaled(self, factor: float) -> "Detections":
+        """The same in a picture `factor` times as large."""
+        f = np.float32(factor)
+        return Detections(self.boxes * f, self.scores, self.landmarks * f)
+
+
+NONE = Detections(
+    np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros((0, 5, 2), np.float32)
+)
+
+
+# Finds faces in an RGB picture, `uint8 (height, width, 3)`.
+Detector: TypeAlias = Callable[[Image], Detections]
+
+
+def decode(
+    heat: Float[np.ndarray, "1 1 rows columns"],
+    scale: Float[np.ndarray, "1 2 rows columns"],
+    offset: Float[np.ndarray, "1 2 rows columns"],
+    landmarks: Float[np.ndarray, "1 10 rows columns"],
+    threshold: float,
+) -> Detections:
+    """CenterFace's four maps as faces in pixels of its input, duplicates not yet removed.
+
+    Args:
+        heat: how likely the centre of a face is in each cell of 4x4 pixels.
+        scale: the logarithms of height and width, in cells.
+        offset: of the centre from the cell's own, down and right, in cells.
+        landmarks: five times y, x, from the box's upper left corner, in heights and widths.
+        threshold: the least score.
+    """
+    rows, columns = np.nonzero(heat[0, 0] > threshold)
+    high, wide = np.exp(scale[0][:, rows, columns]) * _CELL
+    y = (rows + offset[0, 0, rows, columns] + 0.5) * _CELL
+    x = (columns + offset[0, 1, rows, columns] + 0.5) * _CELL
+    boxes = np.stack([x - wide / 2, y - high / 2, x + wide / 2, y + high / 2], 1)
+    parts = landmarks[0][:, rows, columns].reshape(5, 2, -1)
+    points = np.stack([parts[:, 1] * wide + boxes[:, 0], parts[:, 0] * high + boxes[:, 1]], -1)
+    return Detections(
+        boxes.astype(np.float32),
+        heat[0, 0, rows, columns].astype(np.float32),
+        points.transpose(1, 0, 2).astype(np.float32),
+    )
+
+
+def without_duplicates(found: Detections) -> Detections:
+    """Strongest first, each without the weaker ones that show the same face.
+
+    A weaker box goes when it overlaps a kept one by 0.3 (intersection over union), or when four
+    fifths of it lie inside: what it covered is then covered.
+    """
+    found = found.take(np.argsort(-found.scores, kind="stable"))
+    low, high = found.boxes[:, :2], found.boxes[:, 2:]
+    areas = np.prod(np.maximum(high - low, 1e-6), axis=1)
+    kept: list[int] = []
+    remaining = np.arange(len(found))
+    while len(remaining):
+        best, rest = remaining[0], remaining[1:]
+        kept.append(int(best))
+        sides = np.minimum(high[best], high[rest]) - np.maximum(low[best], low[rest])
+        shared = np.prod(np.maximum(sides, 0), axis=1)
+        same = shared / (areas[best] + areas[rest] - shared) >= _SAME_OVERLAP
+        same |= shared / areas[rest] >= _SAME_INSIDE
+        remaining = rest[~same]
+    return found.take(np.array(kept, np.int64))
+
+
+def joined(parts: list[Detections]) -> Detections:
+    """All of them in one."""
+    return Detections(
+        np.concatenate([part.boxes for part in parts]),
+        np.concatenate([part.scores for part in parts]),
+        np.concatenate([part.landmarks for part in parts]),
+    )
+
+
+@cache
+def _weights() -> bytes:
+    """The weights in this package, if they are what they should be."""
+    try:
+        data = resources.files("unseen.faces").joinpath(_WEIGHTS).read_bytes()
+    except OSError as error:
+        raise WeightsError(
+            f"the face detector's weights, {_WEIGHTS}, are missing: install unseen again"
+        ) from error
+    if hashlib.sha256(data).hexdigest() != _SHA256:
+        raise WeightsError(
+            f"the face detector's weights, {_WEIGHTS}, are damaged: install unseen again"
+        )
+    return data
+
+
+class CenterFace:
+    """The detector, at the picture's own size and once more reduced, for faces that fill it.
+
+    Differs from the paper: boxes at the picture's edge are not moved inwards, small pictures are
+    padded instead of stretched, and pictures of more than 2 megapixels are reduced to that.
+
+    Args:
+        threshold: the least score of a face, in (0, 1).
+    """
+
+    def __init__(self, threshold: float = 0.1) -> None:
+        self.threshold = threshold
+        # One network for each size: to change a network's input size costs as much as a picture.
+        buffer = np.frombuffer(_weights(), np.uint8)
+        self._networks = [cv2.dnn.readNetFromONNX(buffer) for _ in range(2)]
+
+    def __call__(self, image: Image) -> Detections:
+        """The faces of an RGB picture, `uint8 (height, width, 3)`, strongest first."""
+        height, width = image.shape[:2]
+        scale = min(1.0, (_MOST_PIXELS / (height * width)) ** 0.5)
+        found = [self._at(0, image, scale)]
+        near = _NEAR / min(height, width)
+        if near <= scale / 2:
+            found.append(self._at(1, image, near))
+        return without_duplicates(joined(found))
+
+    def _at(self, which: int, image: Image, scale: float) -> Detections:
+        """What one network finds in the picture at a scale."""
+        if scale != 1.0:
+            size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
+            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        height, width = image.shape[:2]
+        image = cv2.copyMakeBorder(
+            image, 0, -height % _MULTIPLE, 0, -width % _MULTIPLE, cv2.BORDER_CONSTANT
+        )
+        network = self._networks[which]
+        network.setInput(cv2.dnn.blobFromImage(image))
+        heat, extent, offset, landmarks = network.forward(_OUTPUTS)
+        return decode(heat, extent, offset, landmarks, self.threshold).scaled(1 / scale)

@@ -1,0 +1,268 @@
+"""All faces of a video or a picture, with what to cover in each frame.
+
+Files are read twice: once here, to find faces and to follow them in both directions, and once to
+cover them. Only detections are kept between, so memory does not grow with the size of the video.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unseen.data.codec import Image
+from unseen.data.video import probe, read_frames
+from unseen.errors import ConfigError, UnseenError, VideoError
+from unseen.faces.detect import CenterFace, Detector
+from unseen.faces.manual import Excluded, ManualBox
+from unseen.faces.second_stage import SecondStage
+from unseen.faces.track import Box, CutFinder, Track, Tracker, merged
+from unseen.files import write_json
+
+FORMAT = "unseen/faces/1"
+# Detections weaker than the threshold by this factor still continue a track.
+_WEAKER = 0.5
+# Looks for a second of video, where nothing else is asked for.
+_LOOKS = 5
+
+
+@dataclass(frozen=True)
+class FaceSettings:
+    """How faces are found, and what is covered of them.
+
+    Attributes:
+        threshold: the least detector score with which a face is believed, in (0, 1).
+        every: look at every so many frames, and at both sides of a scene cut; None: so that it
+            looks five times a second.
+        hold: seconds for which a face is covered before its first and after its last detection.
+        enlarge: how many times the detected box is covered (1.6 in Ren18 5.2).
+        two_stage: pass detections through a second detector, as in Ren18 section 4.
+        exclude: regions in which no face is looked for.
+        boxes: boxes that are covered as well, exactly as given.
+        shape: `box`, or the ellipse in it.
+        feather: how far the border is blended, in halves of the box; the blend lies outside of
+            what is covered. 0: not at all.
+        required: whether a video without any face is an error.
+    """
+
+    threshold: float = 0.2
+    every: int | None = None
+    hold: float = 0.75
+    enlarge: float = 1.6
+    two_stage: bool = False
+    exclude: tuple[Excluded, ...] = ()
+    boxes: tuple[ManualBox, ...] = ()
+    shape: str = "box"
+    feather: float = 0.0
+    required: bool = False
+
+    def __post_init__(self) -> None:
+        faults = []
+        if not 0 < self.threshold < 1:
+            faults.append(f"threshold is {self.threshold}: it must be between 0 and 1")
+        if self.every is not None and self.every < 1:
+            faults.append(f"every is {self.every}: it must be at least 1 frame")
+        if not 0 <= self.hold < float("inf"):
+            faults.append(f"hold is {self.hold}: it must be 0 seconds or more")
+        if not 1 <= self.enlarge < float("inf"):
+            faults.append(f"enlarge is {self.enlarge}: it must be 1 or more")
+        if self.shape not in ("box", "ellipse"):
+            faults.append(f"shape is '{self.shape}': it must be box or ellipse")
+        if not 0 <= self.feather <= 1:
+            faults.append(f"feather is {self.feather}: it must be between 0 and 1")
+        if faults:
+            raise ConfigError("settings of faces: " + "; ".join(faults))
+
+    @cached_property
+    def detector(self) -> Detector:
+        """The detector that these settings ask for, made when it is first used."""
+        first = CenterFace(self.threshold * _WEAKER)
+        return SecondStage(first) if self.two_stage else first
+
+
+@dataclass(frozen=True)
+class Faces:
+    """The faces of one video (or of one picture, a video of one frame).
+
+    Attributes:
+        source: the file's name.
+        width, height: pixels, upright.
+        times: of all frames, in seconds.
+        cuts: the frames with which a new scene begins.
+        looks: at how many frames the detector looked.
+        interval: seconds between two looks.
+        tracks: one for each face and stretch of time.
+        settings: with which they were found.
+    """
+
+    source: str
+    width: int
+    height: int
+    times: npt.NDArray[np.float64]
+    cuts: tuple[int, ...]
+    looks: int
+    interval: float
+    tracks: tuple[Track, ...]
+    settings: FaceSettings = field(default_factory=FaceSettings)
+
+    def __len__(self) -> int:
+        return len(self.tracks) + len(self.settings.boxes)
+
+    @cached_property
+    def _spans(self) -> npt.NDArray[np.float64]:
+        hold = self.settings.hold
+        return np.array([track.span(hold) for track in self.tracks]).reshape(-1, 2)
+
+    def boxes(self, frame: int) -> dict[int, Box]:
+        """What to cover in a frame, in pixels, by the number of the track.
+
+        Boxes may reach beyond the picture. Manual boxes have the numbers -1, -2, ...
+
+        Args:
+            frame: counted from 0.
+        """
+        time = self.times[frame]
+        shown = np.nonzero((self._spans[:, 0] <= time) & (time <= self._spans[:, 1]))[0]
+        boxes = {}
+        for index in shown:
+            track = self.tracks[index]
+            box = track.box(time, self.interval)
+            half = (self.settings.enlarge - 1) / 2 * (box[2:] - box[:2])
+            boxes[track.id] = np.concatenate([box[:2] - half, box[2:] + half])
+        for number, manual in enumerate(self.settings.boxes, 1):
+            if manual.covers(frame):
+                boxes[-number] = np.array(manual.box, np.float64)
+        return boxes
+
+    def write(self, path: Path) -> None:
+        """Write the tracks as JSON (docs/faces.md): detections, and what is covered when."""
+        covered: dict[int, list[Any]] = {}
+        for frame in range(len(self.times)):
+            for number, box in self.boxes(frame).items():
+                covered.setdefault(number, [frame, []])[1].append(box.round(1).tolist())
+        tracks = [
+            {
+                "id": track.id,
+                "detections": [
+                    {
+                        "frame": track.frames[i],
+                        "score": round(track.scores[i], 4),
+                        "box": track.boxes[i].round(1).tolist(),
+                        "landmarks": track.landmarks[i].astype(float).round(1).tolist(),
+                    }
+                    for i in range(len(track.frames))
+                ],
+                "covered_from": covered[track.id][0],
+                "covered": covered[track.id][1],
+            }
+            for track in self.tracks
+        ]
+        manual = [vars(box) for box in self.settings.boxes]
+        write_json(
+            path,
+            {
+                "format": FORMAT,
+                "source": self.source,
+                "width": self.width,
+                "height": self.height,
+                "frames": len(self.times),
+                "cuts": list(self.cuts),
+                "looks": self.looks,
+                "tracks": tracks,
+                "manual": manual,
+            },
+        )
+
+
+def find_faces(
+    video: Path | str,
+    settings: FaceSettings | None = None,
+    *,
+    detector: Detector | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Faces:
+    """Find and follow the faces of a video file.
+
+    Args:
+        video: mp4, mov, mkv, webm, avi, mpg or ts.
+        settings: see `FaceSettings`.
+        detector: in place of the one that the settings ask for.
+        progress: called with the frames read and their number (None: not known).
+
+    Raises:
+        ConfigError: the second stage is asked for and not installed.
+        VideoError: the video is missing or broken, or the detector fails.
+        WeightsError: the detector's weights are missing or damaged.
+    """
+    video, settings = Path(video), settings or FaceSettings()
+    info = probe(video)
+    every = settings.every or max(1, round(info.rate / _LOOKS))
+    images = ((frame.image, float(frame.time)) for frame in read_frames(video))
+    return _follow(
+        images, settings, detector or settings.detector, every, every / float(info.rate),
+        source=video, progress=progress and (lambda done: progress(done, info.frames)),
+    )  # fmt: skip
+
+
+def find_faces_in(image: Image, source: Path, settings: FaceSettings, detector: Detector) -> Faces:
+    """Find the faces of one picture, `uint8 (height, width, 3)`; see `find_faces`."""
+    return _follow(iter([(image, 0.0)]), settings, detector, 1, 0.0, source=source, progress=None)
+
+
+def _follow(
+    images: Iterable[tuple[Image, float]],
+    settings: FaceSettings,
+    detector: Detector,
+    every: int,
+    interval: float,
+    *,
+    source: Path,
+    progress: Callable[[int], None] | None = None,
+) -> Faces:
+    """Look at every so many frames, and at both sides of each cut, and follow what is found."""
+    is_cut, tracker = CutFinder(), Tracker(settings.threshold, interval, settings.hold)
+    times: list[float] = []
+    cuts: list[int] = []
+    last: Image | None = None
+    looked, looks = -every, 0
+
+    def look(image: Image, frame: int) -> None:
+        nonlocal looked, looks
+        try:
+            found = detector(image)
+        except UnseenError:
+            raise
+        except Exception as error:
+            raise VideoError(
+                f"the face detector failed at frame {frame} of {source}: {error}"
+            ) from error
+        kept = [not any(region.holds(box) for region in settings.exclude) for box in found.boxes]
+        tracker.update(frame, times[frame], found.take(np.array(kept, bool)))
+        looked, looks = frame, looks + 1
+
+    for frame, (image, time) in enumerate(images):
+        times.append(time)
+        begins = is_cut(image)
+        if begins:
+            if last is not None and looked < frame - 1:
+                look(last, frame - 1)
+            tracker.cut(time)
+            cuts.append(frame)
+        if begins or frame - looked >= every:
+            look(image, frame)
+        last = image
+        if progress is not None:
+            progress(frame + 1)
+    if last is None:
+        raise VideoError(f"{source} holds no frames")
+    if looked < len(times) - 1:
+        look(last, len(times) - 1)
+    tracks = merged(tracker.tracks, interval)
+    height, width = last.shape[:2]
+    return Faces(
+        source.name, width, height, np.array(times), tuple(cuts), looks, interval, tuple(tracks),
+        settings,
+    )  # fmt: skip

@@ -1,0 +1,101 @@
+"""An anonymizer inside of boxes: nothing of the face outside, nothing else touched."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+
+from unseen.anonymizers.base import Step
+from unseen.data.codec import Image
+from unseen.faces.track import Box
+from unseen.types import Boxes, Clips, to_clips, to_stored
+
+# One step of an anonymizer whose output was checked; see `Anonymizer.step`.
+Act: TypeAlias = Callable[[Clips, Any, Boxes | None], Step]
+
+
+class FaceRegions:
+    """Puts an anonymizer into boxes, frame by frame, with a memory for each track.
+
+    The anonymizer gets what lies in a box, and its border, as a small clip of one frame; one that
+    needs face boxes is told that all of it is a face. It works at full strength on every pixel that
+    the box or its ellipse touches. A feathered border lies outside of that.
+
+    Args:
+        act: the anonymizer's step.
+        shape: `box`, or `ellipse`: the largest one in the box.
+        feather: the width of the blended border, in halves of the box.
+        least_side: boxes with a side of fewer pixels become black; see `Anonymizer.least_side`.
+        device: where the anonymizer runs.
+    """
+
+    def __init__(
+        self,
+        act: Act,
+        *,
+        shape: str = "box",
+        feather: float = 0.0,
+        least_side: int = 1,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.act, self.shape, self.feather, self.device = act, shape, feather, device
+        self.least_side = least_side
+        self._states: dict[int, Any] = {}
+
+    def __call__(self, image: Image, boxes: Mapping[int, Box]) -> Image:
+        """The picture with the boxes anonymized; the one given stays as it is.
+
+        Args:
+            image: `uint8 (height, width, 3)`, RGB.
+            boxes: x0, y0, x1, y1 in pixels, by the number of their track; they may reach beyond.
+        """
+        result = image.copy()
+        # A track that is not shown any more begins anew if it ever comes back.
+        self._states = {track: state for track, state in self._states.items() if track in boxes}
+        for track, box in boxes.items():
+            height, width = image.shape[:2]
+            margin = self.feather / 2 * (box[2:] - box[:2])
+            x0, y0 = np.floor(np.maximum(box[:2] - margin, 0)).astype(int)
+            x1, y1 = np.ceil(np.minimum(box[2:] + margin, (width, height))).astype(int)
+            if x0 >= x1 or y0 >= y1:
+                continue
+            inside = np.zeros_like(image[y0:y1, x0:x1])
+            if min(inside.shape[:2]) >= self.least_side:
+                clips = to_clips(image[None, None, y0:y1, x0:x1], self.device)
+                whole = torch.tensor([[[[0.0, 0.0, x1 - x0, y1 - y0]]]], device=self.device)
+                step = self.act(clips, self._states.get(track), whole)
+                self._states[track] = step.state
+                inside = to_stored(step.clips)[0, 0]
+            weights = strength(box, (x0, y0, x1, y1), self.shape, self.feather)[..., None]
+            under = result[y0:y1, x0:x1]
+            # Under the border lies what earlier boxes left, not the raw picture.
+            mixed = np.rint(weights * inside + (1 - weights) * under).astype(np.uint8)
+            result[y0:y1, x0:x1] = np.where(weights >= 1, inside, mixed)
+        return result
+
+
+def strength(
+    box: Box, window: tuple[int, int, int, int], shape: str, feather: float
+) -> Float32[np.ndarray, "height width"]:
+    """How much of the anonymized picture is shown at each pixel of a window, from 0 to 1.
+
+    1 where the box, or the ellipse in it, has any part of the pixel (pixel i reaches from i to
+    i + 1); from there it falls to 0 over `feather` halves of the box.
+    """
+    x0, y0, x1, y1 = window
+    half = np.maximum((box[2:] - box[:2]) / 2, 1e-6)
+    across = _nearest(x0, x1, box[0] + half[0]) / half[0]
+    down = _nearest(y0, y1, box[1] + half[1]) / half[1]
+    if shape == "ellipse":
+        radius = np.hypot(down[:, None], across[None])
+    else:
+        radius = np.maximum(down[:, None], across[None])
+    falling = 1 - (radius - 1) / feather if feather else (radius < 1)
+    return np.clip(falling, 0, 1).astype(np.float32)
+
+
+def _nearest(low: int, high: int, centre: float) -> Float[np.ndarray, " pixels"]:
+    """How far the nearest point of each pixel is from a coordinate."""
+    return np.maximum(np.abs(np.arange(low, high) + 0.5 - centre) - 0.5, 0)

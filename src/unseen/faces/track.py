@@ -1,0 +1,259 @@
+"""From single detections to faces that are followed: nothing uncovered between, before and after.
+
+A detector misses faces in single frames, and it does not look at every frame. Detections that
+belong together become a track; a track covers the frames between its detections, and some time
+before the first and after the last, with a margin that grows with the time since the last look.
+Nothing reaches across a scene cut.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import cv2
+import numpy as np
+from jaxtyping import Float, Float32
+
+from unseen.data.codec import Image
+from unseen.faces.detect import Detections
+
+# A track that found nothing for so many seconds has ended.
+_PATIENCE = 2.0
+# How far a face may have gone, in its own sizes: at once, and for each second; and at most.
+_REACH, _SPEED, _FURTHEST = 0.5, 5.0, 2.0
+# Two detections of one face differ in size by less than this factor.
+_RESIZED = 2.0
+# By how much of its size a box grows for each second since the last look.
+_GROWTH = 1.0
+# How long a face that went out of sight is taken to go on as it did, in seconds.
+_INERTIA = 0.3
+# A track is a duplicate when so much of it lies inside another one all along.
+_INSIDE = 0.7
+
+Box = Float[np.ndarray, " 4"]
+
+
+class CutFinder:
+    """Tells of each frame whether a new scene begins with it.
+
+    A cut changes both most of the pixels and the distribution of their values; a face that moves
+    changes neither, a moving camera only the pixels. The thresholds are high: a cut that is missed
+    covers too much, one that is none ends tracks.
+    """
+
+    _SIZE = (64, 36)
+    _CHANGE, _OTHER = 25.0, 0.35
+
+    def __init__(self) -> None:
+        self._last: tuple[np.ndarray, np.ndarray] | None = None
+
+    def __call__(self, image: Image) -> bool:
+        """Whether `image`, the next frame, begins a scene; the first frame does not."""
+        small = cv2.resize(image, self._SIZE, interpolation=cv2.INTER_AREA).astype(np.int16)
+        counts = np.stack([np.bincount(small[..., c].ravel() >> 3, minlength=32) for c in range(3)])
+        last, self._last = self._last, (small, counts / counts.sum(1, keepdims=True))
+        if last is None:
+            return False
+        change = np.abs(small - last[0]).mean()
+        other = 1 - np.minimum(self._last[1], last[1]).sum(1).mean()
+        return bool(change >= self._CHANGE and other >= self._OTHER)
+
+
+@dataclass
+class Track:
+    """One face, as it was detected.
+
+    Attributes:
+        id: counted from 0.
+        scene: when the scene begins and ends in which it lies, in seconds.
+        frames, times: of the detections, in order: frame numbers from 0, and seconds.
+        boxes: `(4,)` each, in pixels.
+        scores: of the detector.
+        landmarks: `(5, 2)` each, in pixels.
+    """
+
+    id: int
+    scene: tuple[float, float]
+    frames: list[int] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    boxes: list[Box] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    landmarks: list[Float32[np.ndarray, "5 2"]] = field(default_factory=list)
+
+    def add(self, frame: int, time: float, found: Detections, which: int) -> None:
+        """Append detection number `which` of a frame."""
+        self.frames.append(frame)
+        self.times.append(time)
+        self.boxes.append(found.boxes[which].astype(np.float64))
+        self.scores.append(float(found.scores[which]))
+        self.landmarks.append(found.landmarks[which])
+
+    @cached_property
+    def smooth(self) -> Float[np.ndarray, "detections 4"]:
+        """The boxes without their jitter, each still holding the detected one."""
+        return smoothed(np.stack(self.boxes))
+
+    def span(self, hold: float) -> tuple[float, float]:
+        """From when to when it covers, in seconds."""
+        return max(self.times[0] - hold, self.scene[0]), min(self.times[-1] + hold, self.scene[1])
+
+    def box(self, time: float, interval: float) -> Box:
+        """Where the face may be at a time within its span.
+
+        Args:
+            time: in seconds.
+            interval: seconds between two looks: within them the box does not grow.
+        """
+        times, boxes = self.times, self.smooth
+        after = int(np.searchsorted(times, time))
+        if 0 < after < len(times):
+            before = after - 1
+            part = (time - times[before]) / (times[after] - times[before])
+            box = (1 - part) * boxes[before] + part * boxes[after]
+            return grown(box, min(time - times[before], times[after] - time) - interval)
+        if after < len(times) and times[after] == time:
+            return boxes[after]
+        return beyond(boxes, times, time, interval)
+
+
+def smoothed(boxes: Float[np.ndarray, "detections 4"]) -> Float[np.ndarray, "detections 4"]:
+    """Centres averaged over a detection and its neighbours, sizes the largest of them.
+
+    Whatever comes out holds the box that went in. The first and the last keep their centre.
+    """
+    if len(boxes) < 3:
+        return boxes
+    centres, halves = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
+    mean, most = centres.copy(), halves.copy()
+    mean[1:-1] = (centres[:-2] + centres[1:-1] + centres[2:]) / 3
+    most[1:] = np.maximum(most[1:], halves[:-1])
+    most[:-1] = np.maximum(most[:-1], halves[1:])
+    low, high = np.minimum(mean - most, boxes[:, :2]), np.maximum(mean + most, boxes[:, 2:])
+    return np.concatenate([low, high], 1)
+
+
+def grown(box: Box, seconds: float) -> Box:
+    """The box enlarged about its centre for the time since the last look, if any."""
+    more = max(0.0, seconds) * _GROWTH / 2 * (box[2:] - box[:2])
+    return np.concatenate([box[:2] - more, box[2:] + more])
+
+
+def beyond(
+    boxes: Float[np.ndarray, "detections 4"], times: Sequence[float], time: float, interval: float
+) -> Box:
+    """Where a face may be before the first or after the last of its detections.
+
+    The box holds where it was last and where it would be, had it gone on; and it grows.
+    """
+    nearest, second = (0, 1) if time < times[0] else (-1, -2)
+    last, away = boxes[nearest], time - times[nearest]
+    box = last
+    if len(times) > 1:
+        centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+        speed = (centres[nearest] - centres[second]) / (times[nearest] - times[second])
+        move = np.tile(speed * np.clip(away, -_INERTIA, _INERTIA), 2)
+        box = np.concatenate([np.minimum(last, last + move)[:2], np.maximum(last, last + move)[2:]])
+    return grown(box, abs(away) - interval)
+
+
+class Tracker:
+    """Puts detections into tracks, frame by frame: the same for files and for cameras.
+
+    Detections of at least `threshold` begin a track; weaker ones only continue one.
+
+    Args:
+        threshold: the least score of a face.
+        interval: seconds between two looks.
+        hold: how long a face is covered before its first and after its last detection, in seconds.
+    """
+
+    def __init__(self, threshold: float, interval: float, hold: float) -> None:
+        self.threshold, self.interval, self.hold = threshold, interval, hold
+        self.tracks: list[Track] = []
+        self._open: list[Track] = []
+        self._begin = -np.inf
+
+    def cut(self, time: float) -> None:
+        """A new scene begins at `time`: all tracks have ended."""
+        for track in self.tracks:
+            if track.scene == (self._begin, np.inf):
+                track.scene = (self._begin, float(np.nextafter(time, -np.inf)))
+        self._begin = time
+        self._open = []
+
+    def update(self, frame: int, time: float, found: Detections) -> None:
+        """Take in what was found in a frame; frames come in order, not all need to come."""
+        self._open = [track for track in self._open if time - track.times[-1] <= _PATIENCE]
+        free = set(range(len(found)))
+        pairs = [
+            (distance, track.id, track, which)
+            for track in self._open
+            for which, distance in enumerate(_distances(track, time, found))
+            if distance <= 1
+        ]
+        taken: set[int] = set()
+        for _, _, track, which in sorted(pairs, key=lambda pair: pair[:2]):
+            if which in free and track.id not in taken:
+                free.remove(which)
+                taken.add(track.id)
+                track.add(frame, time, found, which)
+        for which in sorted(free):
+            if found.scores[which] >= self.threshold:
+                track = Track(len(self.tracks), (self._begin, np.inf))
+                track.add(frame, time, found, which)
+                self.tracks.append(track)
+                self._open.append(track)
+
+    def now(self, time: float) -> list[tuple[int, Box]]:
+        """For cameras: the boxes to cover at `time`, not before the last update, and their tracks.
+
+        Nothing is known of later frames: a face is covered from its first detection on, and where
+        it was missed, for `hold` seconds at the place where it was last, with a growing margin.
+        """
+        shown = []
+        for track in self._open:
+            if time <= track.times[-1] + self.hold:
+                boxes = np.stack(track.boxes[-2:])
+                shown.append((track.id, beyond(boxes, track.times[-2:], time, self.interval)))
+        return shown
+
+
+def _distances(track: Track, time: float, found: Detections) -> Float[np.ndarray, " faces"]:
+    """How far each detection is from where the track may be; above 1: not the same face."""
+    last, away = track.boxes[-1], time - track.times[-1]
+    centre, size = (last[:2] + last[2:]) / 2, float(np.sqrt(np.prod(last[2:] - last[:2])))
+    places = [centre]
+    if len(track.times) > 1:
+        before = (track.boxes[-2][:2] + track.boxes[-2][2:]) / 2
+        speed = (centre - before) / (track.times[-1] - track.times[-2])
+        places.append(centre + speed * min(away, _INERTIA))
+    centres = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
+    sizes = np.sqrt(np.prod(found.boxes[:, 2:] - found.boxes[:, :2], axis=1))
+    far = np.min([np.linalg.norm(centres - place, axis=1) for place in places], axis=0)
+    reach = min(_REACH + _SPEED * away, _FURTHEST)
+    distance = far / (np.sqrt(size * sizes) * reach)
+    ratio = sizes / size
+    distance[(ratio > _RESIZED) | (ratio < 1 / _RESIZED)] = np.inf
+    return np.asarray(distance, np.float64)
+
+
+def merged(tracks: Sequence[Track], interval: float) -> list[Track]:
+    """The tracks without those that another one covers all along: duplicates of one face."""
+    longest = sorted(tracks, key=lambda track: track.times[0] - track.times[-1])
+    kept: list[Track] = []
+    for track in longest:
+        if not any(_covers(other, track, interval) for other in kept):
+            kept.append(track)
+    return sorted(kept, key=lambda track: track.id)
+
+
+def _covers(other: Track, track: Track, interval: float) -> bool:
+    """Whether `other` has most of `track` inside at each of its detections, and lasts as long."""
+    if other.times[0] > track.times[0] or other.times[-1] < track.times[-1]:
+        return False
+    for time, box in zip(track.times, track.boxes, strict=True):
+        cover = other.box(time, interval)
+        sides = np.minimum(cover[2:], box[2:]) - np.maximum(cover[:2], box[:2])
+        if np.prod(np.maximum(sides, 0)) < _INSIDE * np.prod(box[2:] - box[:2]):
+            return False
+    return True

@@ -1,0 +1,137 @@
+"""Pictures in and out, and folders of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from face_clips import background, moving
+from unseen.anonymizers.load import load_anonymizer
+from unseen.deploy.apply import anonymize_paths, anonymize_picture
+from unseen.deploy.pictures import PICTURES, read_picture, write_picture
+from unseen.errors import ConfigError, DataError, NoFacesError
+from unseen.faces.find import FaceSettings
+from video_files import make_video, noise
+
+LOSSY = (".jpg", ".jpeg", ".webp", ".gif")
+FACE = moving([(90, 40)])[0][0]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("suffix", PICTURES)
+def test_every_format_is_kept(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix.upper()}"
+    write_picture(path, FACE)
+    with Pillow.open(path) as opened:
+        kinds = {"jpg": "JPEG", "jpeg": "JPEG", "tif": "TIFF", "tiff": "TIFF"}
+        assert opened.format == kinds.get(suffix[1:], suffix[1:].upper())
+    difference = np.abs(read_picture(path).astype(int) - FACE)
+    assert difference.mean() < (3 if suffix == ".gif" else 1.5)
+    assert suffix in LOSSY or not difference.any()
+    assert names(tmp_path) == [path.name]
+
+
+def test_metadata_is_dropped_and_orientation_applied(tmp_path: Path) -> None:
+    exif = Pillow.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    exif[0x010F] = "Camera of Jane Doe"
+    src, dst = tmp_path / "a.jpg", tmp_path / "b.jpg"
+    Pillow.fromarray(FACE).save(src, exif=exif, comment=b"Jane Doe", quality=95)
+    assert src.read_bytes().count(b"Jane Doe") == 2
+    applied = anonymize_picture(src, dst, load_anonymizer("grey"))
+    assert (applied.width, applied.height) == (FACE.shape[0], FACE.shape[1])
+    assert applied.faces is None
+    assert b"Jane Doe" not in dst.read_bytes()
+    with Pillow.open(dst) as opened:
+        assert not opened.getexif()
+        shown = np.array(opened).astype(int)
+    grey = np.rot90(FACE, -1).mean(2)
+    assert np.abs(shown - grey[..., None]).mean() < 2
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "LA", "CMYK", "1"])
+def test_all_kinds_of_8_bit_pictures(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / ("a.tif" if mode == "CMYK" else "a.png")
+    Pillow.fromarray(FACE).convert("L" if mode == "LA" else "RGB").convert(mode).save(path)
+    image = read_picture(path)
+    assert image.shape == FACE.shape
+    assert image.dtype == np.uint8
+    assert np.corrcoef(image.mean(2).ravel(), FACE.mean(2).ravel())[0, 1] > 0.6
+
+
+def test_faces_are_covered_and_all_else_stays(tmp_path: Path) -> None:
+    src, dst = tmp_path / "a.png", tmp_path / "b.png"
+    write_picture(src, FACE)
+    applied = anonymize_picture(src, dst, faces_json=tmp_path / "faces.json")
+    assert applied.faces == 1
+    shown = read_picture(dst)
+    changed = (shown != FACE).any(2)
+    assert (shown[changed] == 0).all()
+    rows, columns = np.nonzero(changed)
+    # Her face, 33 pixels across at (126, 83), and 1.6 times as much.
+    assert columns.min() < 110 < 143 < columns.max()
+    assert rows.min() < 61 < 105 < rows.max()
+    assert changed.mean() < 0.12
+    assert (tmp_path / "faces.json").exists()
+
+
+def test_a_folder_of_both(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    write_picture(photos / "a.png", FACE)
+    write_picture(photos / "trip" / "B.JPG", background())
+    make_video(photos / "trip" / "c.mkv", np.repeat(FACE[None], 3, 0))
+    (photos / "notes.txt").write_text("no picture")
+    out = tmp_path / "out"
+    done = anonymize_paths([photos], out, faces_json=tmp_path / "json")
+    assert names(out) == ["a.png", "trip/B.JPG", "trip/c.mkv"]
+    assert names(tmp_path / "json") == ["a.png.json", "trip/B.JPG.json", "trip/c.mkv.json"]
+    assert {one.source.name: one.faces for one in done} == {"a.png": 1, "B.JPG": 0, "c.mkv": 1}
+    anonymize_paths([photos / "a.png"], None, load_anonymizer("mask"))
+    assert (read_picture(photos / "a.anonymized.png") == 0).all()
+    assert len(anonymize_paths([photos], out)) == 3  # own outputs are passed over
+
+
+def test_faces_that_must_be_there(tmp_path: Path) -> None:
+    write_picture(tmp_path / "in" / "a.png", FACE)
+    write_picture(tmp_path / "in" / "b.png", background())
+    required = FaceSettings(required=True)
+    with pytest.raises(NoFacesError, match=r"1 of 2 files failed:\n  - no face was found in .*b\."):
+        anonymize_paths([tmp_path / "in"], tmp_path / "out", faces=required)
+    assert names(tmp_path / "out") == ["a.png"]
+    (tmp_path / "in" / "c.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match="2 of 3 files failed"):
+        anonymize_paths([tmp_path / "in"], tmp_path / "out", faces=required)
+    assert names(tmp_path / "out") == ["a.png"]
+
+
+def test_bad_pictures_leave_nothing(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.jpg"
+    write_picture(whole, noise(1, 64, 64)[0])
+    data = whole.read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(data[: len(data) // 2])
+    (tmp_path / "empty.png").write_bytes(b"")
+    (tmp_path / "text.png").write_text("no picture")
+    frames = [Pillow.fromarray(image) for image in noise(3)]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    Pillow.fromarray(np.zeros((8, 8), np.uint16)).save(tmp_path / "deep.png")
+    for name, message in (
+        ("cut.jpg", "is damaged"),
+        ("empty.png", "cannot be read as a picture"),
+        ("text.png", "cannot be read as a picture"),
+        ("moving.gif", "holds 3 pictures"),
+        ("deep.png", "more than 8 bits"),
+        ("none.png", "no picture"),
+    ):
+        dst = tmp_path / f"out{Path(name).suffix}"
+        with pytest.raises(DataError, match=message):
+            anonymize_picture(tmp_path / name, dst)
+        assert not dst.exists()
+    with pytest.raises(ConfigError, match="is the input itself"):
+        anonymize_picture(whole, whole)
+    with pytest.raises(ConfigError, match="of another kind"):
+        anonymize_paths([whole], tmp_path / "out.mp4")
+    assert whole.read_bytes() == data

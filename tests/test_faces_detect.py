@@ -1,0 +1,163 @@
+"""The face detector: its decoding against nested loops, and a real face at many sizes."""
+
+import math
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skimage.data import astronaut
+
+from unseen.errors import WeightsError
+from unseen.faces import detect
+from unseen.faces.detect import NONE, CenterFace, Detections, decode, joined, without_duplicates
+
+# Read off the picture by eye: forehead to chin, ear to ear; and the five points.
+FACE = (181, 76, 268, 178)
+POINTS = [(203, 101), (246, 103), (222, 124), (204, 141), (242, 143)]
+
+
+@pytest.fixture(scope="module")
+def detector() -> CenterFace:
+    return CenterFace(0.1)
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> float:
+    """Intersection over union, by hand."""
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    return float(shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared))
+
+
+def test_decoding_against_nested_loops() -> None:
+    rng = np.random.default_rng(0)
+    heat = rng.random((1, 1, 5, 7), np.float32)
+    scale = rng.normal(1, 0.5, (1, 2, 5, 7)).astype(np.float32)
+    offset = rng.random((1, 2, 5, 7), np.float32)
+    landmarks = rng.random((1, 10, 5, 7), np.float32)
+    found = decode(heat, scale, offset, landmarks, 0.6)
+    count = 0
+    for row in range(5):
+        for column in range(7):
+            if heat[0, 0, row, column] <= 0.6:
+                continue
+            high = 4 * math.exp(scale[0, 0, row, column])
+            wide = 4 * math.exp(scale[0, 1, row, column])
+            y = 4 * (row + 0.5 + offset[0, 0, row, column])
+            x = 4 * (column + 0.5 + offset[0, 1, row, column])
+            expected = [x - wide / 2, y - high / 2, x + wide / 2, y + high / 2]
+            np.testing.assert_allclose(found.boxes[count], expected, rtol=1e-5)
+            assert found.scores[count] == heat[0, 0, row, column]
+            for point in range(5):
+                down = landmarks[0, 2 * point, row, column] * high + expected[1]
+                right = landmarks[0, 2 * point + 1, row, column] * wide + expected[0]
+                np.testing.assert_allclose(found.landmarks[count, point], [right, down], rtol=1e-5)
+            count += 1
+    assert count == len(found) > 5
+
+
+box = st.tuples(*[st.integers(0, 40)] * 2, *[st.integers(1, 30)] * 2)
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    boxes=st.lists(box, max_size=8),
+    order=st.randoms(use_true_random=False),
+)
+def test_of_duplicates_the_strongest_stays(boxes: list[tuple[int, ...]], order: object) -> None:
+    corners = np.array([(x, y, x + w, y + h) for x, y, w, h in boxes], np.float32).reshape(-1, 4)
+    scores = np.linspace(0.9, 0.2, len(boxes), dtype=np.float32)
+    order.shuffle(shuffled := list(range(len(boxes))))  # type: ignore[attr-defined]
+    given = Detections(corners, scores, np.zeros((len(boxes), 5, 2), np.float32))
+    kept = without_duplicates(given.take(np.array(shuffled, int)))
+    expected: list[int] = []
+    for i, candidate in enumerate(corners):
+        for j in expected:
+            other = corners[j]
+            width = min(candidate[2], other[2]) - max(candidate[0], other[0])
+            height = min(candidate[3], other[3]) - max(candidate[1], other[1])
+            inside = max(0.0, width) * max(0.0, height)
+            area = (candidate[2] - candidate[0]) * (candidate[3] - candidate[1])
+            if overlap(candidate, other) >= 0.3 or inside / area >= 0.8:
+                break
+        else:
+            expected.append(i)
+    np.testing.assert_array_equal(kept.boxes, corners[expected])
+    np.testing.assert_array_equal(kept.scores, scores[expected])
+
+
+def test_parts_are_joined() -> None:
+    one = Detections(np.ones((1, 4), np.float32), np.ones(1, np.float32), NONE.landmarks[:0])
+    one = Detections(one.boxes, one.scores, np.ones((1, 5, 2), np.float32))
+    assert len(joined([NONE, one, NONE, one.scaled(2.0)])) == 2
+    assert joined([one, one.scaled(2.0)]).boxes[1].tolist() == [2, 2, 2, 2]
+    assert joined([one, one.scaled(2.0)]).landmarks[1].max() == 2
+
+
+def test_a_face_and_its_five_points(detector: CenterFace) -> None:
+    found = detector(astronaut())
+    assert (found.scores >= 0.3).sum() == 1
+    assert found.scores[0] > 0.8
+    assert overlap(found.boxes[0], np.array(FACE)) > 0.6
+    assert np.abs(found.landmarks[0] - POINTS).max() < 5
+    small = cv2.resize(astronaut(), (256, 256), interpolation=cv2.INTER_AREA)
+    half = detector(small)
+    assert overlap(half.boxes[0] * 2, found.boxes[0]) > 0.7
+
+
+@pytest.mark.parametrize("face", [14, 24, 60, 300, 700])
+def test_faces_of_every_size_are_found(detector: CenterFace, face: int) -> None:
+    """From 14 pixels across up to one that fills a frame of high definition."""
+    scale = face / 80
+    image = cv2.resize(
+        astronaut()[:, 60:380],
+        None,
+        fx=scale,
+        fy=scale,
+        interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC,
+    )[:1080]
+    image = cv2.copyMakeBorder(image, 0, max(0, 200 - len(image)), 0, 120, cv2.BORDER_CONSTANT)
+    found = detector(image)
+    where = (np.array(FACE) - [60, 0, 60, 0]) * scale
+    assert found.scores[0] > 0.2
+    assert overlap(found.boxes[0], where) > 0.4
+
+
+def test_a_picture_of_many_pixels(detector: CenterFace) -> None:
+    image = cv2.resize(astronaut(), (3000, 3000), interpolation=cv2.INTER_CUBIC)
+    found = detector(image)
+    assert found.scores[0] > 0.5
+    assert overlap(found.boxes[0], np.array(FACE) * 3000 / 512) > 0.5
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 300), (33, 31), (64, 64)])
+def test_any_size_of_picture(detector: CenterFace, size: tuple[int, int]) -> None:
+    for level in (0, 255):
+        found = detector(np.full((*size, 3), level, np.uint8))
+        assert found.boxes.shape == (len(found), 4)
+        assert not len(found) or found.scores[0] < 0.2
+
+
+def test_faces_at_the_border_keep_their_place(detector: CenterFace) -> None:
+    """Half of the face is cut off: the box reaches beyond the picture instead of moving in."""
+    found = detector(np.ascontiguousarray(astronaut()[:, 215:470]))
+    assert found.scores[0] > 0.2
+    assert found.boxes[0, 0] < 5
+
+
+@pytest.mark.parametrize("fault", ["damaged", "missing"])
+def test_weights_that_are_not_there(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if fault == "damaged":
+        monkeypatch.setattr(detect, "_SHA256", "0" * 64)
+    else:
+        monkeypatch.setattr(detect, "_WEIGHTS", "none.onnx")
+    detect._weights.cache_clear()
+    try:
+        with pytest.raises(WeightsError, match=f"face detector's weights, .*{fault}: install"):
+            CenterFace()
+    finally:
+        detect._weights.cache_clear()

@@ -1,0 +1,178 @@
+"""Faces of whole videos: found, followed, covered in every frame, whatever the detector misses."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from face_clips import HEIGHT, WIDTH, Blinded, background, blind_runs, moving, place
+from unseen.errors import ConfigError, VideoError
+from unseen.faces.detect import CenterFace, Detections
+from unseen.faces.find import FORMAT, Faces, FaceSettings, find_faces, find_faces_in
+from unseen.faces.manual import Excluded, ManualBox
+from video_files import make_video
+
+
+@pytest.fixture(scope="module")
+def detector() -> CenterFace:
+    return CenterFace(0.1)
+
+
+def covered(faces: Faces, frame: int, face: np.ndarray) -> bool:
+    """Whether one box holds all of a face that is in the picture."""
+    x0, y0 = np.maximum(face[:2], 0)
+    x1, y1 = np.minimum(face[2:], (faces.width, faces.height))
+    if x0 >= x1 or y0 >= y1:
+        return True
+    return any(
+        box[0] <= x0 and box[1] <= y0 and box[2] >= x1 and box[3] >= y1
+        for box in faces.boxes(frame).values()
+    )
+
+
+def walk(frames: int) -> list[tuple[float, float] | None]:
+    """From left to right with a nod, outside at both ends."""
+    return [(-75 + 335 * k / frames, 40 + 15 * np.sin(k / 4)) for k in range(frames)]
+
+
+def test_a_face_that_enters_and_leaves(tmp_path: Path, detector: CenterFace) -> None:
+    images, truth = moving(walk(60))
+    video = make_video(tmp_path / "a.mkv", images)
+    calls: list[tuple[int, int | None]] = []
+    faces = find_faces(video, detector=detector, progress=lambda *call: calls.append(call))
+    assert (faces.width, faces.height, len(faces.times)) == (WIDTH, HEIGHT, 60)
+    assert faces.looks == 13  # five a second at 25 a second, and the last frame
+    assert faces.cuts == ()
+    assert len(faces) == 1
+    inside = [k for k, face in enumerate(truth) if face[0] >= 0 and face[2] <= WIDTH]
+    assert len(inside) > 30
+    assert all(covered(faces, k, truth[k]) for k in inside)
+    # Covered, but not the whole picture.
+    middle = faces.boxes(30)[faces.tracks[0].id]
+    assert np.prod(middle[2:] - middle[:2]) < 4 * np.prod(truth[30][2:] - truth[30][:2])
+    assert calls == [(k, None) for k in range(1, 61)]
+
+
+@pytest.mark.parametrize("every", [None, 1])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_blinded_detector_uncovers_nothing(
+    tmp_path: Path, detector: CenterFace, every: int | None, seed: int
+) -> None:
+    """30% of the frames at random, in runs of up to eight."""
+    rng = np.random.default_rng(seed)
+    steps = np.cumsum(rng.normal(0, 1.5, (75, 2)), 0) + np.array([90, 40])
+    images, truth = moving([(float(x), float(y)) for x, y in steps])
+    video = make_video(tmp_path / "a.mp4", images)
+    blind = blind_runs(75, 0.3, 8, seed) - {0, 74}
+    assert len(blind) >= 20
+    faces = find_faces(video, FaceSettings(every=every), detector=Blinded(detector, images, blind))
+    for frame, face in enumerate(truth):
+        assert covered(faces, frame, face), frame
+
+
+def test_several_people_and_small_faces(tmp_path: Path, detector: CenterFace) -> None:
+    frames, truth = [], []
+    for k in range(12):
+        image = background(1, 240, 360)
+        truth.append(
+            [
+                place(image, 20 + 4 * k, 30, 0.6),
+                place(image, 250 - 3 * k, 60, 0.35),
+                place(image, 300, 170 - 2 * k, 0.2),
+            ]
+        )
+        frames.append(image)
+    video = make_video(tmp_path / "a.mp4", np.stack(frames))
+    faces = find_faces(video, detector=detector)
+    assert len(faces) == 3
+    for frame, people in enumerate(truth):
+        assert all(covered(faces, frame, face) for face in people)
+
+
+def test_cuts_are_seen_from_both_sides(tmp_path: Path, detector: CenterFace) -> None:
+    """A scene of two frames between two looks is looked at; nothing reaches into its neighbours."""
+    there, _ = moving([(90, 40)] * 2, seed=2)
+    without = [np.repeat(background(seed)[None], 7, 0) for seed in (3, 4)]
+    images = np.concatenate([without[0], there, without[1]])
+    video = make_video(tmp_path / "a.mp4", images)
+    faces = find_faces(video, FaceSettings(every=50), detector=detector)
+    assert faces.cuts == (7, 9)
+    assert [bool(faces.boxes(k)) for k in range(16)] == [k in (7, 8) for k in range(16)]
+    assert faces.looks == 6
+
+
+def test_exclusion_and_manual_boxes(tmp_path: Path, detector: CenterFace) -> None:
+    images, _ = moving([(90, 40)] * 8)
+    video = make_video(tmp_path / "a.mp4", images)
+    boxes = (ManualBox((1, 2, 30, 40), 3, 5), ManualBox((5, 5, 9, 9)))
+    settings = FaceSettings(boxes=boxes, exclude=(Excluded(80, 30, 100, 100),))
+    faces = find_faces(video, settings, detector=detector)
+    assert faces.tracks == ()
+    assert [sorted(faces.boxes(k)) for k in (0, 3, 4, 5)] == [[-2], [-2, -1], [-2, -1], [-2]]
+    assert faces.boxes(3)[-1].tolist() == [1, 2, 30, 40]  # not enlarged: as the person drew it
+    settings = FaceSettings(exclude=(Excluded(0, 0, 20, 20),))
+    assert len(find_faces(video, settings, detector=detector)) == 1
+
+
+def test_boxes_are_enlarged_about_their_centre(detector: CenterFace) -> None:
+    images, _ = moving([(90, 40)])
+    sizes = []
+    for enlarge in (1.0, 1.6, 3.0):
+        faces = find_faces_in(images[0], Path("a.png"), FaceSettings(enlarge=enlarge))
+        (box,) = faces.boxes(0).values()
+        sizes.append(box[2:] - box[:2])
+        np.testing.assert_allclose((box[:2] + box[2:]) / 2, (126, 83), atol=8)
+    np.testing.assert_allclose(sizes[1] / sizes[0], 1.6)
+    np.testing.assert_allclose(sizes[2] / sizes[0], 3.0)
+
+
+def test_tracks_as_json(tmp_path: Path, detector: CenterFace) -> None:
+    images, _ = moving([None] * 30 + [(90.0 + k, 40.0) for k in range(10)])
+    video = make_video(tmp_path / "a.mp4", images)
+    settings = FaceSettings(boxes=(ManualBox((1, 2, 3, 4), 2),), hold=0.2)
+    faces = find_faces(video, settings, detector=detector)
+    faces.write(tmp_path / "out" / "faces.json")
+    read = json.loads((tmp_path / "out" / "faces.json").read_text())
+    assert read["format"] == FORMAT
+    assert (read["source"], read["width"], read["height"]) == ("a.mp4", WIDTH, HEIGHT)
+    assert read["frames"] == 40
+    assert read["manual"] == [{"box": [1, 2, 3, 4], "start": 2, "end": None}]
+    (track,) = read["tracks"]
+    assert [one["frame"] for one in track["detections"]] == faces.tracks[0].frames == [30, 35, 39]
+    assert track["covered_from"] == 25
+    assert len(track["covered"]) == 15
+    for frame, box in enumerate(track["covered"], 25):
+        np.testing.assert_allclose(box, faces.boxes(frame)[track["id"]], atol=0.051)
+    first = track["detections"][0]
+    assert 0.5 < first["score"] <= 1
+    x0, y0, x1, y1 = first["box"]
+    assert all(x0 < x < x1 and y0 < y < y1 for x, y in first["landmarks"])
+
+
+def test_a_video_without_faces(tmp_path: Path, detector: CenterFace) -> None:
+    video = make_video(tmp_path / "a.mp4", np.repeat(background()[None], 12, 0))
+    faces = find_faces(video, detector=detector)
+    assert len(faces) == 0
+    assert all(faces.boxes(k) == {} for k in range(12))
+
+
+def test_a_detector_that_fails(tmp_path: Path) -> None:
+    video = make_video(tmp_path / "a.mp4", np.repeat(background()[None], 12, 0))
+
+    def broken(image: np.ndarray) -> Detections:
+        raise RuntimeError("out of memory")
+
+    with pytest.raises(VideoError, match=r"detector failed at frame 0 of .*a\.mp4: out of memory"):
+        find_faces(video, detector=broken)
+    with pytest.raises(VideoError, match="no video file"):
+        find_faces(tmp_path / "none.mp4", detector=broken)
+
+
+def test_all_wrong_settings_are_told() -> None:
+    with pytest.raises(ConfigError) as caught:
+        FaceSettings(
+            threshold=0, every=0, hold=-1, enlarge=0.9, shape="round", feather=float("nan")
+        )
+    for name in ("threshold", "every", "hold", "enlarge", "shape", "feather"):
+        assert f"{name} is " in str(caught.value)

@@ -1,0 +1,187 @@
+"""Tracks: what is covered between, before and after detections, against hand formulas."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from unseen.faces.detect import Detections
+from unseen.faces.track import CutFinder, Track, Tracker, merged, smoothed
+
+INTERVAL, HOLD = 0.2, 0.75
+
+
+def seen(*boxes: tuple[float, float, float, float], score: float = 0.9) -> Detections:
+    return Detections(
+        np.array(boxes, np.float32).reshape(-1, 4),
+        np.full(len(boxes), score, np.float32),
+        np.zeros((len(boxes), 5, 2), np.float32),
+    )
+
+
+def square(x: float, y: float, side: float = 20.0) -> tuple[float, float, float, float]:
+    return (x - side / 2, y - side / 2, x + side / 2, y + side / 2)
+
+
+def follow(
+    detections: dict[float, Detections], *, threshold: float = 0.2, cuts: tuple[float, ...] = ()
+) -> list[Track]:
+    """Tracks of detections by their time, ten frames a second."""
+    tracker = Tracker(threshold, INTERVAL, HOLD)
+    for time in sorted({*detections, *cuts}):
+        if time in cuts:
+            tracker.cut(time)
+        if time in detections:
+            tracker.update(round(10 * time), time, detections[time])
+    return tracker.tracks
+
+
+def holds(outer: np.ndarray, inner: tuple[float, ...] | np.ndarray) -> bool:
+    return bool((outer[:2] <= inner[:2]).all() and (outer[2:] >= inner[2:]).all())
+
+
+corner, side = st.floats(-50, 200), st.floats(1, 100)
+
+
+@settings(deadline=None)
+@given(boxes=st.lists(st.tuples(corner, corner, side, side), min_size=1, max_size=9))
+def test_smoothing_never_uncovers(boxes: list[tuple[float, ...]]) -> None:
+    raw = np.array([(x, y, x + w, y + h) for x, y, w, h in boxes])
+    smooth = smoothed(raw)
+    assert smooth.shape == raw.shape
+    assert (smooth[:, :2] <= raw[:, :2]).all()
+    assert (smooth[:, 2:] >= raw[:, 2:]).all()
+
+
+def test_smoothing_takes_jitter_away() -> None:
+    rng = np.random.default_rng(0)
+    raw = np.array(square(100, 80, 40)) + rng.normal(0, 1.5, (200, 4))
+    smooth = smoothed(raw)
+
+    def jitter(boxes: np.ndarray) -> float:
+        return float(np.abs(np.diff((boxes[:, :2] + boxes[:, 2:]) / 2, axis=0)).mean())
+
+    assert jitter(smooth) < 0.6 * jitter(raw)
+    assert (smooth[:, 2:] - smooth[:, :2]).max() < 52
+    still = np.tile(square(50, 50), (5, 1))
+    np.testing.assert_allclose(smoothed(still), still)
+
+
+def test_between_detections_the_box_moves_evenly_and_grows() -> None:
+    (track,) = follow({0.0: seen(square(100, 50)), 1.0: seen(square(130, 50, 30))})
+    for time in (0.1, 0.2, 0.4, 0.5, 0.9):
+        centre, size = 100 + 30 * time, 20 + 10 * time
+        grown = size * (1 + max(0.0, min(time, 1 - time) - INTERVAL))
+        np.testing.assert_allclose(track.box(time, INTERVAL), square(centre, 50, grown))
+    np.testing.assert_allclose(track.box(1.0, INTERVAL), square(130, 50, 30))
+
+
+def test_before_and_after_it_stays_and_goes_on_and_grows() -> None:
+    track = follow({1.0: seen(square(100, 50)), 1.2: seen(square(104, 50))})[0]
+    assert track.span(HOLD) == (0.25, 1.95)
+    # 20 pixels a second; after 0.3 s nobody knows.
+    np.testing.assert_allclose(track.box(1.4, INTERVAL), (94, 40, 118, 60))
+    later = track.box(1.7, INTERVAL)
+    np.testing.assert_allclose(later, (94 - 3.9, 40 - 3, 120 + 3.9, 60 + 3))
+    np.testing.assert_allclose(track.box(0.8, INTERVAL), (86, 40, 110, 60))
+    alone = follow({1.0: seen(square(100, 50))})[0]
+    np.testing.assert_allclose(alone.box(1.5, INTERVAL), square(100, 50, 26))
+    np.testing.assert_allclose(alone.box(0.5, INTERVAL), square(100, 50, 26))
+
+
+def test_two_faces_that_pass_each_other_are_two_tracks() -> None:
+    detections = {
+        k / 10: seen(square(50 + 10 * k, 60), square(250 - 10 * k, 100)) for k in range(20)
+    }
+    tracks = follow(detections)
+    assert [len(track.times) for track in tracks] == [20, 20]
+    assert all(np.diff([box[0] for box in tracks[0].boxes]) > 0)
+    assert all(np.diff([box[0] for box in tracks[1].boxes]) < 0)
+
+
+def test_a_face_that_was_missed_for_a_while_is_the_same() -> None:
+    (track,) = follow({t: seen(square(100 + 30 * t, 50)) for t in (0.0, 0.2, 1.6, 1.8)})
+    for time in np.arange(0, 1.81, 0.05):
+        assert holds(track.box(float(time), INTERVAL), square(100 + 30 * time, 50, 19.9))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(square(250, 50), id="elsewhere"),
+        pytest.param(square(100, 50, 60), id="of another size"),
+    ],
+)
+def test_what_cannot_be_the_same_face(other: tuple[float, float, float, float]) -> None:
+    tracks = follow({0.0: seen(square(100, 50)), 0.2: seen(other)})
+    assert [len(track.times) for track in tracks] == [1, 1]
+    assert len(follow({0.0: seen(square(100, 50)), 2.5: seen(square(100, 50))})) == 2
+
+
+def test_weak_detections_only_continue() -> None:
+    weak = seen(square(101, 50), square(200, 90), score=0.15)
+    tracks = follow({0.0: weak, 0.2: seen(square(100, 50)), 0.4: weak})
+    assert [track.times for track in tracks] == [[0.2, 0.4]]
+
+
+def test_nothing_reaches_across_a_cut() -> None:
+    still = seen(square(100, 50))
+    before, after = follow({0.0: still, 0.5: still, 0.6: still, 1.0: still}, cuts=(0.6,))
+    assert before.times == [0.0, 0.5]
+    assert before.span(HOLD)[1] < 0.6
+    assert before.span(HOLD)[1] == pytest.approx(0.6)
+    assert after.span(HOLD) == (0.6, 1.75)
+    last = follow({0.0: still, 2.0: still}, cuts=(0.1, 0.3))
+    assert [track.span(HOLD) for track in last][1] == (1.25, 2.75)
+
+
+def test_duplicates_are_merged() -> None:
+    tracker = Tracker(0.2, INTERVAL, HOLD)
+    for k in range(10):
+        boxes = [square(100 + k, 50, 40)]
+        if 3 <= k < 7:
+            boxes += [square(104 + k, 52, 18), square(200, 52, 18)]
+        tracker.update(k, k / 10, seen(*boxes))
+    assert len(tracker.tracks) == 3
+    assert [track.id for track in merged(tracker.tracks, INTERVAL)] == [0, 2]
+    # Longer than the other: neither may go.
+    alone = follow({k / 10: seen(square(100, 50, 40)) for k in range(5)})
+    alone += follow({k / 10: seen(square(100, 50, 40)) for k in range(3, 9)})
+    alone[1].id = 1
+    assert len(merged(alone, INTERVAL)) == 2
+
+
+def test_a_camera_knows_no_future() -> None:
+    tracker = Tracker(0.2, INTERVAL, HOLD)
+    assert tracker.now(0.0) == []
+    tracker.update(0, 0.0, seen(square(100, 50)))
+    tracker.update(2, 0.2, seen(square(104, 50)))
+    tracker.update(4, 0.4, seen())
+    ((number, box),) = tracker.now(0.3)
+    assert number == 0
+    np.testing.assert_allclose(box, (94, 40, 116, 60))
+    areas = [np.prod(b[2:] - b[:2]) for t in (0.4, 0.6, 0.9) for _, b in tracker.now(t)]
+    assert areas == sorted(areas)
+    assert len(set(areas)) == 3
+    assert tracker.now(0.2 + HOLD + 0.01) == []
+    tracker.update(10, 1.0, seen(square(108, 50)))
+    assert [number for number, _ in tracker.now(1.0)] == [0]
+    tracker.cut(1.1)
+    assert tracker.now(1.1) == []
+
+
+def scene(seed: int) -> np.ndarray:
+    """Large flat patches of random colours."""
+    patches = np.random.default_rng(seed).integers(0, 256, (6, 8, 3))
+    return patches.repeat(20, 0).repeat(20, 1).astype(np.uint8)
+
+
+def test_cuts_are_found_and_motion_is_none() -> None:
+    is_cut = CutFinder()
+    assert [is_cut(image) for image in (scene(1), scene(1), scene(2), scene(2), scene(1))] == [
+        False, False, True, False, True,
+    ]  # fmt: skip
+    is_cut = CutFinder()  # a camera that moves fast
+    assert not any(is_cut(np.roll(scene(1), 8 * k, 1)) for k in range(20))
+    is_cut = CutFinder()  # the light goes on within a second
+    assert not any(is_cut((scene(1) * (0.2 + 0.03 * k)).astype(np.uint8)) for k in range(25))

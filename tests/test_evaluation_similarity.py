@@ -21,7 +21,7 @@ def _pair(height: int, width: int, noise: int) -> tuple[npt.NDArray[np.uint8], .
 def test_both_are_those_of_scikit_image(height: int, width: int, noise: int) -> None:
     one, other = _pair(height, width, noise)
     expected = [
-        structural_similarity(  # type: ignore[no-untyped-call]
+        structural_similarity(
             a, b, channel_axis=-1, data_range=255, gaussian_weights=True, sigma=1.5,
             use_sample_covariance=False,
         )
@@ -29,7 +29,7 @@ def test_both_are_those_of_scikit_image(height: int, width: int, noise: int) -> 
         for a, b in zip(clip, copy, strict=True)
     ]  # fmt: skip
     assert ssim(one, other) == pytest.approx(np.mean(expected), abs=2e-4)
-    ratio = peak_signal_noise_ratio(one, other)  # type: ignore[no-untyped-call]
+    ratio = peak_signal_noise_ratio(one, other)
     assert psnr(one, other) == pytest.approx(ratio, abs=1e-3)
 
 

@@ -21,7 +21,9 @@ def _landmarks(seed: int) -> npt.NDArray[np.float64]:
 
 
 def _estimated(landmarks: npt.NDArray[np.float64]) -> SimilarityTransform:
-    return SimilarityTransform.from_estimate(landmarks, np.array(TEMPLATE))
+    found = SimilarityTransform.from_estimate(landmarks, np.array(TEMPLATE))
+    assert isinstance(found, SimilarityTransform)
+    return found
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -56,7 +58,7 @@ def test_landmarks_end_where_the_template_has_them() -> None:
 
 def test_gradients_reach_the_pixels_under_the_face_only() -> None:
     picture = torch.rand(1, 3, 120, 100, requires_grad=True)
-    align(picture, torch.tensor([TEMPLATE]) * 0.5 + 10.0).sum().backward()
+    align(picture, torch.tensor([TEMPLATE]) * 0.5 + 10.0).sum().backward()  # type: ignore[no-untyped-call]
     assert picture.grad is not None
     assert (picture.grad[..., 15:60, 15:50] > 0).all()
     assert (picture.grad[..., 70:, :] == 0).all()

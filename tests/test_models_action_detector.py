@@ -33,7 +33,7 @@ def test_the_loss_is_the_sum_of_torchvisions_four() -> None:
 def test_the_loss_has_a_gradient_for_frames_and_weights() -> None:
     detector = _detector().train()
     frames = FRAMES.clone().requires_grad_()
-    detector.loss(frames, ACTIONS).backward()
+    detector.loss(frames, ACTIONS).backward()  # type: ignore[no-untyped-call]
     assert frames.grad is not None
     assert frames.grad.abs().sum() > 0
     assert all(p.grad is not None for p in detector.parameters())
@@ -47,7 +47,7 @@ def test_it_learns_a_box_and_its_label() -> None:
     wanted = Actions(torch.tensor([[12.0, 8.0, 44.0, 40.0]]), torch.tensor([1]))
     for _ in range(60):
         adam.zero_grad()
-        detector.loss(frames, [wanted]).backward()
+        detector.loss(frames, [wanted]).backward()  # type: ignore[no-untyped-call]
         adam.step()
     detector.eval()
     with torch.no_grad():

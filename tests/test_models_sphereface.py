@@ -51,7 +51,7 @@ def test_the_margin_falls_with_the_angle_and_has_a_gradient_at_its_ends() -> Non
     cosines = torch.stack([torch.cos(theta), torch.zeros_like(theta)], 1).requires_grad_()
     loss = angular_softmax(Seen(features, cosines), torch.zeros(200, dtype=torch.int64))
     assert (loss.diff() > 0).all()
-    loss.sum().backward()
+    loss.sum().backward()  # type: ignore[no-untyped-call]
     assert cosines.grad is not None
     assert torch.isfinite(cosines.grad).all()
     assert (cosines.grad[1:-1, 0] < 0).all()
@@ -79,7 +79,7 @@ def test_the_small_one_separates_people_by_angle() -> None:
     adam = torch.optim.Adam(recogniser.parameters(), 3e-3)
     for _ in range(40):
         adam.zero_grad()
-        angular_softmax(recogniser(faces), labels, margin=2).mean().backward()
+        angular_softmax(recogniser(faces), labels, margin=2).mean().backward()  # type: ignore[no-untyped-call]
         adam.step()
     assert (recogniser(faces).cosines.argmax(1) == labels).all()
 

@@ -42,7 +42,7 @@ def tiny_actions() -> ActionFrames:
     frames = np.random.default_rng(0).integers(0, 255, (4, 48, 64, 3), dtype=np.uint8)
     faces = np.full((4, 1, 4), np.nan, np.float32)
     faces[[0, 2, 3], 0] = (20, 8, 36, 28)
-    boxes = np.tile(np.float32([10, 2, 50, 46]), (4, 1, 1))
+    boxes = np.tile(np.array([10, 2, 50, 46], np.float32), (4, 1, 1))
     labels = np.array([[0], [1], [0], [1]])
     return ActionFrames(frames, faces, boxes, labels, ("wave", "sit"))
 

@@ -106,9 +106,9 @@ def _verify(args: argparse.Namespace) -> None:
         for label, key in _ROWS.items():
             found = row[key]
             if found is not None:
-                error = 100 * found["standard_error"]
+                spread = 100 * found["standard_error"]
                 print(
-                    f"  {label:42} {percent(found['accuracy'])} ± {error:.1f}, "
+                    f"  {label:42} {percent(found['accuracy'])} ± {spread:.1f}, "
                     f"equal error rate {percent(found['eer'])}"
                 )
     known = result["identification"]

@@ -83,9 +83,9 @@ class Fisher(Recogniser):
     def features(self, faces: Sequence[Face]) -> Vectors:
         """Gradient histograms, `float32 (faces, 1764)`, square roots of them."""
         found = [
-            np.sqrt(self._hog.compute(cv2.cvtColor(
+            np.sqrt(np.ravel(self._hog.compute(cv2.cvtColor(
                 crop(face, self.enlargement, self.side), cv2.COLOR_RGB2GRAY
-            )).ravel())
+            ))))
             for face in faces
         ]  # fmt: skip
         return np.stack(found).astype(np.float32)

@@ -102,7 +102,8 @@ class Seen:
     @property
     def logits(self) -> Cosines:
         """||x|| cos(theta), the modified softmax' logits (Liu et al. 2017, eq. 4)."""
-        return self.features.norm(dim=1, keepdim=True) * self.cosines
+        lengths: Tensor = self.features.norm(dim=1, keepdim=True)
+        return lengths * self.cosines
 
 
 class Recogniser(nn.Module):

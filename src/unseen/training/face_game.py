@@ -309,7 +309,7 @@ class FaceGame:
     def _update(self, loss: Tensor, moving: Sequence[str]) -> float:
         for name in moving:
             self.adam[name].zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         for name in moving:
             nn.utils.clip_grad_norm_(self.modules()[name].parameters(), 5.0)
             self.adam[name].step()

@@ -10,14 +10,15 @@ from unseen.data.codec import Image
 from unseen.faces.detect import NONE, Detections, Detector
 from video_files import Images
 
-# Her face and what is around it; and where the face is in that, forehead to chin, ear to ear.
+# Her head in that picture, and her face in that: forehead to chin, ear to ear.
+ASTRONAUT: Image = astronaut()  # type: ignore[no-untyped-call]
 _HEAD = (slice(20, 230), slice(130, 310))
 _FACE = np.array([50, 52, 132, 162], np.float64)
 HEIGHT, WIDTH = 160, 256
 
 
 def head(scale: float) -> Image:
-    return cv2.resize(astronaut()[_HEAD], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return cv2.resize(ASTRONAUT[_HEAD], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
 
 
 def background(seed: int = 0, height: int = HEIGHT, width: int = WIDTH) -> Image:

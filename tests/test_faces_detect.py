@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from skimage.data import astronaut
 
+from face_clips import ASTRONAUT
 from unseen.errors import WeightsError
 from unseen.faces import detect
 from unseen.faces.detect import NONE, CenterFace, Detections, decode, joined, without_duplicates
@@ -99,12 +99,12 @@ def test_parts_are_joined() -> None:
 
 
 def test_a_face_and_its_five_points(detector: CenterFace) -> None:
-    found = detector(astronaut())
+    found = detector(ASTRONAUT)
     assert (found.scores >= 0.3).sum() == 1
     assert found.scores[0] > 0.8
     assert overlap(found.boxes[0], np.array(FACE)) > 0.6
     assert np.abs(found.landmarks[0] - POINTS).max() < 5
-    small = cv2.resize(astronaut(), (256, 256), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(ASTRONAUT, (256, 256), interpolation=cv2.INTER_AREA)
     half = detector(small)
     assert overlap(half.boxes[0] * 2, found.boxes[0]) > 0.7
 
@@ -114,7 +114,7 @@ def test_faces_of_every_size_are_found(detector: CenterFace, face: int) -> None:
     """From 14 pixels across up to one that fills a frame of high definition."""
     scale = face / 80
     image = cv2.resize(
-        astronaut()[:, 60:380],
+        ASTRONAUT[:, 60:380],
         None,
         fx=scale,
         fy=scale,
@@ -128,7 +128,7 @@ def test_faces_of_every_size_are_found(detector: CenterFace, face: int) -> None:
 
 
 def test_a_picture_of_many_pixels(detector: CenterFace) -> None:
-    image = cv2.resize(astronaut(), (3000, 3000), interpolation=cv2.INTER_CUBIC)
+    image = cv2.resize(ASTRONAUT, (3000, 3000), interpolation=cv2.INTER_CUBIC)
     found = detector(image)
     assert found.scores[0] > 0.5
     assert overlap(found.boxes[0], np.array(FACE) * 3000 / 512) > 0.5
@@ -144,7 +144,7 @@ def test_any_size_of_picture(detector: CenterFace, size: tuple[int, int]) -> Non
 
 def test_faces_at_the_border_keep_their_place(detector: CenterFace) -> None:
     """Half of the face is cut off: the box reaches beyond the picture instead of moving in."""
-    found = detector(np.ascontiguousarray(astronaut()[:, 215:470]))
+    found = detector(np.ascontiguousarray(ASTRONAUT[:, 215:470]))
     assert found.scores[0] > 0.2
     assert found.boxes[0, 0] < 5
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unseen.faces.detect import Detections
-from unseen.faces.track import CutFinder, Track, Tracker, merged, smoothed
+from unseen.faces.track import Change, ChangeFinder, Track, Tracker, merged, smoothed
 
 INTERVAL, HOLD = 0.2, 0.75
 
@@ -177,11 +177,17 @@ def scene(seed: int) -> np.ndarray:
 
 
 def test_cuts_are_found_and_motion_is_none() -> None:
-    is_cut = CutFinder()
-    assert [is_cut(image) for image in (scene(1), scene(1), scene(2), scene(2), scene(1))] == [
-        False, False, True, False, True,
-    ]  # fmt: skip
-    is_cut = CutFinder()  # a camera that moves fast
-    assert not any(is_cut(np.roll(scene(1), 8 * k, 1)) for k in range(20))
-    is_cut = CutFinder()  # the light goes on within a second
-    assert not any(is_cut((scene(1) * (0.2 + 0.03 * k)).astype(np.uint8)) for k in range(25))
+    change_to, cut, small = ChangeFinder(), Change.CUT, Change.SMALL
+    images = (scene(1), scene(1), scene(2), scene(2), scene(1))
+    assert [change_to(image) for image in images] == [small, small, cut, small, cut]
+    change_to = ChangeFinder()  # a camera that moves fast
+    changes = [change_to(np.roll(scene(1), 8 * k, 1)) for k in range(20)]
+    assert cut not in changes
+    assert set(changes[8:]) == {small}  # which is then the usual
+    change_to = ChangeFinder()  # the light goes on within a second
+    changes = [change_to((scene(1) * (0.2 + 0.03 * k)).astype(np.uint8)) for k in range(25)]
+    assert set(changes) == {small}
+    change_to = ChangeFinder()  # half of the picture is another
+    half = scene(1)
+    half[:, :70] = scene(3)[:, :70]
+    assert [change_to(image) for image in (scene(1), half)][1] is not small

@@ -19,7 +19,7 @@ from unseen.errors import ConfigError, UnseenError, VideoError
 from unseen.faces.detect import CenterFace, Detector
 from unseen.faces.manual import Excluded, ManualBox
 from unseen.faces.second_stage import SecondStage
-from unseen.faces.track import Box, CutFinder, Track, Tracker, merged
+from unseen.faces.track import Box, Change, ChangeFinder, Track, Tracker, merged
 from unseen.files import write_json
 
 FORMAT = "unseen/faces/1"
@@ -35,8 +35,8 @@ class FaceSettings:
 
     Attributes:
         threshold: the least detector score with which a face is believed, in (0, 1).
-        every: look at every so many frames, and at both sides of a scene cut; None: so that it
-            looks five times a second.
+        every: look at every so many frames, and at both sides of sudden changes; None: so that
+            it looks five times a second.
         hold: seconds for which a face is covered before its first and after its last detection.
         enlarge: how many times the detected box is covered (1.6 in Ren18 5.2).
         two_stage: pass detections through a second detector, as in Ren18 section 4.
@@ -207,9 +207,9 @@ def find_faces(
     )  # fmt: skip
 
 
-def find_faces_in(image: Image, source: Path, settings: FaceSettings, detector: Detector) -> Faces:
+def find_faces_in(image: Image, source: Path, settings: FaceSettings) -> Faces:
     """Find the faces of one picture, `uint8 (height, width, 3)`; see `find_faces`."""
-    return _follow(iter([(image, 0.0)]), settings, detector, 1, 0.0, source=source, progress=None)
+    return _follow([(image, 0.0)], settings, settings.detector, 1, 0.0, source=source)
 
 
 def _follow(
@@ -222,8 +222,8 @@ def _follow(
     source: Path,
     progress: Callable[[int], None] | None = None,
 ) -> Faces:
-    """Look at every so many frames, and at both sides of each cut, and follow what is found."""
-    is_cut, tracker = CutFinder(), Tracker(settings.threshold, interval, settings.hold)
+    """Look at every so many frames, and at both sides of sudden changes, and follow the faces."""
+    change_to, tracker = ChangeFinder(), Tracker(settings.threshold, interval, settings.hold)
     times: list[float] = []
     cuts: list[int] = []
     last: Image | None = None
@@ -245,13 +245,13 @@ def _follow(
 
     for frame, (image, time) in enumerate(images):
         times.append(time)
-        begins = is_cut(image)
-        if begins:
-            if last is not None and looked < frame - 1:
-                look(last, frame - 1)
+        change = change_to(image)
+        if change is not Change.SMALL and last is not None and looked < frame - 1:
+            look(last, frame - 1)
+        if change is Change.CUT:
             tracker.cut(time)
             cuts.append(frame)
-        if begins or frame - looked >= every:
+        if change is not Change.SMALL or frame - looked >= every:
             look(image, frame)
         last = image
         if progress is not None:

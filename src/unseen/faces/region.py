@@ -93,9 +93,11 @@ def strength(
     else:
         radius = np.maximum(down[:, None], across[None])
     falling = 1 - (radius - 1) / feather if feather else (radius < 1)
-    return np.clip(falling, 0, 1).astype(np.float32)
+    weights: Float32[np.ndarray, "height width"] = np.clip(falling, 0, 1).astype(np.float32)
+    return weights
 
 
 def _nearest(low: int, high: int, centre: float) -> Float[np.ndarray, " pixels"]:
     """How far the nearest point of each pixel is from a coordinate."""
-    return np.maximum(np.abs(np.arange(low, high) + 0.5 - centre) - 0.5, 0)
+    distances: Float[np.ndarray, " pixels"] = np.abs(np.arange(low, high) + 0.5 - centre) - 0.5
+    return np.maximum(distances, 0)

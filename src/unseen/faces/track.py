@@ -8,10 +8,12 @@ Nothing reaches across a scene cut.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import cached_property
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 from jaxtyping import Float, Float32
 
 from unseen.data.codec import Image
@@ -33,30 +35,46 @@ _INSIDE = 0.7
 Box = Float[np.ndarray, " 4"]
 
 
-class CutFinder:
-    """Tells of each frame whether a new scene begins with it.
+class Change(Enum):
+    """How a frame differs from the one before."""
 
-    A cut changes both most of the pixels and the distribution of their values; a face that moves
-    changes neither, a moving camera only the pixels. The thresholds are high: a cut that is missed
-    covers too much, one that is none ends tracks.
+    SMALL = 0
+    SUDDEN = 1  # perhaps a new scene: worth a look at both frames
+    CUT = 2  # a new scene: what was there before is gone
+
+
+class ChangeFinder:
+    """Tells of each frame how it differs from the one before.
+
+    A change is sudden when it is large and a multiple of the usual one. It is a cut when it is also
+    one of the distribution of colours: a camera that moves, however fast, changes that little.
+    Measured on a real clip with five cuts: 48 to 83 levels at the cuts, 20 at most elsewhere.
     """
 
     _SIZE = (64, 36)
-    _CHANGE, _OTHER = 25.0, 0.35
+    # Mean change in levels of 255; part of all pixels that have another colour; times the usual.
+    _SUDDEN, _CUT, _OTHER, _UNUSUAL = 12.0, 25.0, 0.12, 3.0
+    _FORGET = 0.2
 
     def __init__(self) -> None:
-        self._last: tuple[np.ndarray, np.ndarray] | None = None
+        self._last: tuple[npt.NDArray[np.int16], npt.NDArray[np.float64]] | None = None
+        self._usual = 0.0
 
-    def __call__(self, image: Image) -> bool:
-        """Whether `image`, the next frame, begins a scene; the first frame does not."""
+    def __call__(self, image: Image) -> Change:
+        """How `image`, the next frame, differs; the first differs little."""
         small = cv2.resize(image, self._SIZE, interpolation=cv2.INTER_AREA).astype(np.int16)
         counts = np.stack([np.bincount(small[..., c].ravel() >> 3, minlength=32) for c in range(3)])
         last, self._last = self._last, (small, counts / counts.sum(1, keepdims=True))
         if last is None:
-            return False
-        change = np.abs(small - last[0]).mean()
-        other = 1 - np.minimum(self._last[1], last[1]).sum(1).mean()
-        return bool(change >= self._CHANGE and other >= self._OTHER)
+            return Change.SMALL
+        change = float(np.abs(small - last[0]).mean())
+        other = 1 - float(np.minimum(self._last[1], last[1]).sum(1).mean())
+        unusual = change >= self._UNUSUAL * self._usual
+        # A cut must not count as usual; what goes on must, sooner or later.
+        self._usual += self._FORGET * (min(change, 2 * self._usual + 5) - self._usual)
+        if not unusual or change < self._SUDDEN:
+            return Change.SMALL
+        return Change.CUT if change >= self._CUT and other >= self._OTHER else Change.SUDDEN
 
 
 @dataclass
@@ -109,10 +127,11 @@ class Track:
         if 0 < after < len(times):
             before = after - 1
             part = (time - times[before]) / (times[after] - times[before])
-            box = (1 - part) * boxes[before] + part * boxes[after]
+            box: Box = (1 - part) * boxes[before] + part * boxes[after]
             return grown(box, min(time - times[before], times[after] - time) - interval)
         if after < len(times) and times[after] == time:
-            return boxes[after]
+            box = boxes[after]
+            return box
         return beyond(boxes, times, time, interval)
 
 

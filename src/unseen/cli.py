@@ -352,7 +352,8 @@ def _sweep(args: argparse.Namespace) -> None:
 
 
 def _report(args: argparse.Namespace) -> None:
-    from unseen.report.family import write_figure, write_table
+    from unseen.report.family import write_figure
+    from unseen.report.family_table import write_table
     from unseen.report.page import write_report
 
     alone = {".svg": write_figure, ".md": write_table}.get(args.out.suffix.lower())

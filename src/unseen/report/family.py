@@ -1,4 +1,4 @@
-"""A family's figure and table (Wu18 Fig. 2, 3; Wang19 Fig. 2-4, 8): measured beside published."""
+"""A family's figure (Wu18 Fig. 2, 3; Wang19 Fig. 2-4, 8): measured beside published."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -344,49 +344,3 @@ def write_figure(results: Sequence[Path], out: Path) -> None:
     text = family_figure(read_family(results)).wide
     with written_whole(out) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def write_table(results: Sequence[Path], out: Path) -> None:
-    """Write a family's table as Markdown, for documentation.
-
-    Args:
-        results: of its members, or the folder of a sweep.
-        out: the table, written whole or not at all.
-    """
-    drawn = read_family(results)
-    head = ["", "A_T, retrained", "A_T, its own", "leak", "seeds", *_published_heads(drawn)]
-    rows = [head, ["---"] * len(head), *([f"`{row[0]}`", *row[1:]] for row in table_rows(drawn))]
-    text = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    with written_whole(out) as temporary:
-        temporary.write_text(f"{text}\n", encoding="utf-8")
-
-
-def _published_heads(drawn: Drawn) -> list[str]:
-    where = drawn.like.name if drawn.like else ""
-    return [f"{name}, published{f' on {where}' if where else ''}" for name in ("A_T", "leak")]
-
-
-def table_rows(drawn: Drawn) -> list[list[str]]:
-    """Name, A_T, own A_T, leak, seeds, and the published A_T and leak of every measured point."""
-    published = {point.key: point for point in (*drawn.published, *drawn.beside)}
-    rows = []
-    for point in drawn.measured:
-        known = published.get(point.key)
-        rows.append(
-            [
-                point.key,
-                _with_interval(point.target, point.target_interval),
-                percent(point.own),
-                _with_interval(point.leak, point.leak_interval),
-                str(point.seeds),
-                percent(known.target if known else None),
-                percent(known.leak if known else None),
-            ]
-        )
-    return rows
-
-
-def _with_interval(value: float, interval: Interval | None) -> str:
-    if interval is None:
-        return percent(value)
-    return f"{percent(value)} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"

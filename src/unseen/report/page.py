@@ -9,9 +9,9 @@ from markupsafe import Markup
 
 from unseen.files import written_whole
 from unseen.report.canvas import Picture, metric_word, percent
-from unseen.report.claims import claims
 from unseen.report.entries import Entry, common_codec, read_entries
-from unseen.report.family import Drawn, drawn_family, family_figure, family_of, table_rows
+from unseen.report.family import Drawn, drawn_family, family_figure, family_of
+from unseen.report.family_table import claim_rows, table_rows
 from unseen.report.figures import (
     attacker_bars,
     family_colours,
@@ -123,7 +123,7 @@ def _family_page(drawn: Drawn, entries: Sequence[Entry], title: str) -> str:
             source=source.source if source else None,
             beside=f" on {drawn.like.name}" if drawn.like else "",
             rows=table_rows(drawn),
-            claims=claims(drawn.measured),
+            claims=claim_rows(drawn.measured),
             capped=[(entry.label, names) for entry in entries if (names := _capped(entry))],
         )
     )

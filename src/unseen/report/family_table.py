@@ -1,0 +1,72 @@
+"""A family's table, and the papers' claims held against it, as rows and as Markdown."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from unseen.files import written_whole
+from unseen.report.canvas import percent
+from unseen.report.claims import claims
+from unseen.report.family import Drawn, Interval, Point, read_family
+
+
+def table_rows(drawn: Drawn) -> list[list[str]]:
+    """Name, A_T, own A_T, leak, seeds, and the published A_T and leak of every measured point."""
+    published = {point.key: point for point in (*drawn.published, *drawn.beside)}
+    rows = []
+    for point in drawn.measured:
+        known = published.get(point.key)
+        rows.append(
+            [
+                point.key,
+                _with_interval(point.target, point.target_interval),
+                percent(point.own),
+                _with_interval(point.leak, point.leak_interval),
+                str(point.seeds),
+                percent(known.target if known else None),
+                percent(known.leak if known else None),
+            ]
+        )
+    return rows
+
+
+def claim_rows(points: Sequence[Point]) -> list[list[str]]:
+    """Claim, source, in how many pairs it holds, and the differences of leak and A_T in points."""
+    return [
+        [
+            claim.text,
+            claim.source,
+            f"{claim.holds} of {claim.pairs}",
+            f"{100 * claim.leak:+.1f}",
+            f"{100 * claim.target:+.1f}",
+        ]
+        for claim in claims(points)
+    ]
+
+
+def write_table(results: Sequence[Path], out: Path) -> None:
+    """Write a family's table, and the papers' claims, as Markdown for documentation.
+
+    Args:
+        results: of its members, or the folder of a sweep.
+        out: the tables, written whole or not at all.
+    """
+    drawn = read_family(results)
+    where = f" on {drawn.like.name}" if drawn.like else ""
+    head = ["", "A_T, retrained", "A_T, its own", "leak", "seeds"]
+    head += [f"{name}, published{where}" for name in ("A_T", "leak")]
+    text = _markdown(head, [[f"`{row[0]}`", *row[1:]] for row in table_rows(drawn)])
+    if found := claim_rows(drawn.measured):
+        text += "\n" + _markdown(["claim", "source", "holds in", "leak", "A_T"], found)
+    with written_whole(out) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _markdown(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _with_interval(value: float, interval: Interval | None) -> str:
+    if interval is None:
+        return percent(value)
+    return f"{percent(value)} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"

@@ -9,7 +9,7 @@ from face_trees import lfw
 from unseen.cli import main
 from unseen.cli_faces import fold_numbers
 from unseen.data.lfw import load_lfw
-from unseen.errors import ConfigError, DataError
+from unseen.errors import ConfigError, DataError, UnseenError
 from unseen.evaluation.face_results import read_face_result, write_face_result
 from unseen.evaluation.faces import FaceEvaluation, evaluate_faces
 
@@ -112,7 +112,7 @@ BAD: dict[str, tuple[dict[str, object], str]] = {
 @pytest.mark.parametrize("name", BAD)
 def test_settings_are_refused_before_any_work(root: Path, tmp_path: Path, name: str) -> None:
     change, message = BAD[name]
-    with pytest.raises((ConfigError, DataError), match=message):
+    with pytest.raises(UnseenError, match=message):
         evaluate_faces("raw", load_lfw(root), tmp_path / "x.json", PLAIN.model_copy(update=change))
     assert not list(tmp_path.iterdir())
 

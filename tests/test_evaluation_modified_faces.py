@@ -66,9 +66,9 @@ def test_merely_resizing_keeps_a_smooth_face_and_blurs_a_fine_one() -> None:
     smooth = Face(np.full((60, 60, 3), 77, np.uint8), BOX)
     (same,) = modify(resized_only(8), [smooth])
     np.testing.assert_array_equal(same.image, smooth.image)
-    (coarse,), (fine,) = (modify(resized_only(side), [raw()]) for side in (8, 64))
-    errors = [abs(each.image.astype(int) - raw().image).mean() for each in (coarse, fine)]
-    assert errors[0] > 4 * errors[1]
+    (coarse,), (fine,), (whole,) = (modify(resized_only(side), [raw()]) for side in (8, 20, 32))
+    errors = [abs(each.image.astype(int) - raw().image).mean() for each in (coarse, fine, whole)]
+    assert errors[0] > errors[1] > errors[2] == 0  # its box, enlarged, has 32 pixels
 
 
 def test_a_mask_gets_the_whole_image_and_the_box() -> None:

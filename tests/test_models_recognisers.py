@@ -68,6 +68,13 @@ def test_training_needs_several_images_of_several_people() -> None:
         Fisher().embed(features)
 
 
+def test_where_nothing_is_left_everyone_is_alike() -> None:
+    blank = np.full((60, 60, 3), 9, np.uint8)
+    features = Fisher().features([Face(blank, np.array([8, 8, 52, 52], np.float32))] * 6)
+    embedded = Fisher().fit(features, np.array([0, 0, 0, 1, 1, 1])).embed(features)
+    assert len(set(Fisher().similarity(embedded[:3], embedded[3:]).tolist())) == 1
+
+
 def test_similarity_is_the_cosine() -> None:
     one = np.array([[1.0, 0.0], [1.0, 1.0], [0.0, 0.0]], np.float32)
     other = np.array([[2.0, 0.0], [-1.0, 1.0], [1.0, 0.0]], np.float32)

@@ -71,7 +71,7 @@ def test_figures_say_what_is_in_the_files(tmp_path: Path) -> None:
     read = [json.loads(path.read_text()) for path in files]
     drawn = detection_against_verification(read)
     assert "blur-8: mAP 42.0% at error 30.0%; M: mAP 50.0% at error 40.0%" in drawn.alt
-    assert "Ours: mAP 52.3% at error 33.0%" in drawn.alt
+    assert "Ours: mAP 52.3% at error 33.1%" in drawn.alt
     assert "Masked: mAP 38.9%" in drawn.alt
     by_dlib = detection_against_verification(read, "dlib")
     assert "M: mAP 50.0% at error 50.0%" in by_dlib.alt

@@ -119,6 +119,7 @@ def evaluate_faces(
         raise ConfigError(f"the result {out} is a folder: give the name of a file")
     module = anonymizer if isinstance(anonymizer, Anonymizer) else load_anonymizer(anonymizer)
     plan = _plan(faces, config)
+    parts = split_by_person(plan.faces.identity[plan.test], config.seed)
     side = config.resolution or module.working_size
     raw = _read(plan, plan.test, None, config, "raw faces")
     modified = _read(plan, plan.test, module, config, "modified faces")
@@ -130,7 +131,6 @@ def evaluate_faces(
     if config.adapt and any(recogniser.trainable for recogniser in plan.recognisers):
         adapted = _read(plan, plan.train, module, config, "modified faces to learn from")
     name = module.name if isinstance(anonymizer, Anonymizer) else str(anonymizer)
-    parts = split_by_person(plan.faces.identity[plan.test], config.seed)
     result: dict[str, Any] = {
         "schema": "unseen/faces/1",
         "name": Path(name).name,

@@ -71,8 +71,13 @@ def split_by_person(identity: Int[np.ndarray, " images"], seed: int) -> Parts:
             f"{len(identity)} images of {len(np.unique(identity))} people are too few to learn who "
             "they are: two people need two images, and one of them five"
         )
-    parts = [np.sort(np.array(each, np.int64)) for each in (train, val, test)]
-    return Parts(parts[0], parts[1], parts[2], labels, people)
+    return Parts(
+        train=np.sort(np.array(train, np.int64)),
+        val=np.sort(np.array(val, np.int64)),
+        test=np.sort(np.array(test, np.int64)),
+        labels=labels,
+        people=people,
+    )
 
 
 def identify(

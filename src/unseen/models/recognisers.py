@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from unseen.data.face_images import Face, crop
 from unseen.errors import ConfigError
@@ -82,12 +83,10 @@ class Fisher(Recogniser):
 
     def features(self, faces: Sequence[Face]) -> Vectors:
         """Gradient histograms, `float32 (faces, 1764)`, square roots of them."""
-        found = [
-            np.sqrt(np.ravel(self._hog.compute(cv2.cvtColor(
-                crop(face, self.enlargement, self.side), cv2.COLOR_RGB2GRAY
-            ))))
-            for face in faces
-        ]  # fmt: skip
+        found = []
+        for face in faces:
+            grey = cv2.cvtColor(crop(face, self.enlargement, self.side), cv2.COLOR_RGB2GRAY)
+            found.append(np.sqrt(np.asarray(self._hog.compute(grey)).ravel()))
         return np.stack(found).astype(np.float32)
 
     def fit(self, features: Vectors, identity: Int[np.ndarray, " faces"]) -> "Fisher":
@@ -103,6 +102,10 @@ class Fisher(Recogniser):
                 f"{len(identity)} images of {len(people)}"
             )
         fitted = Fisher()
+        if not features.var(0).any():
+            # Nothing of anyone is left: everyone is described by the same number.
+            fitted._projection = make_pipeline(FunctionTransformer(_first_column))
+            return fitted
         count = min(self.components, len(features) - len(people), features.shape[1])
         fitted._projection = make_pipeline(
             PCA(max(1, count), whiten=True, random_state=0),
@@ -119,6 +122,10 @@ class Fisher(Recogniser):
         if self._projection is None:
             raise ConfigError(f"'{self.name}' must be trained before it recognises anyone")
         return np.asarray(self._projection.transform(features), np.float32)
+
+
+def _first_column(features: Vectors) -> Float[np.ndarray, "faces 1"]:
+    return features[:, :1]
 
 
 RECOGNISERS: Registry[Callable[[Spec], Recogniser]] = Registry("face recogniser")

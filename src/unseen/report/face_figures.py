@@ -125,9 +125,9 @@ def _draw_bars(rows: Sequence[tuple[str, dict[str, Any]]], width: float) -> Figu
     axes.axvline(0.5, color=INK, linestyle="--", linewidth=1)
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set_xlim(0.4, 1.9 if width > NARROW else 2.2)
-    axes.set_xticks([0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
+    axes.set_xticks([0.4, 0.6, 0.8, 1.0])
     percent_axis(axes, "x")
-    axes.set_xlabel("verification accuracy; 50% is blind")
+    axes.set_xlabel("verification accuracy; 50% is blind", loc="left")
     axes.set_title(f"Verification by {rows[0][1]['name']}")
     return figure
 

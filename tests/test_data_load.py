@@ -27,7 +27,8 @@ def test_every_registered_data_set_is_what_was_asked_for(name: str) -> None:
 
 
 def test_silhouettes_are_other_pictures_of_the_same_clips() -> None:
-    plain, shape = (load_data(TINY.model_copy(update={"name": name})) for name in DATASETS)
+    names = ("duet", "duet:silhouette")
+    plain, shape = (load_data(TINY.model_copy(update={"name": name})) for name in names)
     assert np.array_equal(plain.train.target, shape.train.target)
     assert plain.hash != shape.hash
 

@@ -17,6 +17,9 @@ from unseen.errors import UnseenError
 if TYPE_CHECKING:
     from unseen.config import RunConfig
 
+_DATA_OPTIONS = (
+    "data", "root", "target", "private", "private_data", "private_root", "test_on", "test_on_root",
+)  # fmt: skip
 _OVERRIDES = "settings to change, as game.gamma=5 (docs/configuration.md lists them)"
 
 
@@ -37,7 +40,18 @@ def _parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--root", metavar="DIR", help="the folder of a published data set")
         command.add_argument("--target", metavar="COLUMN", help="label column to keep")
-        command.add_argument("--private", metavar="COLUMN[,COLUMN]", help="label column(s) to hide")
+        command.add_argument(
+            "--private", metavar="COLUMN[,COLUMN]", help="label column(s) to hide, or all"
+        )
+        command.add_argument(
+            "--private-data", metavar="DATA",
+            help="the data set that has them, if it is another; without --private: all of its",
+        )  # fmt: skip
+        command.add_argument("--private-root", metavar="DIR", help="the folder of that one")
+        command.add_argument(
+            "--test-on", metavar="DATA", help="pa-hmdb51: test on its videos, train on none of them"
+        )
+        command.add_argument("--test-on-root", metavar="DIR", help="the folder of its annotations")
 
     demo = verb("demo", "Train, attack, compare, report and anonymize a clip, in minutes.")
     demo.add_argument("-o", "--out", type=Path, default=Path("runs/demo"), metavar="DIR")
@@ -117,11 +131,18 @@ def _config(args: argparse.Namespace, base: "RunConfig | None" = None) -> "RunCo
     from unseen.config import load_config
 
     overrides = list(args.overrides)
-    for option in ("data", "root", "target", "private"):
+    renamed = {"data": "name", "private_data": "private_name"}
+    for option in _DATA_OPTIONS:
         value = getattr(args, option, None)
         if value is not None:
-            overrides.append(f"data.{'name' if option == 'data' else option}={value}")
-    return load_config(getattr(args, "preset", None), overrides, base=base)
+            overrides.append(f"data.{renamed.get(option, option)}={value}")
+    config = load_config(getattr(args, "preset", None), overrides, base=base)
+    named = {override.partition("=")[0] for override in overrides}
+    if "data.private_name" in named and "data.private" not in named:
+        before = base or load_config(getattr(args, "preset", None))
+        if before.data.private_name != config.data.private_name:
+            return load_config(None, ["data.private=all"], base=config)
+    return config
 
 
 def _demo(args: argparse.Namespace) -> None:
@@ -156,7 +177,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     from unseen.config import load_config
     from unseen.data.load import load_data
     from unseen.evaluation.evaluate import evaluate, prepare
-    from unseen.training.folder import run_config
+    from unseen.training.folder import refuse_seen, run_config
 
     for option in ("attackers", "suite", "codec"):
         value = getattr(args, option)
@@ -164,7 +185,9 @@ def _evaluate(args: argparse.Namespace) -> None:
             value = "null" if (option, value) == ("codec", "none") else value
             args.overrides.append(f"evaluation.{option}={value}")
     if Path(args.anonymizer).is_dir():
-        config = _config(args, run_config(Path(args.anonymizer)))
+        run = run_config(Path(args.anonymizer))
+        config = _config(args, run)
+        refuse_seen(run, config.data)
     else:
         config = _config(args) if args.preset else _config(args, load_config("duet"))
     prepare(args.anonymizer, config.evaluation, args.out)  # before the data, which takes long

@@ -158,46 +158,64 @@ def train_on_versions(
     attacker_fit: FitConfig,
     jobs: int,
     device: str = "cpu",
+    private_versions: Mapping[str, Versions] | None = None,
 ) -> tuple[Measured, list[Measured]]:
     """Train a fresh f_T and all attackers on the same anonymized clips, `jobs` at a time.
+
+    Args:
+        private_versions: of `data.private_data`, where that is another data set: what attackers
+            train on.
 
     Returns:
         The target model, and the attackers in the order given.
     """
     frames, size = data.train.clips.shape[1:3]
+    private = data.private_data
     tasks = [
         _Task(target_model, "target", {n: data.split(n).target for n in SPLITS}, data.target,
               size, frames, target_fit),
         *(
-            _Task(name, "attacker", {n: data.split(n).private for n in SPLITS}, data.private,
+            _Task(name, "attacker", {n: private.split(n).private for n in SPLITS}, data.private,
                   size, frames, attacker_fit)
             for name in attackers
         ),
     ]  # fmt: skip
     threads = max(1, torch.get_num_threads() // jobs)
     with tempfile.TemporaryDirectory(prefix="unseen-") as temporary:
-        folder = Path(temporary)
-        counts = {}
-        for name in SPLITS:
-            kept = versions[name].all() if name == "train" else versions[name].views()
-            counts[name] = len(kept)
-            for k, clips in enumerate(kept):
-                np.save(folder / f"{name}-{k}.npy", clips)
+        kept = {"target": _keep(versions, Path(temporary) / "target")}
+        kept["attacker"] = (
+            kept["target"]
+            if private_versions is None
+            else _keep(private_versions, Path(temporary) / "attacker")
+        )
         run = Parallel(n_jobs=jobs, return_as="generator")
         results: list[Measured] = []
         with progress(len(tasks), "attackers", "model") as bar:
             for measured in run(
-                delayed(_train_one)(task, folder, counts, threads, device) for task in tasks
+                delayed(_train_one)(task, *kept[task.role], threads, device) for task in tasks
             ):
                 results.append(measured)
                 bar.update(1)
     return results[0], results[1:]
 
 
+def _keep(versions: Mapping[str, Versions], folder: Path) -> tuple[Path, dict[str, int]]:
+    """Write what is trained on and measured; the folder, and how many versions of each split."""
+    folder.mkdir()
+    counts: dict[str, int] = {}
+    for name in SPLITS:
+        kept = versions[name].all() if name == "train" else versions[name].views()
+        counts[name] = len(kept)
+        for k, clips in enumerate(kept):
+            np.save(folder / f"{name}-{k}.npy", clips)
+    return folder, counts
+
+
 def privacy_section(
     data: ClipDataset, attackers: Sequence[Measured], view: int, seed: int
 ) -> dict[str, Any]:
     """`privacy` of the result file, for one view."""
+    data = data.private_data
     labels, label_set = data.test.private, data.private
     logits = [a.logits[view] for a in attackers]
     scores = [score(one, labels, label_set) for one in logits]

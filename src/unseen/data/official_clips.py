@@ -258,7 +258,7 @@ def as_clip(image: Images, frames: int, seed: int) -> UInt8[np.ndarray, "frames 
     return np.asarray(image[rows[:, :, None], columns[:, None, :]])
 
 
-def repeated(clips: StoredClips, frames: int) -> StoredClips:
+def repeated(clips: UInt8[np.ndarray, "clips given height width 3"], frames: int) -> StoredClips:
     """Clips of one frame as clips of `frames`, without the memory for them; others as they are."""
     if clips.shape[1] != 1 or frames == 1:
         return clips

@@ -30,8 +30,8 @@ class DataConfig(_Section):
         test_on: `pa-hmdb51`: test on the videos of HMDB51 that it annotates, and train on none of
             them; None: on the data sets' own test splits.
         test_on_root: the folder of its annotations.
-        stills: what becomes of a data set of images: `repeat`, clips of one repeated frame, or
-            `pan`, clips in which the picture drifts by an eighth of its size.
+        stills: what becomes of a data set of images: `pan`, clips in which the picture drifts by an
+            eighth of its size, or `repeat`, clips of one repeated frame (the papers).
         cache: a folder for decoded clips, which are then not decoded again. It holds raw video.
         size: height and width of the clips in pixels.
         frames: per clip.
@@ -47,7 +47,7 @@ class DataConfig(_Section):
     private_root: str | None = None
     test_on: Literal["pa-hmdb51"] | None = None
     test_on_root: str | None = None
-    stills: Literal["repeat", "pan"] = "repeat"
+    stills: Literal["pan", "repeat"] = "pan"
     cache: str | None = None
     size: int = Field(48, ge=16)
     frames: int = Field(16, ge=2)

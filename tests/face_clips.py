@@ -11,7 +11,7 @@ from unseen.faces.detect import NONE, Detections, Detector
 from video_files import Images
 
 # Her head in that picture, and her face in that: forehead to chin, ear to ear.
-ASTRONAUT: Image = astronaut()  # type: ignore[no-untyped-call]
+ASTRONAUT: Image = astronaut()
 _HEAD = (slice(20, 230), slice(130, 310))
 _FACE = np.array([50, 52, 132, 162], np.float64)
 HEIGHT, WIDTH = 160, 256
@@ -37,7 +37,8 @@ def place(image: Image, x: float, y: float, scale: float = 0.4) -> np.ndarray:
         image[rows, columns] = picture[
             rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
         ]
-    return _FACE * scale + np.array([left, top, left, top])
+    box: np.ndarray = _FACE * scale + np.array([left, top, left, top])
+    return box
 
 
 def moving(

@@ -165,6 +165,26 @@ def test_a_further_target_behind_an_anonymizer(capsys: pytest.CaptureFixture[str
     assert "t.safetensors is there already" in capsys.readouterr().err
 
 
+def test_across_two_data_sets(capsys: pytest.CaptureFixture[str]) -> None:
+    across = ("--data", "duet", "--private-data", "duet:attributes")
+    assert run("train", *across, "--private", "skirt,long_hair", *DATA, *GAME, CPU, "-o", "x") == 0
+    # The run knows what it hides; asked for again, its data are the same.
+    attack = (*ATTACK, "--attackers", "pixel", "--codec", "none")
+    assert run("evaluate", "x", *across, *attack, "-o", "x/result.json") == 0
+    measured = read_result(Path("x/result.json"))
+    assert measured["data"]["name"] == "duet"
+    assert measured["data"]["target"]["name"] == "action"
+    assert measured["data"]["private"]["classes"] == ["skirt", "long_hair"]
+    assert measured["data"]["private_data"]["name"] == "duet:attributes"
+    assert measured["privacy"]["metric"] == "cmap"
+    # Without --private all that the other data set has is to be hidden.
+    assert run("evaluate", "grey", *across, *DATA, *attack, "-o", "grey.json") == 0
+    assert len(read_result(Path("grey.json"))["data"]["private"]["classes"]) == 6
+    capsys.readouterr()
+    assert run("report", "x", "-o", "report.html") == 0
+    assert "duet:attributes" in Path("report.html").read_text()
+
+
 # ------------------------------------------------------------ small ones
 
 

@@ -59,7 +59,9 @@ def test_splits_swapped_are_other_data() -> None:
 def test_splits_by_name() -> None:
     splits = _splits()
     labels = LabelSet("x", ("a", "b"))
-    data = ClipDataset("d", labels, labels, **splits, fps=1.0, synthetic=True, hash="")
+    data = ClipDataset(
+        "d", labels, labels, splits["train"], splits["val"], splits["test"], 1.0, True, ""
+    )
     assert data.split("train") is splits["train"]
     assert data.split("val") is splits["val"]
     assert data.split("test") is splits["test"]

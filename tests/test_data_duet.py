@@ -1,12 +1,13 @@
 """The embedded benchmark: the same on any machine, balanced, and labelled as it is drawn."""
 
 import time
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
 
-from unseen.data.clips import SPLITS, hash_splits
+from unseen.data.clips import NO_LABELS, SPLITS, hash_splits
 from unseen.data.duet import (
     ACTIONS,
     ATTRIBUTES,
@@ -16,7 +17,8 @@ from unseen.data.duet import (
     generate,
     load_duet,
 )
-from unseen.data.duet_scene import ACTORS
+from unseen.data.duet_scene import ACTORS, Canvas, Pose, draw_body
+from unseen.data.duet_strangers import stranger
 from unseen.errors import ConfigError
 
 SIZE = 64
@@ -47,8 +49,16 @@ def _clips(silhouette: bool = False) -> list[DuetClip]:
             lambda: [generate(0, "test", 17, size=48, silhouette=True)],
             "e74d47494fbd2196568ea6e5cdd9a1332510c124476c29dbd7450146270676f0",
         ),
+        (
+            lambda: [
+                generate(0, split, i, size=32, frames=8, strangers=True)
+                for split in SPLITS
+                for i in range(0, 104, 13)
+            ],
+            "2d44c733f0807ff4a04a366004b180519582cb4e6d587e405ef1fa1952d33774",
+        ),
     ],
-    ids=["splits", "default", "silhouette"],
+    ids=["splits", "default", "silhouette", "strangers"],
 )
 def test_the_same_pixels_and_labels_on_any_machine(clips: object, expected: str) -> None:
     assert callable(clips)
@@ -253,6 +263,62 @@ def test_unknown_columns(target: str, private: list[str], message: str) -> None:
             counts={"train": 1, "val": 1, "test": 1},
         )  # fmt: skip
     assert all(name in str(caught.value) for name in ("action", "pair", *ATTRIBUTES))
+
+
+def test_strangers_are_in_one_clip_each_and_their_attributes_go_with_nothing() -> None:
+    clips = [generate(0, "train", i, size=16, frames=4, strangers=True) for i in range(240)]
+    assert {(clip.pair, clip.actors) for clip in clips} == {(-1, (-1, -1))}
+    assert [clip.action for clip in clips] == [i % 8 for i in range(240)]
+    looks = np.stack([clip.attributes.max(0)[2:] for clip in clips]).astype(float)
+    assert (np.abs(looks.mean(0) - 0.51) < 0.1).all()  # 1 - 0.7 ** 2, within three deviations
+    actions = np.eye(8)[[clip.action for clip in clips]]
+    together = np.corrcoef(np.concatenate([looks, actions], 1).T)[:4]
+    np.fill_diagonal(together, 0)
+    assert np.abs(together).max() < 0.25
+    assert len({clip.frames.tobytes() for clip in clips}) == len(clips)
+    rng = np.random.default_rng(0)
+    people = [stranger(rng) for _ in range(50)]
+    assert len({(person.height, person.shirt) for person in people}) == 50
+    for name in ("long_hair", "bare_arms", "glasses", "skirt"):
+        assert {getattr(person, name) for person in people} == {True, False}
+
+
+def test_a_stranger_has_the_attributes_that_are_drawn() -> None:
+    """The same clip but for one attribute differs, and where that person is."""
+    person = replace(ACTORS[0], glasses=False)
+    shown = []
+    for each in (
+        person,
+        replace(person, skirt=True),
+        replace(person, bare_arms=True),
+        replace(person, glasses=True),
+        replace(person, style="long"),
+    ):
+        image = np.zeros((269, 269, 3), np.uint8)
+        draw_body(Canvas(image, 64, 1.0, False), each, Pose(0.5, 1, look=0.3), 0.9, 0.7)
+        shown.append(image)
+    for other in shown[1:]:
+        assert (shown[0] != other).any(2).sum() > 20
+
+
+def test_strangers_as_a_data_set() -> None:
+    counts = {"train": 3, "val": 2, "test": 2}
+    data = load_duet(
+        target=None, private=["all"], size=16, frames=4, seed=1, counts=counts,  # type: ignore[arg-type]
+        strangers=True,
+    )  # fmt: skip
+    assert data.name == "duet:attributes"
+    assert (data.target, data.private.classes) == (NO_LABELS, ATTRIBUTES)
+    assert data.train.target.shape == (3, 0)
+    for i in range(3):
+        clip = generate(1, "train", i, size=16, frames=4, strangers=True)
+        np.testing.assert_array_equal(data.train.clips[i], clip.frames)
+        np.testing.assert_array_equal(data.train.private[i], clip.attributes.max(0))
+    with pytest.raises(ConfigError, match=r"duet:attributes has no private column 'pair'.* action"):
+        load_duet(
+            target=None, private=["pair"], size=16, frames=4, seed=1, counts=counts,  # type: ignore[arg-type]
+            strangers=True,
+        )  # fmt: skip
 
 
 @pytest.mark.usefixtures("unchecked")

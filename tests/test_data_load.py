@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from unseen.config import DataConfig
-from unseen.data.duet import export_duet
+from unseen.data.duet import ATTRIBUTES, export_duet
 from unseen.data.load import ABOUT, DATASETS, load_data
 from unseen.data.official import OFFICIAL
 from unseen.data.video import write_video
@@ -27,7 +27,8 @@ def test_every_registered_data_set_is_what_was_asked_for(name: str) -> None:
 
 
 def test_silhouettes_are_other_pictures_of_the_same_clips() -> None:
-    plain, shape = (load_data(TINY.model_copy(update={"name": name})) for name in DATASETS)
+    names = ("duet", "duet:silhouette")
+    plain, shape = (load_data(TINY.model_copy(update={"name": name})) for name in names)
     assert np.array_equal(plain.train.target, shape.train.target)
     assert plain.hash != shape.hash
 
@@ -93,3 +94,49 @@ def test_an_unknown_name_lists_the_choices(tmp_path: Path) -> None:
     assert ".csv" in str(caught.value)
     with pytest.raises(DataError, match="cannot read the manifest"):
         load_data(TINY.model_copy(update={"name": str(tmp_path / "none.csv")}))
+
+
+def test_targets_of_one_data_set_and_attributes_of_another(tmp_path: Path) -> None:
+    config = TINY.model_copy(update={"private_name": "duet:attributes", "private": ("all",)})
+    data, alone = load_data(config), load_data(TINY)
+    assert data.name == "duet"
+    assert np.array_equal(data.train.clips, alone.train.clips)
+    assert np.array_equal(data.train.target, alone.train.target)
+    assert data.train.private.shape == (16, 0)
+    other = data.private_data
+    assert (other.name, len(other.test), other.test.target.shape) == ("duet:attributes", 8, (8, 0))
+    assert data.private == other.private
+    assert other.private.classes == ATTRIBUTES
+    assert alone.private_data is alone
+    # The hash is of both.
+    elsewhere = load_data(config.model_copy(update={"private": ("contact", "glasses")}))
+    assert len({data.hash, other.hash, alone.hash, elsewhere.hash}) == 4
+    videos = export_duet(tmp_path / "videos", TINY, "lossless")
+    manifest = {"name": str(videos), "private_name": str(videos), "private": ("contact", "skirt")}
+    found = load_data(TINY.model_copy(update=manifest))
+    assert np.array_equal(found.train.clips, data.train.clips)
+    names = [found.target.classes[i] for i in found.train.target]
+    assert names == [data.target.classes[i] for i in data.train.target]
+    expected = alone.train.private[:, 0]
+    assert np.array_equal(found.private_data.train.private[:, 0], expected)
+    assert not found.synthetic
+
+
+def test_faults_of_both_data_sets_are_told(tmp_path: Path) -> None:
+    config = TINY.model_copy(update={"name": "ucf101", "private_name": "vispr:5"})
+    with pytest.raises(DataError) as caught:
+        load_data(config)
+    assert caught.value.faults == (
+        "where is 'ucf101'? Name its folder: --root DIR",
+        "where is 'vispr:5'? Name its folder: --private-root DIR",
+    )
+    with pytest.raises(DataError, match="where is 'vispr:5'"):
+        load_data(config.model_copy(update={"name": "duet"}))
+
+
+def test_a_configuration_may_name_a_cache(tmp_path: Path) -> None:
+    config = TINY.model_copy(update={"name": "ucf101", "root": str(_ucf101(tmp_path / "u")),
+                                     "private": ("action",)})  # fmt: skip
+    kept = load_data(config.model_copy(update={"cache": str(tmp_path / "cache")}))
+    assert len(list((tmp_path / "cache").glob("*.npy"))) == 1
+    assert kept.hash == load_data(config).hash

@@ -1,3 +1,4 @@
+import os
 from collections import Counter, defaultdict
 from dataclasses import replace
 from fractions import Fraction
@@ -8,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unseen.data.clips import SPLITS, ClipDataset, SplitName
+from unseen.data.clips import NO_LABELS, SPLITS, ClipDataset, SplitName
 from unseen.data.official import Inventory, Item
-from unseen.data.official_clips import load_official, with_validation
+from unseen.data.official_clips import as_clip, load_official, with_validation
 from unseen.data.video import write_video
 from unseen.errors import DataError
 
@@ -207,3 +208,89 @@ def test_images_at_fault(tmp_path: Path, kind: Kind) -> None:
     assert [fault.split("' cannot be read")[0] for fault in caught.value.faults] == [
         f"'{path}" for path in bad
     ]
+
+
+@pytest.mark.parametrize("kind", ["video", "frames", "image"])
+def test_cached_clips_are_not_decoded_again(tmp_path: Path, kind: Kind) -> None:
+    root, cache = tmp_path / "data", tmp_path / "cache"
+    root.mkdir()
+    found = inventory(root, kind)
+
+    def cached(stills: Literal["repeat", "pan"] = "repeat") -> ClipDataset:
+        return load_official(found, target="action", private=["who"], size=16, frames=4, seed=0,
+                             stills=stills, cache=cache)  # fmt: skip
+
+    first = cached()
+    assert first.hash == load(found).hash
+    path = root / {"video": "05.mp4", "frames": "05/rgb_2.png", "image": "05.png"}[kind]
+    status = path.stat()
+    path.write_bytes(bytes(status.st_size))  # what no decoder takes, with the old length and time
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert cached().hash == first.hash
+    assert cached().fps == first.fps
+    os.utime(path)  # now it is another file
+    with pytest.raises(DataError, match="05"):
+        cached()
+    if kind == "image":
+        path.write_bytes((root / "04.png").read_bytes())
+        (kept,) = cache.glob("*.npy")
+        assert np.load(kept).shape == (12, 1, 16, 16, 3)  # not one of each repetition
+        assert cached("pan").train.clips.shape == (4, 4, 16, 16, 3)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_picture_drifts_evenly_through_where_it_was(seed: int) -> None:
+    size, frames = 64, 9
+    image = np.random.default_rng(seed).integers(0, 256, (size, size, 3), np.uint8)
+    clip = as_clip(image, frames, seed)
+    shifts = []
+    for frame in clip:
+        # Every shift that could be, one by one, away from the edges.
+        found = [
+            (dy, dx)
+            for dy in range(-5, 6)
+            for dx in range(-5, 6)
+            if np.array_equal(frame[8:56, 8:56], image[8 + dy : 56 + dy, 8 + dx : 56 + dx])
+        ]
+        assert len(found) == 1
+        shifts.append(found[0])
+    path = np.array(shifts)
+    np.testing.assert_array_equal(path[4], [0, 0])
+    np.testing.assert_array_equal(path, -path[::-1])
+    assert np.hypot(*(path[-1] - path[0])) == pytest.approx(size / 8, abs=1.5)
+    steps = np.diff(path, axis=0)
+    assert np.ptp(steps, axis=0).max() <= 1
+    np.testing.assert_array_equal(as_clip(image, 1, seed)[0], image)
+
+
+def test_pictures_of_a_data_set_drift_if_asked(tmp_path: Path) -> None:
+    found = inventory(tmp_path, "image")
+    still = load(found)
+    moving = load_official(
+        found, target="action", private=["who"], size=16, frames=4, seed=0, stills="pan"
+    )
+    assert still.still
+    assert not moving.still
+    assert still.train.clips.strides[1] == 0  # repetitions take no memory
+    for i, clip in enumerate(moving.train.clips):
+        np.testing.assert_array_equal(clip, as_clip(frames_of(i)[0], 4, i))
+        assert len({frame.tobytes() for frame in clip}) > 1
+
+
+def test_labels_of_one_task_alone(tmp_path: Path) -> None:
+    found = inventory(tmp_path, "image")
+    kept = load_official(found, target="action", private=None, size=16, frames=2, seed=0)
+    assert kept.private == NO_LABELS
+    assert kept.train.private.shape == (4, 0)
+    hidden = load_official(found, target=None, private=["hat", "bag"], size=16, frames=2, seed=0)
+    assert hidden.target == NO_LABELS
+    assert hidden.test.target.shape == (4, 0)
+    np.testing.assert_array_equal(hidden.test.private, [[0, 0], [1, 0], [0, 1], [1, 1]])
+    items = tuple(
+        replace(item, labels={k: v for k, v in item.labels.items() if k not in ("who", "action")})
+        for item in found.items
+    )
+    every = load_official(
+        replace(found, items=items), target=None, private=["all"], size=16, frames=2, seed=0
+    )
+    assert every.private == hidden.private

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from tiny_game import tiny_config, tiny_data
 from unseen.anonymizers.learned import load_filter
 from unseen.config import EvaluationConfig
-from unseen.data.clips import ClipDataset, LabelSet
+from unseen.data.clips import ClipDataset, LabelSet, Split, across
 from unseen.errors import ConfigError, RunError, UnseenError, WeightsError
 from unseen.evaluation.evaluate import evaluate, prepare
 from unseen.evaluation.results import previews_path, read_previews, read_result
@@ -129,6 +129,46 @@ def test_the_leak_is_the_worst_of_all_attacks(tmp_path: Path) -> None:
     previews = read_previews(out)
     assert previews is not None
     assert previews.before is previews.reconstructed is None
+
+
+def test_across_two_data_sets_each_fold_has_its_own(tmp_path: Path) -> None:
+    """One has the stripe and no brightness, the other the brightness and no stripe."""
+    striped, bright = visible_data(), visible_data(train=48, val=12, test=20)
+
+    def stripes(split: Split) -> Split:
+        level = (45 * split.private).astype(np.uint8)[:, None, None, None, None]
+        return Split(split.clips - level, split.target, np.zeros((len(split), 0), np.float32))
+
+    def brightness(split: Split) -> Split:
+        clips = split.clips.copy()
+        clips[:, :, 2:5] = clips[:, :, 11:14] = clips[:, :, 7:8]
+        return Split(clips, np.zeros((len(split), 0), np.float32), split.private)
+
+    striped, bright = (
+        replace(data, train=one(data.train), val=one(data.val), test=one(data.test))
+        for data, one in ((striped, stripes), (bright, brightness))
+    )
+    result = evaluate("downsample:2", across(striped, bright), tmp_path / "r.json", QUICK)
+    assert read_result(tmp_path / "r.json") == result
+    assert result["data"]["counts"] == {"train": 64, "val": 16, "test": 32}
+    assert result["data"]["private_data"] == {
+        "name": "visible", "hash": bright.hash, "fps": 12.5,
+        "counts": {"train": 48, "val": 12, "test": 20},
+    }  # fmt: skip
+    for part in (result, result["codec"]):
+        assert part["target"]["retrained_accuracy"] > 0.8
+        assert part["privacy"]["leak"] > 0.95
+        assert part["privacy"]["chance"] == pytest.approx(0.25)
+
+
+def test_images_of_a_filter_that_sees_motion_alone_are_refused(
+    duet: ClipDataset, tmp_path: Path
+) -> None:
+    folder = tmp_path / "motion"
+    config = tiny_config("filter.input_limits=motion:0.8", "train.steps=0", "train.init_target=1")
+    train(config, duet, folder)
+    error = _refused(folder, across(duet, replace(duet, still=True)), tmp_path / "r.json")
+    assert "their leak would be nothing" in str(error)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score
 
 from unseen.data.clips import LabelSet
 from unseen.training.metrics import best_of_k, chance, interval, metric_name, score
@@ -132,3 +133,28 @@ def test_interval_covers_the_truth() -> None:
         low, high = interval([logits], labels, PAIR, draws=200, seed=seed)
         held += low <= 0.7 <= high
     assert 86 <= held <= 100
+
+
+def test_clips_whose_label_is_not_known_do_not_count() -> None:
+    """Against scikit-learn on the labelled clips of each attribute."""
+    rng = np.random.default_rng(7)
+    labels = (rng.random((60, 3)) < [0.2, 0.5, 0.7]).astype(np.float32)
+    logits = rng.normal(size=(60, 3)) + labels
+    labels[rng.random((60, 3)) < 0.3] = np.nan
+    known = ~np.isnan(labels)
+    expected = [
+        average_precision_score(labels[known[:, k], k], logits[known[:, k], k]) for k in range(3)
+    ]
+    assert score(logits, labels, YES_NO) == pytest.approx(np.mean(expected), rel=1e-6)
+    shares = [labels[known[:, k], k].mean() for k in range(3)]
+    assert chance(labels, labels, YES_NO) == pytest.approx(np.mean(shares), rel=1e-6)
+    labels[:, 1] = np.where(known[:, 1], 1.0, np.nan)  # of those that are known all have it
+    rest = [expected[0], expected[2]]
+    assert score(logits, labels, YES_NO) == pytest.approx(np.mean(rest), rel=1e-6)
+    low, high = interval([logits], labels, YES_NO, draws=20)
+    assert low <= score(logits, labels, YES_NO) <= high
+
+
+def test_labels_of_other_attributes_are_refused() -> None:
+    with pytest.raises(ValueError, match="are of other attributes"):
+        score(np.zeros((4, 3)), np.zeros((4, 0)), YES_NO)

@@ -39,6 +39,7 @@ def test_one_step_of_every_player() -> None:
     players = (game.filter, game.target, *game.budget)
     before = [next(player.parameters()).detach().clone() for player in players]
     move = game.filter_step(config.game.gamma, with_target=False)
+    assert move.seen is not None
     assert move.seen.shape == (2, 3, 16, 112, 112)
     assert math.isfinite(move.target_loss)
     # A budget model that knows nothing yet is about as uncertain as one can be of 13 pairs.

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from unseen.face_config import FaceRunConfig
     from unseen.faces.find import FaceSettings
 
+_DATA_OPTIONS = (
+    "data", "root", "target", "private", "private_data", "private_root", "test_on", "test_on_root",
+)  # fmt: skip
 _OVERRIDES = "settings to change, as game.gamma=5 (docs/configuration.md lists them)"
 
 
@@ -49,7 +52,18 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--target", metavar="COLUMN", required=target, help="label column to keep"
         )
-        command.add_argument("--private", metavar="COLUMN[,COLUMN]", help="label column(s) to hide")
+        command.add_argument(
+            "--private", metavar="COLUMN[,COLUMN]", help="label column(s) to hide, or all"
+        )
+        command.add_argument(
+            "--private-data", metavar="DATA",
+            help="the data set that has them, if it is another; without --private: all of its",
+        )  # fmt: skip
+        command.add_argument("--private-root", metavar="DIR", help="the folder of that one")
+        command.add_argument(
+            "--test-on", metavar="DATA", help="pa-hmdb51: test on its videos, train on none of them"
+        )
+        command.add_argument("--test-on-root", metavar="DIR", help="the folder of its annotations")
 
     demo = verb("demo", "Train, attack, compare, report and anonymize a clip, in minutes.")
     demo.add_argument("-o", "--out", type=Path, default=Path("runs/demo"), metavar="DIR")
@@ -196,23 +210,31 @@ def _config(args: argparse.Namespace, base: "RunConfig | None" = None) -> "RunCo
     """Preset, options and overrides as one configuration; `base` stands in for the preset."""
     from unseen.config import load_config
 
-    return load_config(getattr(args, "preset", None), _overrides(args), base=base)
+    overrides = _overrides(args)
+    config = load_config(getattr(args, "preset", None), overrides, base=base)
+    named = {override.partition("=")[0] for override in overrides}
+    if "data.private_name" in named and "data.private" not in named:
+        before = base or load_config(getattr(args, "preset", None))
+        if before.data.private_name != config.data.private_name:
+            return load_config(None, ["data.private=all"], base=config)
+    return config
 
 
 def _overrides(args: argparse.Namespace) -> list[str]:
     """Settings in the order in which they were given, then the options for data."""
     overrides = list(args.overrides)
-    for option in ("data", "root", "target", "private"):
+    renamed = {"data": "name", "private_data": "private_name"}
+    for option in _DATA_OPTIONS:
         value = getattr(args, option, None)
         if value is not None:
-            overrides.append(f"data.{'name' if option == 'data' else option}={value}")
+            overrides.append(f"data.{renamed.get(option, option)}={value}")
     return overrides
 
 
 def _evaluation_config(args: argparse.Namespace) -> "RunConfig":
     """The configuration to measure `args.anonymizer` by: that of its run, if it is one."""
     from unseen.config import load_config
-    from unseen.training.folder import run_config
+    from unseen.training.folder import refuse_seen, run_config
 
     for option in ("attackers", "suite", "attacks", "codec"):
         value = getattr(args, option, None)
@@ -220,7 +242,10 @@ def _evaluation_config(args: argparse.Namespace) -> "RunConfig":
             value = "null" if (option, value) == ("codec", "none") else value
             args.overrides.append(f"evaluation.{option}={value}")
     if Path(args.anonymizer).is_dir():
-        return _config(args, run_config(Path(args.anonymizer)))
+        run = run_config(Path(args.anonymizer))
+        config = _config(args, run)
+        refuse_seen(run, config.data)
+        return config
     return _config(args) if args.preset else _config(args, load_config("duet"))
 
 
@@ -269,8 +294,9 @@ def _train_faces(args: argparse.Namespace, base: "FaceRunConfig | None") -> None
     from unseen.face_config import load_face_config
     from unseen.training.face_run import load_face_data, refuse_faces, train_faces
 
-    for option in ("data", "target", "private"):
-        if getattr(args, option) is not None:
+    for option in _DATA_OPTIONS:
+        if option != "root" and getattr(args, option) is not None:
+            option = option.replace("_", "-")
             raise UnseenError(f"--{option} has no meaning for face pictures; use --root DIR")
     root = [] if args.root is None else [f"data.root={json.dumps(args.root)}"]
     config = load_face_config(args.preset, [*root, *args.overrides], base=base)

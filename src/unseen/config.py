@@ -26,7 +26,16 @@ class DataConfig(_Section):
         name: `duet`, a published data set (`ucf101:2`), or the path of a CSV manifest.
         root: the folder of a published data set.
         target: the label column of the target task.
-        private: label columns of the private attribute.
+        private: label columns of the private attribute; `all`: all but the target's.
+        private_name: the data set that has the private attribute, named as in `name`, where it is
+            another than the target's (Wu18 4.2, Wang19 3.6); None: the same.
+        private_root: the folder of that one.
+        test_on: `pa-hmdb51`: test on the videos of HMDB51 that it annotates, and train on none of
+            them; None: on the data sets' own test splits.
+        test_on_root: the folder of its annotations.
+        stills: what becomes of a data set of images: `pan`, clips in which the picture drifts by an
+            eighth of its size, or `repeat`, clips of one repeated frame (the papers).
+        cache: a folder for decoded clips, which are then not decoded again. It holds raw video.
         size: height and width of the clips in pixels.
         frames: per clip.
         train, val, test: how many clips `duet` generates for each split.
@@ -37,6 +46,12 @@ class DataConfig(_Section):
     root: str | None = None
     target: str = "action"
     private: tuple[str, ...] = ("pair",)
+    private_name: str | None = None
+    private_root: str | None = None
+    test_on: Literal["pa-hmdb51"] | None = None
+    test_on_root: str | None = None
+    stills: Literal["pan", "repeat"] = "pan"
+    cache: str | None = None
     size: int = Field(48, ge=16)
     frames: int = Field(16, ge=2)
     train: int = Field(1664, ge=1)

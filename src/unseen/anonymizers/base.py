@@ -25,6 +25,7 @@ class Anonymizer(nn.Module, ABC):
     Attributes:
         name: how the command line calls it, option included (`downsample:8`).
         needs_boxes: which boxes it must be given, or None.
+        sees_stills: False where it puts out the same for every video in which nothing moves.
         random: whether two passes over the same clip differ (noise): evaluation then keeps
             several draws.
         working_size: the short side in pixels at which it was made to work, or None for any. The
@@ -35,6 +36,7 @@ class Anonymizer(nn.Module, ABC):
 
     name: str
     needs_boxes: BoxKind | None = None
+    sees_stills: bool = True
     random: bool = False
     working_size: int | None = None
     least_side: int = 1

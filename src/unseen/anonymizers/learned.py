@@ -15,7 +15,13 @@ from torch.nn import functional as F
 from unseen.anonymizers.base import Anonymizer, Step
 from unseen.anonymizers.fast import FastNet
 from unseen.anonymizers.johnson import JohnsonNet
-from unseen.anonymizers.limits import INPUT_LIMITS, OUTPUT_LIMITS, InputLimit, OutputLimit
+from unseen.anonymizers.limits import (
+    INPUT_LIMITS,
+    OUTPUT_LIMITS,
+    InputLimit,
+    Motion,
+    OutputLimit,
+)
 from unseen.errors import ConfigError, UnknownNameError, WeightsError
 from unseen.files import write_json, written_whole
 from unseen.registry import Spec
@@ -70,6 +76,7 @@ class LearnedFilter(Anonymizer):
         channels = 3
         for limit in before:
             channels = limit.channels(channels)
+        self.sees_stills = not any(isinstance(limit, Motion) for limit in before)
         self.random = any(limit.random for limit in after)
         self.network: FastNet | JohnsonNet
         if config.network == "fast":

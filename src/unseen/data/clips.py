@@ -2,12 +2,14 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from unseen.anonymizers.base import Anonymizer
+from unseen.errors import ConfigError
 from unseen.types import StoredClips
 
 SplitName = Literal["train", "val", "test"]
@@ -22,12 +24,17 @@ class LabelSet:
         name: the column (or the columns, joined by commas).
         classes: class names of a one-of-k label; attribute names of a multi-label one.
         multi_label: False: exactly one class per clip, stored as `int64 (clips,)`. True: each
-            attribute is 0 or 1, stored as `float32 (clips, attributes)`.
+            attribute is 0 or 1, stored as `float32 (clips, attributes)`; in a test split it may be
+            NaN, where it is not known.
     """
 
     name: str
     classes: tuple[str, ...]
     multi_label: bool = False
+
+
+NO_LABELS = LabelSet("none", (), multi_label=True)
+"""Of a data set that is asked for the other task alone: no column, `float32 (clips, 0)`."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,8 @@ class ClipDataset:
         fps: frames per second of the clips.
         synthetic: True when no real person is in it; previews of raw frames are then harmless.
         hash: SHA-256 over clips and labels of all splits, hexadecimal.
+        still: True when nothing moves in its clips: each is one image, repeated.
+        other: the data set that has the private attribute, where this one does not, see `across`.
     """
 
     name: str
@@ -81,10 +90,46 @@ class ClipDataset:
     fps: float
     synthetic: bool
     hash: str
+    still: bool = False
+    other: "ClipDataset | None" = None
+
+    @property
+    def private_data(self) -> "ClipDataset":
+        """Where the private attribute is learned and its leak measured: `other`, or this one."""
+        return self.other or self
 
     def split(self, name: SplitName) -> Split:
         """The split of that name."""
         return {"train": self.train, "val": self.val, "test": self.test}[name]
+
+
+def across(target: ClipDataset, private: ClipDataset) -> ClipDataset:
+    """Two data sets as one: cross-data-set training (Wu18 4.2, Wang19 3.6).
+
+    The target task is that of the first, the private attribute that of the second: L_T and A_T are
+    of clips of the first, J_B, L_B and the leak of clips of the second, its `private_data`. One f_D
+    is for both.
+
+    Args:
+        target: its private labels are not read.
+        private: its target labels are not read.
+    """
+    both = hashlib.sha256(f"{target.hash} {private.hash}".encode()).hexdigest()
+    synthetic = target.synthetic and private.synthetic
+    return replace(target, private=private.private, synthetic=synthetic, hash=both, other=private)
+
+
+def refuse_stills(anonymizer: Anonymizer, data: ClipDataset) -> None:
+    """Raise where an anonymizer that sees only what moves would meet images.
+
+    It would put out the same for all of them, and they would seem to leak nothing.
+    """
+    if data.still and not anonymizer.sees_stills:
+        raise ConfigError(
+            f"nothing moves in the images of '{data.name}' and this filter sees only what moves: "
+            "their leak would be nothing, whatever the filter lets pass of video; let the pictures "
+            "drift (data.stills=pan), or take the motion limit out of filter.input_limits"
+        )
 
 
 def hash_splits(splits: Mapping[SplitName, Split]) -> str:

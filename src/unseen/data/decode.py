@@ -5,7 +5,7 @@ import json
 import math
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -116,18 +116,47 @@ def decode_clips(
         size: height and width of the clips in pixels.
         frames: frames per clip.
         cache: folder for the clips, which are then memory-mapped. They are found again while
-            `ranges`, `size`, `frames` and the videos' lengths and times are the same.
+            `ranges`, `size`, `frames` and the videos' lengths and times are the same, see
+            `kept_clips`.
         progress: called with (videos read, videos in all).
 
     Raises:
         ClipFaults: broken videos, ranges and boxes outside of their video.
         DataError: a damaged cache file, or no space for one.
     """
-    shape = (len(ranges), frames, size, size, 3)
+    wanted = [[str(clip.path), clip.start, clip.end, clip.box] for clip in ranges]
+    return kept_clips(
+        (len(ranges), frames, size, size, 3),
+        lambda clips: _decode_into(clips, ranges, progress),
+        (clip.path for clip in ranges),
+        wanted,
+        cache,
+    )
+
+
+def kept_clips(
+    shape: tuple[int, int, int, int, int],
+    fill: Callable[[StoredClips], float],
+    files: Iterable[Path],
+    wanted: object,
+    cache: Path | None,
+) -> DecodedClips:
+    """Clips from memory or, with a cache, from a file that is written the first time.
+
+    Args:
+        shape: `(clips, frames, size, size, 3)`.
+        fill: writes the clips into zeros of that shape and returns their frame rate.
+        files: what it reads, all of them; nothing is read where there is no cache.
+        wanted: JSON of what it takes from them.
+        cache: the folder, or None.
+
+    Raises:
+        DataError: a damaged cache file, or no space for one.
+    """
     if cache is None:
         clips = np.zeros(shape, np.uint8)
-        return DecodedClips(clips, _decode_into(clips, ranges, progress))
-    stored = cache / f"clips-{_key(ranges, size, frames)}.npy"
+        return DecodedClips(clips, fill(clips))
+    stored = cache / f"clips-{_key(shape, files, wanted)}.npy"
     facts = stored.with_suffix(".json")
     if not stored.exists():
         cache.mkdir(parents=True, exist_ok=True)
@@ -138,7 +167,7 @@ def decode_clips(
             )
         with written_whole(stored) as temporary:
             written = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-            fps = _decode_into(written, ranges, progress)
+            fps = fill(written)
             written.flush()
             write_json(facts, {"fps": fps})
     try:
@@ -152,12 +181,12 @@ def decode_clips(
     return DecodedClips(clips, fps)
 
 
-def _key(ranges: Sequence[ClipRange], size: int, frames: int) -> str:
-    files = {clip.path: clip.path.stat() for clip in ranges}
+def _key(shape: tuple[int, ...], files: Iterable[Path], wanted: object) -> str:
+    facts = {path: path.stat() for path in files}
     content = [
-        [size, frames, cv2.__version__],
-        [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in files.items()],
-        [[str(clip.path), clip.start, clip.end, clip.box] for clip in ranges],
+        [*shape, cv2.__version__],
+        [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in facts.items()],
+        wanted,
     ]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
 

@@ -3,6 +3,9 @@
 Eight interactions, thirteen actor pairs made from seven actors, either of whom may act. Who
 people are (clothing, build, hair, skin, face) never changes; the room, camera, light, tempo,
 roles, gestures and distractors change with every clip and say nothing of action or pair.
+
+`duet:attributes` is the other half: the same interactions by people of their own, out of doors
+(`duet_strangers`), for what is hidden when the target task is learned elsewhere (Wu18 4.2).
 """
 
 import hashlib
@@ -18,7 +21,15 @@ import numpy.typing as npt
 from joblib import Parallel, delayed
 
 from unseen.config import DataConfig
-from unseen.data.clips import SPLITS, ClipDataset, LabelSet, Split, SplitName, hash_splits
+from unseen.data.clips import (
+    NO_LABELS,
+    SPLITS,
+    ClipDataset,
+    LabelSet,
+    Split,
+    SplitName,
+    hash_splits,
+)
 from unseen.data.duet_motion import ACTIONS as ACTIONS
 from unseen.data.duet_motion import Script, poses
 from unseen.data.duet_scene import (
@@ -30,6 +41,7 @@ from unseen.data.duet_scene import (
     draw_body,
     draw_room,
 )
+from unseen.data.duet_strangers import draw_park, stranger
 from unseen.data.manifest import export_videos
 from unseen.errors import ConfigError
 from unseen.registry import nearest
@@ -50,8 +62,8 @@ class DuetClip:
     Attributes:
         frames: `uint8 (time, size, size, 3)`.
         action: index into `ACTIONS`.
-        pair: index into `PAIRS`.
-        actors: who acts and who reacts, indices into `ACTORS`.
+        pair: index into `PAIRS`; -1 of strangers.
+        actors: who acts and who reacts, indices into `ACTORS`; -1 of strangers.
         body: `float32 (time, 2, 4)` boxes in pixels.
         face: `float32 (time, 2, 4)`, NaN where the face is turned away or out of the picture.
         landmarks: `float32 (time, 2, 5, 2)` eyes, nose, mouth corners in pixels; NaN likewise.
@@ -101,6 +113,7 @@ def generate(
     size: int = 64,
     frames: int = 16,
     silhouette: bool = False,
+    strangers: bool = False,
 ) -> DuetClip:
     """Generate clip `index` of a split: the same arguments give the same clip on any machine.
 
@@ -115,11 +128,14 @@ def generate(
         frames: of the clip; the motion is spread over them.
         silhouette: draw actors white on black, without room, light and noise (to test how much
             shape alone tells).
+        strangers: two people who are in no other clip, out of doors: another clip in everything.
     """
-    rng = np.random.Generator(np.random.PCG64([seed, _SPLIT_CODE[split], index]))
+    stream = [seed, _SPLIT_CODE[split], index, *([1] if strangers else [])]
+    rng = np.random.Generator(np.random.PCG64(stream))
     action = index % len(ACTIONS)
-    pair = (index // len(ACTIONS)) % len(PAIRS)
-    who = PAIRS[pair] if rng.random() < 0.5 else PAIRS[pair][::-1]
+    pair = -1 if strangers else (index // len(ACTIONS)) % len(PAIRS)
+    who = (-1, -1) if strangers else PAIRS[pair] if rng.random() < 0.5 else PAIRS[pair][::-1]
+    cast = (stranger(rng), stranger(rng)) if strangers else (ACTORS[who[0]], ACTORS[who[1]])
     mirrored = rng.random() < 0.5
     script = Script.draw(rng, action)
     body = 0.62 + 0.14 * rng.random()
@@ -128,7 +144,7 @@ def generate(
     shake = 0.012 * rng.random()
     drift = 0.06 * (rng.random() - 0.5)
     phase = rng.random()
-    room = draw_room(rng, size)
+    room = draw_park(rng, size) if strangers else draw_room(rng, size)
     distractors = [_Distractor.draw(rng) for _ in range(int(rng.integers(0, 4)))]
     in_front = rng.random() < 0.3
     light = 0.70 + 0.45 * rng.random()
@@ -139,17 +155,17 @@ def generate(
     if silhouette:
         room[:] = 0
 
-    heights = (ACTORS[who[0]].height, ACTORS[who[1]].height)
+    heights = (cast[0].height, cast[1].height)
     pictures = np.empty((frames, size, size, 3), np.uint8)
     body_boxes = np.full((frames, 2, 4), np.nan, np.float32)
     face_boxes = np.full((frames, 2, 4), np.nan, np.float32)
     landmarks = np.full((frames, 2, 5, 2), np.nan, np.float32)
     attributes = np.zeros((frames, len(ATTRIBUTES)), np.uint8)
     constant = [
-        any(ACTORS[i].long_hair for i in who),
-        any(ACTORS[i].bare_arms for i in who),
-        any(ACTORS[i].glasses for i in who),
-        any(ACTORS[i].skirt for i in who),
+        any(actor.long_hair for actor in cast),
+        any(actor.bare_arms for actor in cast),
+        any(actor.glasses for actor in cast),
+        any(actor.skirt for actor in cast),
     ]
     levels = np.arange(256, dtype=np.float64)
     for k in range(frames):
@@ -163,7 +179,7 @@ def generate(
         for person in (1, 0):
             pose = people[person]
             pose.x = centre + pose.x * body
-            drawn[person] = draw_body(canvas, ACTORS[who[person]], pose, ground, body)
+            drawn[person] = draw_body(canvas, cast[person], pose, ground, body)
         if not silhouette:
             for thing in distractors[:in_front]:
                 thing.paint(canvas, k)
@@ -225,39 +241,43 @@ def digest(clips: Sequence[DuetClip]) -> str:
         arrays: list[npt.NDArray[Any]] = [clip.frames, clip.attributes]
         for array in arrays:
             sha.update(np.ascontiguousarray(array).tobytes())
-        sha.update(bytes([clip.action, clip.pair, *clip.actors]))
+        sha.update(bytes(number % 256 for number in (clip.action, clip.pair, *clip.actors)))
     return sha.hexdigest()
 
 
 def load_duet(
     *,
-    target: str,
-    private: Sequence[str],
+    target: str | None,
+    private: Sequence[str] | None,
     size: int,
     frames: int,
     seed: int,
     counts: Mapping[SplitName, int],
     silhouette: bool = False,
+    strangers: bool = False,
     jobs: int = 1,
 ) -> ClipDataset:
     """Generate the three splits.
 
     Args:
-        target: `action` or `pair`.
+        target: `action` or `pair`; None: no target labels are wanted.
         private: `pair`, `action`, or one or more of `ATTRIBUTES` (a clip has an attribute when any
-            frame has it), which makes a multi-label private attribute.
+            frame has it), which makes a multi-label private attribute; `all` of them. None: no
+            private labels are wanted. Strangers make no pairs.
         size: height and width in pixels.
         frames: per clip.
         seed: of the data set.
         counts: clips of each split.
-        silhouette: see `generate`.
+        silhouette, strangers: see `generate`.
         jobs: processes to generate with.
     """
-    target_set, private_set = _label_set([target], "target"), _label_set(private, "private")
+    target_set = NO_LABELS if target is None else _label_set([target], "target", strangers)
+    private_set = NO_LABELS if private is None else _label_set(private, "private", strangers)
+    kind = {"silhouette": silhouette, "strangers": strangers}
     splits: dict[SplitName, Split] = {}
     for name in SPLITS:
         parts = Parallel(n_jobs=jobs)(
-            delayed(_generate_range)(seed, name, part.tolist(), size, frames, silhouette)
+            delayed(_generate_range)(seed, name, part.tolist(), size, frames, kind)
             for part in np.array_split(np.arange(counts[name]), max(1, jobs * 2))
         )
         clips = [clip for part in parts for clip in part]
@@ -271,7 +291,7 @@ def load_duet(
             },
         )
     return ClipDataset(
-        name="duet:silhouette" if silhouette else "duet",
+        name="duet" + ":silhouette" * silhouette + ":attributes" * strangers,
         target=target_set,
         private=private_set,
         train=splits["train"],
@@ -284,23 +304,30 @@ def load_duet(
 
 
 def _generate_range(
-    seed: int, split: SplitName, indices: Sequence[int], size: int, frames: int, silhouette: bool
+    seed: int,
+    split: SplitName,
+    indices: Sequence[int],
+    size: int,
+    frames: int,
+    kind: Mapping[str, bool],
 ) -> list[DuetClip]:
     cv2.setNumThreads(1)
-    return [
-        generate(seed, split, i, size=size, frames=frames, silhouette=silhouette) for i in indices
-    ]
+    return [generate(seed, split, i, size=size, frames=frames, **kind) for i in indices]
 
 
-def _label_set(columns: Sequence[str], role: str) -> LabelSet:
-    known = {"action": ACTIONS, "pair": tuple(f"{a}-{b}" for a, b in PAIRS)}
+def _label_set(columns: Sequence[str], role: str, strangers: bool) -> LabelSet:
+    known: dict[str, tuple[str, ...]] = {"action": ACTIONS}
+    if not strangers:
+        known["pair"] = tuple(f"{a}-{b}" for a, b in PAIRS)
+    if list(columns) == ["all"]:
+        columns = ATTRIBUTES
     if len(columns) == 1 and columns[0] in known:
         return LabelSet(columns[0], known[columns[0]])
-    for column in columns:
+    name, choices = "duet:attributes" if strangers else "duet", (*known, *ATTRIBUTES)
+    for column in columns or [""]:
         if column not in ATTRIBUTES:
-            choices = (*known, *ATTRIBUTES)
             raise ConfigError(
-                f"duet has no {role} column '{column}'{nearest(column, choices)}; "
+                f"{name} has no {role} column '{column}'{nearest(column, choices)}; "
                 f"choose one of {', '.join(known)}, or any of {', '.join(ATTRIBUTES)}"
             )
     return LabelSet(",".join(columns), tuple(columns), multi_label=True)
@@ -327,7 +354,7 @@ def export_duet(folder: Path, config: DataConfig, codec: str) -> Path:
     columns: dict[SplitName, dict[str, list[str]]] = {}
     counts: dict[SplitName, int] = {"train": config.train, "val": config.val, "test": config.test}
     for name, count in counts.items():
-        clips = _generate_range(config.seed, name, range(count), config.size, config.frames, False)
+        clips = _generate_range(config.seed, name, range(count), config.size, config.frames, {})
         none = np.zeros(count, np.int64)
         splits[name] = Split(np.stack([clip.frames for clip in clips]), none, none)
         columns[name] = {

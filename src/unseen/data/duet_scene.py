@@ -338,21 +338,25 @@ def draw_room(rng: np.random.Generator, size: int) -> Image:
     side = round((1 + 2 * MARGIN) * size * SUPERSAMPLE)
     image = np.empty((side, side, 3), np.uint8)
     canvas = Canvas(image, size, 1.0, white=False)
-    wall = _colour(rng, 90, 225)
+    wall = random_colour(rng, 90, 225)
     image[:] = wall
     skirting = 0.70 + 0.12 * rng.random()
-    floor = _colour(rng, 50, 170)
+    floor = random_colour(rng, 50, 170)
     rectangle(canvas, -MARGIN, skirting, 1 + MARGIN, 1 + MARGIN, floor)
     for _ in range(int(rng.integers(2, 6))):
         w, h = 0.08 + 0.3 * rng.random(), 0.08 + 0.3 * rng.random()
         x, y = -MARGIN + (1 + 2 * MARGIN) * rng.random(), -0.1 + 0.5 * rng.random()
-        frame = _colour(rng, 30, 240)
+        frame = random_colour(rng, 30, 240)
         rectangle(canvas, x, y, x + w, y + h, frame)
-        rectangle(canvas, x + 0.02, y + 0.02, x + w - 0.02, y + h - 0.02, _colour(rng, 30, 240))
+        rectangle(
+            canvas, x + 0.02, y + 0.02, x + w - 0.02, y + h - 0.02, random_colour(rng, 30, 240)
+        )
     for _ in range(int(rng.integers(0, 4))):
         w, h = 0.1 + 0.25 * rng.random(), 0.1 + 0.4 * rng.random()
         x = -MARGIN + (1 + 2 * MARGIN) * rng.random()
-        rectangle(canvas, x, skirting + 0.06 - h, x + w, skirting + 0.06, _colour(rng, 30, 220))
+        rectangle(
+            canvas, x, skirting + 0.06 - h, x + w, skirting + 0.06, random_colour(rng, 30, 220)
+        )
     return image
 
 
@@ -361,7 +365,8 @@ def rectangle(canvas: Canvas, x0: float, y0: float, x1: float, y1: float, colour
     canvas.polygon([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], colour)
 
 
-def _colour(rng: np.random.Generator, low: int, high: int) -> Colour:
+def random_colour(rng: np.random.Generator, low: int, high: int) -> Colour:
+    """A colour of that brightness, tinted."""
     base = low + (high - low) * rng.random()
     tint = [float(np.clip(base + 60 * (rng.random() - 0.5), 10, 245)) for _ in range(3)]
     return (int(tint[0]), int(tint[1]), int(tint[2]))

@@ -5,9 +5,14 @@ Official layout: `<action>/<video>.avi` (or `hmdb51_org/<action>/<video>.avi`), 
 2 is test, 0 is in neither. Each split takes 70 videos of each action for train and 30 for test,
 such that clips of one source video, which share the name before the action, are never divided.
 There is no validation split: `official_clips.with_validation` holds out whole sources of train.
+
+With PA-HMDB51 (Wang19 5.5.1) the annotated videos are test and "the rest videos in HMDB51" train,
+whatever the lists say.
 """
 
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from unseen.data.clips import SplitName
@@ -32,12 +37,20 @@ def _read(root: Path, spec: Spec) -> Inventory:
     return read_hmdb51(root, split=split_number(spec))
 
 
-def read_hmdb51(root: Path, *, split: int = 1) -> Inventory:
+def read_hmdb51(
+    root: Path, *, split: int = 1, annotated: Mapping[str, str] | None = None
+) -> Inventory:
     """What a folder with HMDB51 holds; the label column is `action`.
+
+    Differs from the paper: of the videos that PA-HMDB51 does not annotate, those are left out that
+    were cut from the source of one that it does (1,299 of 6,251). In train, the scene and the
+    people of a test video would be known already; 4,952 are left, more than a split trains on.
 
     Args:
         root: the folder.
         split: the official split, 1, 2 or 3.
+        annotated: names of the videos that are test, each with its action; all others are train or
+            left out. None: the split decides.
 
     Raises:
         DataError: there are no such lists.
@@ -73,11 +86,15 @@ def read_hmdb51(root: Path, *, split: int = 1) -> Inventory:
                 faults.append(f"{where}: '{video}' is no video of {action}, by its name")
             part = _SPLIT[number]
             full = f"{videos}{action}/{video}"
-            if part is None:
+            group = f"{action}/{source[1]}" if source else None
+            if part is None and annotated is None:
                 unused.add(full)
             else:
-                group = f"{action}/{source[1]}" if source else None
                 items.append(Item(full, part, {"action": action}, group=group))
+    official = OFFICIAL_COUNTS
+    if annotated is not None:
+        items, unused = _tested_on(annotated, items, faults)
+        official = {key: OFFICIAL_COUNTS[key] for key in ("videos", "classes")}
     counts: dict[str, int] = {
         "videos": len(files),
         "classes": len(lists),
@@ -92,8 +109,32 @@ def read_hmdb51(root: Path, *, split: int = 1) -> Inventory:
         items=tuple(items),
         files=files,
         counts=counts,
-        official=OFFICIAL_COUNTS,
+        official=official,
         unused=frozenset(unused),
         absent={"classes": [action for action in ACTIONS if action not in lists]},
         faults=tuple(faults),
     )
+
+
+def _tested_on(
+    annotated: Mapping[str, str], items: list[Item], faults: list[str]
+) -> tuple[list[Item], set[str]]:
+    """The items with the annotated ones as test, all others as train; and what is left out."""
+    names = {item.path.rpartition("/")[2]: item for item in items}
+    for video, action in annotated.items():
+        if video not in names:
+            faults.append(f"PA-HMDB51 annotates '{video}', which HMDB51's lists do not name")
+        elif names[video].labels["action"] != action:
+            where = names[video].labels["action"]
+            faults.append(f"PA-HMDB51 has '{video}' as {action}, HMDB51 as {where}")
+    sources = {names[video].group for video in annotated if video in names}
+    kept: list[Item] = []
+    unused: set[str] = set()
+    for item in items:
+        if item.path.rpartition("/")[2] in annotated:
+            kept.append(replace(item, split="test"))
+        elif item.group in sources:
+            unused.add(item.path)
+        else:
+            kept.append(replace(item, split="train"))
+    return kept, unused

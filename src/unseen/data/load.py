@@ -1,8 +1,10 @@
 """Data sets by name: a new one is one file and one line here."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import unseen.data.casia_webface
 import unseen.data.daly
@@ -14,39 +16,30 @@ import unseen.data.sbu
 import unseen.data.ucf101
 import unseen.data.vispr  # noqa: F401 - importing a reader registers it
 from unseen.config import DataConfig
-from unseen.data.clips import ClipDataset
+from unseen.data.clips import ClipDataset, across
 from unseen.data.decode import Progress
 from unseen.data.duet import load_duet
+from unseen.data.hmdb51 import read_hmdb51
 from unseen.data.manifest import load_manifest
-from unseen.data.official import OFFICIAL, Report, check, read_official
+from unseen.data.official import OFFICIAL, Report, check, read_official, split_number
 from unseen.data.official_clips import load_official
-from unseen.errors import DataError
+from unseen.data.pa_hmdb51 import read_annotations
+from unseen.data.pa_hmdb51_clips import with_test_frames
+from unseen.errors import ConfigError, DataError, UnseenError
 from unseen.registry import Registry, Spec, nearest
 
-Loader = Callable[[DataConfig, int], ClipDataset]
+T = TypeVar("T")
+# Of generated data: takes `target`, `private`, `size`, `frames`, `seed`, `counts` and `jobs`.
+Loader = Callable[..., ClipDataset]
 DATASETS: Registry[Loader] = Registry("data set")
-
-
-def _duet(config: DataConfig, jobs: int, *, silhouette: bool = False) -> ClipDataset:
-    return load_duet(
-        target=config.target,
-        private=config.private,
-        size=config.size,
-        frames=config.frames,
-        seed=config.seed,
-        counts={"train": config.train, "val": config.val, "test": config.test},
-        silhouette=silhouette,
-        jobs=jobs,
-    )
-
-
-DATASETS.add("duet", _duet)
-DATASETS.add("duet:silhouette", lambda config, jobs: _duet(config, jobs, silhouette=True))
-
+DATASETS.add("duet", load_duet)
+DATASETS.add("duet:silhouette", partial(load_duet, silhouette=True))
+DATASETS.add("duet:attributes", partial(load_duet, strangers=True))
 
 ABOUT = {
     "duet": "generated: 8 interactions, 13 actor pairs; needs nothing",
     "duet:silhouette": "the same, actors white on black",
+    "duet:attributes": "the same interactions by strangers out of doors; yes/no attributes alone",
     "sbu[:LISTS]": "SBU Kinect Interaction: 8 interactions, 13 actor pairs; --root DIR",
     "ucf101[:SPLIT]": "UCF101: 101 actions, 3 splits; --root DIR",
     "hmdb51[:SPLIT]": "HMDB51: 51 actions, 3 splits; --root DIR",
@@ -75,35 +68,117 @@ def check_data(
 
 
 def load_data(config: DataConfig, *, jobs: int = 1, cache: Path | None = None) -> ClipDataset:
-    """The data set that a configuration names.
+    """The data set that a configuration names, or the two, see `clips.across`.
 
     Args:
-        config: `name` is one of `DATASETS`, a published data set in the folder `root`
-            (`unseen.data.official`), or the path of a CSV manifest.
+        config: `name`, and `private_name` if there is one, is one of `DATASETS`, a published data
+            set in the folder `root` (`unseen.data.official`), or the path of a CSV manifest.
         jobs: processes to generate with.
-        cache: folder for decoded clips of a manifest; None keeps them in memory.
+        cache: folder for decoded clips; None: the configuration's, or, where it names none, they
+            are kept in memory.
+
+    Raises:
+        DataError: naming what is wrong with the data, of two data sets with both.
     """
-    if config.name in DATASETS:
-        return DATASETS[config.name](config, jobs)
-    path = Path(config.name)
-    load: Callable[..., ClipDataset]
-    if Spec.parse(config.name).name in OFFICIAL:
-        if config.root is None:
-            raise DataError(f"where is '{config.name}'? Name its folder: --root DIR")
-        load = partial(load_official, read_official(config.name, Path(config.root)))
+    if cache is None and config.cache is not None:
+        cache = Path(config.cache)
+    if config.test_on is not None:
+        return _tested_on_pa_hmdb51(config, jobs, cache)
+    target = partial(_found, config, config.name, config.root, "--root", jobs, cache)
+    if config.private_name is None:
+        return target()(target=config.target, private=config.private)
+    private = partial(
+        _found, config, config.private_name, config.private_root, "--private-root", jobs, cache
+    )
+    return across(*_labelled(config, *_both(target, private)))
+
+
+def _found(
+    config: DataConfig, name: str, root: str | None, option: str, jobs: int, cache: Path | None
+) -> Loader:
+    """What loads a data set by its name, but for its labels: `target` and `private` are open."""
+    load: Loader
+    path = Path(name)
+    if name in DATASETS:
+        counts = {"train": config.train, "val": config.val, "test": config.test}
+        load = partial(DATASETS[name], counts=counts, jobs=jobs)
+    elif Spec.parse(name).name in OFFICIAL:
+        if root is None:
+            raise DataError(f"where is '{name}'? Name its folder: {option} DIR")
+        inventory = read_official(name, Path(root))
+        load = partial(load_official, inventory, stills=config.stills, cache=cache)
     elif path.suffix.lower() == ".csv":
-        load = partial(load_manifest, path)
+        load = partial(load_manifest, path, cache=cache)
     else:
         known = [*DATASETS, *OFFICIAL]
         raise DataError(
-            f"no data set '{config.name}'{nearest(config.name, known)}: name one of "
+            f"no data set '{name}'{nearest(name, known)}: name one of "
             f"{', '.join(known)}, or a manifest (a .csv file, see docs/your-own-videos.md)"
         )
-    return load(
-        target=config.target,
-        private=config.private,
+    return partial(load, size=config.size, frames=config.frames, seed=config.seed)
+
+
+def _labelled(config: DataConfig, target: Loader, private: Loader) -> list[ClipDataset]:
+    """Two data sets, one with the target's labels, one with the private ones."""
+    return _both(
+        partial(target, target=config.target, private=None),
+        partial(private, target=None, private=config.private),
+    )
+
+
+def _tested_on_pa_hmdb51(config: DataConfig, jobs: int, cache: Path | None) -> ClipDataset:
+    """The target task of HMDB51 and attributes of another data set, tested on PA-HMDB51."""
+    spec = Spec.parse(config.name)
+    if spec.name != "hmdb51" or config.private_name is None:
+        raise ConfigError(
+            "PA-HMDB51 tests an action of HMDB51 and attributes such as those of VISPR-5; name "
+            "both: --data hmdb51 --private-data vispr:5"
+        )
+    if config.root is None or config.test_on_root is None:
+        raise DataError(
+            "where are HMDB51 and the annotations of PA-HMDB51? Name their folders: --root DIR "
+            "--test-on-root DIR"
+        )
+    annotations = read_annotations(Path(config.test_on_root))
+    inventory = read_hmdb51(
+        Path(config.root),
+        split=split_number(spec),
+        annotated={video.name: video.action for video in annotations},
+    )
+    images = _found(config, config.private_name, config.private_root, "--private-root", jobs, cache)
+    videos = partial(
+        load_official,
+        inventory,
         size=config.size,
         frames=config.frames,
         seed=config.seed,
         cache=cache,
     )
+    target, private = _labelled(config, videos, images)
+    frames = with_test_frames(
+        private,
+        annotations,
+        {item.path.rpartition("/")[2]: inventory.root / item.path for item in inventory.items},
+        size=config.size,
+        frames=config.frames,
+        stills=config.stills,
+        cache=cache,
+    )
+    return across(replace(target, name=f"{target.name}, pa-hmdb51"), frames)
+
+
+def _both(one: Callable[[], T], other: Callable[[], T]) -> list[T]:
+    """What two calls return; where both fail, both are told."""
+    done: list[T] = []
+    errors: list[UnseenError] = []
+    for call in (one, other):
+        try:
+            done.append(call())
+        except UnseenError as error:
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        lines = [line.removeprefix("  - ") for e in errors for line in str(e).splitlines()]
+        raise DataError("neither of the two data sets can be loaded", lines)
+    return done

@@ -12,8 +12,16 @@ from pathlib import Path
 
 from unseen.data.clips import SPLITS, ClipDataset, Split, SplitName
 from unseen.data.decode import ClipFaults, DecodedClips, Progress, decode_clips
-from unseen.data.manifest_splits import class_faults, labelled, splits_of
-from unseen.data.manifest_table import RESERVED, Faults, Row, header_faults, parse_row, read_table
+from unseen.data.manifest_splits import chosen_columns, class_faults, labelled, splits_of
+from unseen.data.manifest_table import (
+    RESERVED,
+    Faults,
+    Row,
+    header_faults,
+    label_columns,
+    parse_row,
+    read_table,
+)
 from unseen.data.video import write_video
 from unseen.errors import DataError
 from unseen.files import written_whole
@@ -22,8 +30,8 @@ from unseen.files import written_whole
 def load_manifest(
     path: Path,
     *,
-    target: str,
-    private: Sequence[str],
+    target: str | None,
+    private: Sequence[str] | None,
     size: int,
     frames: int,
     seed: int,
@@ -37,9 +45,10 @@ def load_manifest(
 
     Args:
         path: the CSV file, UTF-8.
-        target: the label column of the target task, one-of-k.
+        target: the label column of the target task, one-of-k; None: no target labels are wanted.
         private: one column: one-of-k, whatever its values. Several columns: a multi-label
-            attribute, each column 0 or 1.
+            attribute, each column 0 or 1. `all`: all label columns but the target; None: no
+            private labels are wanted.
         size: height and width of the clips in pixels.
         frames: frames per clip.
         seed: of the split that is drawn when the manifest has none.
@@ -52,14 +61,16 @@ def load_manifest(
     """
     faults = Faults()
     header, table = read_table(path, faults)
+    private = chosen_columns(target, private, label_columns(header))
     header_faults(header, target, private, faults)
     if not table:
         faults.add("the manifest has no rows")
     if not table or "path" not in header:
         raise _error(path, faults)
     rows = [parse_row(line, values, path.parent, faults) for line, values in table]
-    columns = list(dict.fromkeys(c for c in (target, *private) if c in header))
-    attributes = [c for c in private if c in header] if len(private) > 1 else []
+    wanted = private or ()
+    columns = list(dict.fromkeys(c for c in (target, *wanted) if c is not None and c in header))
+    attributes = [c for c in wanted if c in header] if len(wanted) > 1 else []
     class_faults(rows, columns, attributes, faults)
     splits = splits_of(rows, columns, attributes, seed, faults)
 

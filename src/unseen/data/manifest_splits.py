@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from unseen.data.clips import SPLITS, ClipDataset, LabelSet, Split, SplitName, hash_splits
+from unseen.data.clips import (
+    NO_LABELS,
+    SPLITS,
+    ClipDataset,
+    LabelSet,
+    Split,
+    SplitName,
+    hash_splits,
+)
 from unseen.data.decode import ClipRange, DecodedClips
 from unseen.data.manifest_table import Faults, Row
 from unseen.registry import nearest
@@ -189,21 +197,35 @@ def encode(rows: Sequence[Row], labels: LabelSet) -> npt.NDArray[Any]:
     return np.array([labels.classes.index(row.values[labels.name]) for row in rows], np.int64)
 
 
+def _label_set(rows: Sequence[Row], columns: Sequence[str] | None) -> LabelSet:
+    """One column: one-of-k; several: a multi-label set; None: no labels are wanted."""
+    if columns is None:
+        return NO_LABELS
+    if len(columns) > 1:
+        return LabelSet(",".join(columns), tuple(columns), multi_label=True)
+    return LabelSet(columns[0], classes(rows, columns[0]))
+
+
+def chosen_columns(
+    target: str | None, private: Sequence[str] | None, labels: Sequence[str]
+) -> Sequence[str] | None:
+    """The private columns, of those that there are, where `all` was asked for."""
+    if private is None or list(private) != ["all"]:
+        return private
+    return [name for name in labels if name != target]
+
+
 def labelled(
     name: str,
     rows: Sequence[Row],
     splits: Sequence[SplitName | None],
     decoded: DecodedClips,
-    target: str,
-    private: Sequence[str],
+    target: str | None,
+    private: Sequence[str] | None,
 ) -> ClipDataset:
     """A data set of decoded rows, which stand in the order train, val, test."""
-    target_set = LabelSet(target, classes(rows, target))
-    private_set = (
-        LabelSet(",".join(private), tuple(private), multi_label=True)
-        if len(private) > 1
-        else LabelSet(private[0], classes(rows, private[0]))
-    )
+    target_set = _label_set(rows, None if target is None else [target])
+    private_set = _label_set(rows, private)
     parts: dict[SplitName, Split] = {}
     first = 0
     for split in SPLITS:

@@ -88,19 +88,25 @@ def read_table(path: Path, faults: Faults) -> tuple[list[str], list[tuple[int, d
     return header, table
 
 
+def label_columns(header: Sequence[str]) -> list[str]:
+    """The columns that may be labels."""
+    return [name for name in header if name and name not in RESERVED]
+
+
 def header_faults(
-    header: Sequence[str], target: str, private: Sequence[str], faults: Faults
+    header: Sequence[str], target: str | None, private: Sequence[str] | None, faults: Faults
 ) -> None:
     """Columns that are missing, unknown or chosen twice."""
-    labels = [name for name in header if name and name not in RESERVED]
+    labels = label_columns(header)
     if "path" not in header:
         faults.add(f"there is no column 'path'; the first line names: {', '.join(header)}")
     missing = [name for name in _BOX if name not in header]
     if 0 < len(missing) < len(_BOX):
         faults.add(f"a crop box needs the columns {', '.join(_BOX)}; missing: {', '.join(missing)}")
-    if not private:
+    if private is not None and not private:
         faults.add("no private column was chosen")
-    for name, count in Counter([target, *private]).items():
+    chosen = [*([] if target is None else [target]), *(private or ())]
+    for name, count in Counter(chosen).items():
         if name not in labels:
             choices = ", ".join(labels) or "none"
             faults.add(

@@ -4,8 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import numpy as np
+from jaxtyping import UInt8
 
 from unseen.data.clips import SPLITS, ClipDataset
 from unseen.data.decode import (
@@ -13,17 +15,21 @@ from unseen.data.decode import (
     ClipFaults,
     ClipRange,
     DecodedClips,
+    Images,
     Progress,
     decode_clips,
+    kept_clips,
     letterbox,
     sample_frames,
 )
-from unseen.data.manifest_splits import class_faults, labelled, splits_of
+from unseen.data.manifest_splits import chosen_columns, class_faults, labelled, splits_of
 from unseen.data.manifest_table import Faults, Row
 from unseen.data.official import Inventory, Item, check, frame_files, read_image
 from unseen.errors import DataError
 from unseen.registry import nearest
+from unseen.types import StoredClips
 
+Stills: TypeAlias = Literal["repeat", "pan"]
 VAL_SHARE = 0.15
 
 
@@ -81,18 +87,19 @@ def _unit(item: Item) -> str:
 def load_official(
     inventory: Inventory,
     *,
-    target: str,
-    private: Sequence[str],
+    target: str | None,
+    private: Sequence[str] | None,
     size: int,
     frames: int,
     seed: int,
+    stills: Stills = "repeat",
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> ClipDataset:
     """Check, split and decode a data set.
 
     Each item becomes one clip, `frames` frames spread evenly over it (`sample_frames`), made
-    `size` x `size` (`letterbox`). An image is a clip of one repeated frame. Where there is no
+    `size` x `size` (`letterbox`). An image becomes a clip as `stills` says. Where there is no
     val, `with_validation` holds it out; where there is no split, it is drawn as for a manifest.
 
     Differs from the papers: Wu18 4.1 and Wang19 4.1.1 cut a video into groups of 16 frames and
@@ -100,13 +107,15 @@ def load_official(
 
     Args:
         inventory: what a reader found; files that no list names are let be.
-        target: the label column of the target task, one-of-k.
+        target: the label column of the target task, one-of-k; None: no target labels are wanted.
         private: one column: one-of-k; several: a multi-label attribute, each 0 or 1. A data set
-            with a single label may have it as target and as private attribute.
+            with a single label may have it as target and as private attribute. `all`: all columns
+            but the target; None: no private labels are wanted.
         size: height and width of the clips in pixels.
         frames: frames per clip.
         seed: of what is held out or drawn.
-        cache: folder for clips decoded from videos, see `decode_clips`. It holds raw video.
+        stills: of images: `repeat`, clips of one repeated frame; `pan`, see `as_clip`.
+        cache: folder for decoded clips, see `kept_clips`. It holds raw video.
         progress: called with (files read, files in all).
 
     Raises:
@@ -115,14 +124,15 @@ def load_official(
     faults = _Faults()
     for fault in check(inventory).faults:
         faults.add(fault)
-    columns = list(dict.fromkeys([target, *private]))
     items = with_validation(inventory.items, seed)
     labels = list(items[0].labels) if items else []
+    private = chosen_columns(target, private, labels)
+    columns = list(dict.fromkeys(c for c in (target, *(private or ())) if c is not None))
     for column in columns:
         if column not in labels:
             choices = ", ".join(labels) or "none"
             faults.add(f"no label column '{column}'{nearest(column, labels)}; there are: {choices}")
-    if not private or len(set(private)) < len(private):
+    if private is not None and (not private or len(set(private)) < len(private)):
         faults.add(f"choose one or more different private columns, not {list(private)}")
     _stop(inventory, faults)
 
@@ -135,7 +145,7 @@ def load_official(
         )
         for number, item in enumerate(items, start=1)
     ]
-    attributes = list(private) if len(private) > 1 else []
+    attributes = list(private) if private is not None and len(private) > 1 else []
     class_faults(rows, columns, attributes, faults)
     splits = splits_of(rows, columns, attributes, seed, faults)
     _stop(inventory, faults)
@@ -147,13 +157,14 @@ def load_official(
         if inventory.kind == "video":
             decoded = decode_clips(ranges, size=size, frames=frames, cache=cache, progress=progress)
         else:
-            decoded = _read_images(inventory, ranges, size, frames, progress)
+            decoded = _read_images(inventory, ranges, size, frames, stills, cache, progress)
     except ClipFaults as found:
         for clip_fault in found.faults:
             faults.add(clip_fault.message)
         raise _error(inventory, faults) from None
 
-    return labelled(inventory.name, rows, splits, decoded, target, private)
+    data = labelled(inventory.name, rows, splits, decoded, target, private)
+    return replace(data, still=inventory.kind == "image" and stills == "repeat")
 
 
 class _Faults(Faults):
@@ -180,28 +191,75 @@ def _read_images(
     ranges: Sequence[ClipRange],
     size: int,
     frames: int,
+    stills: Stills,
+    cache: Path | None,
     progress: Progress | None,
 ) -> DecodedClips:
-    """Clips from folders of frames or from images; of an image one frame is kept in memory."""
-    still = inventory.kind == "image"
-    clips = np.zeros((len(ranges), 1 if still else frames, size, size, 3), np.uint8)
+    """Clips from folders of frames or from images; of a repeated image one frame is kept."""
+    one = inventory.kind == "image"
     faults: list[ClipFault] = []
-    lengths: list[int] = []
+    files: list[list[Path]] = []
     for i, clip in enumerate(ranges):
         try:
-            files = [clip.path] if still else frame_files(clip.path, inventory.pattern)
-            end = len(files) if clip.end is None else clip.end
-            for slot, number in enumerate(sample_frames(clip.start, end, clips.shape[1])):
-                clips[i, slot] = letterbox(read_image(files[number]), size)
-            lengths.append(end - clip.start)
+            files.append([clip.path] if one else frame_files(clip.path, inventory.pattern))
         except DataError as error:
             faults.append(ClipFault(str(error), (i,)))
-        if progress is not None:
-            progress(i + 1, len(ranges))
     if faults:
         raise ClipFaults(faults)
-    if still and frames > 1:
-        repeated = np.broadcast_to(clips, (len(ranges), frames, size, size, 3))
-        return DecodedClips(repeated, inventory.fps)
-    rate = inventory.fps if still else inventory.fps * frames / float(np.median(lengths))
-    return DecodedClips(clips, rate)
+    pairs = zip(ranges, files, strict=True)
+    ends = [len(of) if clip.end is None else clip.end for clip, of in pairs]
+
+    def fill(clips: StoredClips) -> float:
+        for i, (clip, of) in enumerate(zip(ranges, files, strict=True)):
+            try:
+                if one:
+                    clips[i] = as_clip(letterbox(read_image(of[0]), size), clips.shape[1], i)
+                else:
+                    for slot, number in enumerate(sample_frames(clip.start, ends[i], frames)):
+                        clips[i, slot] = letterbox(read_image(of[number]), size)
+            except DataError as error:
+                faults.append(ClipFault(str(error), (i,)))
+            if progress is not None:
+                progress(i + 1, len(ranges))
+        if faults:
+            raise ClipFaults(faults)
+        lengths = [end - clip.start for clip, end in zip(ranges, ends, strict=True)]
+        return inventory.fps if one else inventory.fps * frames / float(np.median(lengths))
+
+    length = 1 if one and stills == "repeat" else frames
+    decoded = kept_clips(
+        (len(ranges), length, size, size, 3),
+        fill,
+        (file for of in files for file in of),
+        [stills, [[str(clip.path), clip.start, clip.end] for clip in ranges]],
+        cache,
+    )
+    return replace(decoded, clips=repeated(decoded.clips, frames)) if one else decoded
+
+
+def as_clip(image: Images, frames: int, seed: int) -> UInt8[np.ndarray, "frames size size 3"]:
+    """A square image as a clip: itself, or, of several frames, a picture that drifts.
+
+    It moves by an eighth of its size in all, at an even pace, through where it was, the edge
+    repeated: enough for a filter that sees only what moves to see all of it.
+
+    Args:
+        image: `uint8 (size, size, 3)`.
+        frames: of the clip; one: the image as it is.
+        seed: of the direction.
+    """
+    size = len(image)
+    angle = 2 * np.pi * np.random.default_rng(seed).random()
+    at = np.linspace(-size / 16, size / 16, frames) if frames > 1 else np.zeros(1)
+    rows, columns = (
+        np.clip(np.arange(size) + np.rint(at * part).astype(int)[:, None], 0, size - 1)
+        for part in (np.sin(angle), np.cos(angle))
+    )
+    return np.asarray(image[rows[:, :, None], columns[:, None, :]])
+
+
+def repeated(clips: UInt8[np.ndarray, "clips given height width 3"], frames: int) -> StoredClips:
+    """Clips of one frame as clips of `frames`, without the memory for them; others as they are."""
+    if clips.shape[1] != 1 or frames == 1:
+        return clips
+    return np.broadcast_to(clips, (len(clips), frames, *clips.shape[2:]))

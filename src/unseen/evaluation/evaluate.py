@@ -3,6 +3,7 @@
 import json
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from unseen.anonymizers.base import Anonymizer
 from unseen.anonymizers.learned import CONTRACT_FILE, LearnedFilter
 from unseen.anonymizers.load import load_anonymizer, refuse_device
 from unseen.config import EvaluationConfig, RunConfig
-from unseen.data.clips import SPLITS, ClipDataset
+from unseen.data.clips import SPLITS, ClipDataset, refuse_stills
 from unseen.data.codec import Codec
 from unseen.errors import ConfigError, RunError, WeightsError
 from unseen.evaluation.attacks import Attacked
@@ -107,7 +108,8 @@ def evaluate(
 
     Args:
         anonymizer: a run's folder or a name, see `load_anonymizer`.
-        data: labelled clips; test is read once, at the end.
+        data: labelled clips; test is read once, at the end. Of two data sets (`clips.across`) the
+            target is measured on the one, the leak on the other.
         out: the result file; sample clips go beside it.
         config: see `EvaluationConfig`.
 
@@ -120,19 +122,22 @@ def evaluate(
     _refuse_data(subject, data)
     module, run = subject.module, subject.run
     target = _own_target(Path(anonymizer), run, data).to(config.device) if run else None
-    versions = anonymize_all(
-        module, data, codec=config.codec, draws=config.draws, seed=config.seed,
+    refuse_stills(module, data.private_data)
+    anonymized = partial(
+        anonymize_all, module, codec=config.codec, draws=config.draws, seed=config.seed,
         device=config.device, jobs=config.jobs,
     )  # fmt: skip
+    versions = anonymized(data)
+    others = None if data.other is None else anonymized(data.other)
     fresh, measured = train_on_versions(
         data, versions, config.target_model, subject.attackers,
         target_fit=config.target_fit, attacker_fit=config.attacker_fit,
-        jobs=config.jobs, device=config.device,
+        jobs=config.jobs, device=config.device, private_versions=others,
     )  # fmt: skip
     shown = _shown(data)
     attacks = run_attacks(
-        data, versions, subject.attacks, fit=config.attacker_fit, jobs=config.jobs,
-        device=config.device, shown=shown,
+        data.private_data, others or versions, subject.attacks, fit=config.attacker_fit,
+        jobs=config.jobs, device=config.device, shown=shown if data.other is None else (),
     )  # fmt: skip
     views = versions["test"].views()
     own = [predict(target, view, config.device) if target else None for view in views]
@@ -160,9 +165,10 @@ def evaluate(
             "size": int(data.test.clips.shape[2]),
             "frames": int(data.test.clips.shape[1]),
             "fps": data.fps,
-            "counts": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
+            "counts": _counts(data),
             "target": asdict(data.target),
             "private": asdict(data.private),
+            **({} if data.other is None else {"private_data": _other(data.other)}),
         },
         "target": target_section(data, fresh, own[0], 0, config.seed),
         "privacy": privacy_section(data, measured, 0, config.seed, attacks),
@@ -180,6 +186,15 @@ def evaluate(
     write_result(out, result)
     write_previews(out, _previews(data, versions["test"], config, shown, attacks))
     return result
+
+
+def _counts(data: ClipDataset) -> dict[str, int]:
+    return {name: len(data.split(name)) for name in SPLITS}
+
+
+def _other(data: ClipDataset) -> dict[str, Any]:
+    """The data set on which attackers trained and the leak was measured."""
+    return {"name": data.name, "hash": data.hash, "fps": data.fps, "counts": _counts(data)}
 
 
 def _own_target(folder: Path, run: RunConfig, data: ClipDataset) -> torch.nn.Module:
@@ -243,10 +258,11 @@ def _previews(
 def _refuse_data(subject: Subject, data: ClipDataset) -> None:
     """Raise `ConfigError` where the data lack what the anonymizer or an attack needs."""
     boxes = subject.module.needs_boxes
-    if boxes and any(boxes not in data.split(name).boxes for name in SPLITS):
-        raise ConfigError(
-            f"'{subject.module.name}' needs {boxes} boxes, which the data {data.name} lacks"
-        )
+    for each in {id(one): one for one in (data, data.private_data)}.values():
+        if boxes and any(boxes not in each.split(name).boxes for name in SPLITS):
+            raise ConfigError(
+                f"'{subject.module.name}' needs {boxes} boxes, which the data {each.name} lacks"
+            )
     if "retrieve" in subject.attacks and data.private.multi_label:
         raise ConfigError(
             f"attack 'retrieve' looks for one person; the private attribute {data.private.name} "

@@ -172,28 +172,46 @@ def train_on_versions(
     attacker_fit: FitConfig,
     jobs: int,
     device: str = "cpu",
+    private_versions: Mapping[str, Versions] | None = None,
 ) -> tuple[Measured, list[Measured]]:
     """Train a fresh f_T and all attackers on the same anonymized clips, `jobs` at a time.
+
+    Args:
+        data: what the labels are of; of two data sets, attackers' are of `data.private_data`.
+        versions: of `data`.
+        target_model: the architecture of the fresh f_T.
+        attackers: those of the attackers.
+        target_fit: training of the fresh f_T.
+        attacker_fit: training of each attacker.
+        jobs: how many at a time.
+        device: where.
+        private_versions: of `data.private_data`, where that is another data set.
 
     Returns:
         The target model, and the attackers in the order given.
     """
     frames, size = data.train.clips.shape[1:3]
+    private = data.private_data
     tasks = [
         _Task(target_model, "target", {n: data.split(n).target for n in SPLITS}, data.target,
               size, frames, target_fit),
         *(
-            _Task(name, "attacker", {n: data.split(n).private for n in SPLITS}, data.private,
+            _Task(name, "attacker", {n: private.split(n).private for n in SPLITS}, data.private,
                   size, frames, attacker_fit)
             for name in attackers
         ),
     ]  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="unseen-") as folder:
-        clips = KeptClips.keep(Path(folder), versions)
+        kept = {"target": KeptClips.keep(Path(folder) / "target", versions)}
+        kept["attacker"] = (
+            kept["target"]
+            if private_versions is None
+            else KeptClips.keep(Path(folder) / "attacker", private_versions)
+        )
         results = _side_by_side(
             "attackers", jobs,
             [
-                delayed(_train_one)(at, task, clips, _threads(jobs), device)
+                delayed(_train_one)(at, task, kept[task.role], _threads(jobs), device)
                 for at, task in enumerate(tasks)
             ],
             lambda measured: f"{measured.name} {100 * measured.fitted.validation:.1f}%",
@@ -226,7 +244,7 @@ def run_attacks(
         return []
     labels: dict[str, Array] = {name: data.split(name).private for name in SPLITS}
     with tempfile.TemporaryDirectory(prefix="unseen-") as folder:
-        clips = KeptClips.keep(Path(folder), versions, data)
+        clips = KeptClips.keep(Path(folder) / "clips", versions, data)
         work = [
             delayed(_attack)(
                 at, name,
@@ -276,6 +294,7 @@ def privacy_section(
     The leak is the best test score of all attackers and attacks; the mean and A_B^k are of the
     attackers alone.
     """
+    data = data.private_data
     labels, label_set = data.test.private, data.private
     everyone: list[Measured | Attacked] = [*attackers, *attacks]
     logits = [each.logits[view] for each in everyone]

@@ -66,10 +66,11 @@ class KeptClips:
         """Write all versions to train on, and what is measured of the other splits.
 
         Args:
-            folder: an empty one.
+            folder: a new one.
             versions: of each split.
             raw: the data set before the anonymizer, for attackers who have such video too.
         """
+        folder.mkdir()
         counts: dict[str, int] = {}
         for name in SPLITS:
             kept = versions[name].all() if name == "train" else versions[name].views()

@@ -100,4 +100,5 @@ def strength(
 def _nearest(low: int, high: int, centre: float) -> Float[np.ndarray, " pixels"]:
     """How far the nearest point of each pixel is from a coordinate."""
     distances: Float[np.ndarray, " pixels"] = np.abs(np.arange(low, high) + 0.5 - centre) - 0.5
-    return np.maximum(distances, 0)
+    beyond: Float[np.ndarray, " pixels"] = np.maximum(distances, 0)
+    return beyond

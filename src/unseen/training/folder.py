@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from safetensors.torch import save_file
 
 from unseen.anonymizers.learned import save_filter
-from unseen.config import RunConfig
+from unseen.config import DataConfig, RunConfig
 from unseen.errors import RunError
 from unseen.files import write_json, written_whole
 from unseen.training.game import Game
@@ -86,6 +86,15 @@ def run_config(folder: Path) -> RunConfig:
         raise RunError(f"{path} is damaged: it is no text") from error
 
 
+def refuse_seen(run: RunConfig, data: DataConfig) -> None:
+    """Raise where a run may have been trained on the videos that it is to be tested on."""
+    if data.test_on is not None and run.data.test_on != data.test_on:
+        raise RunError(
+            f"the videos of {data.test_on} are among those that this run may have been trained on; "
+            f"train it with --test-on {data.test_on}, which leaves them out"
+        )
+
+
 def first_steps(config: RunConfig) -> dict[str, int]:
     """At which step each stage begins, counted over the whole run."""
     train = config.train
@@ -102,7 +111,7 @@ def first_steps(config: RunConfig) -> dict[str, int]:
 def write_run(game: Game, state: State, trained: Trained) -> None:
     """Write the finished filter, f_T, and the account of the training."""
     folder, config, data = trained.folder, game.config, game.data
-    about = {
+    about: dict[str, Any] = {
         "data": data.name,
         "data_hash": data.hash,
         "target": {"column": data.target.name, "classes": list(data.target.classes)},
@@ -110,6 +119,8 @@ def write_run(game: Game, state: State, trained: Trained) -> None:
         "validation": {"target": trained.target_accuracy, "budget": trained.budget_accuracy},
         "fps": data.fps,
     }
+    if data.other is not None:
+        about["private_data"] = {"data": data.other.name, "data_hash": data.other.hash}
     save_filter(game.filter, folder, about)
     weights = {k: v.detach().cpu().contiguous() for k, v in game.target.state_dict().items()}
     with written_whole(folder / TARGET_FILE) as temporary:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from unseen.anonymizers.learned import LearnedFilter
 from unseen.config import RunConfig
-from unseen.data.clips import ClipDataset, Split
+from unseen.data.clips import ClipDataset, Split, refuse_stills
 from unseen.models import create_model
 from unseen.models.base import ClipClassifier
 from unseen.training.batches import Order, augmented
@@ -35,7 +35,9 @@ class Game:
 
     Args:
         config: the run's configuration.
-        data: labelled clips; only the train and validation splits are touched.
+        data: labelled clips; only the train and validation splits are touched. Of two data sets
+            (`clips.across`) L_T is of batches of the one, J_B and L_B of batches of the other; f_D
+            passes each by itself, and no part of it is normalised over a batch.
         fabric: device and processes. Players are not wrapped in DistributedDataParallel, whose
             hooks would fire for players that a move leaves out: gradients of exactly the players
             that move are averaged over processes instead.
@@ -47,6 +49,7 @@ class Game:
         torch.manual_seed(config.train.seed)
         size, frames = config.data.size, config.data.frames
         self.filter = LearnedFilter(config.filter, size=size).to(self.device)
+        refuse_stills(self.filter, data.private_data)
         self.target: ClipClassifier = create_model(
             config.target_model, len(data.target.classes), size=size, frames=frames
         ).to(self.device)
@@ -60,6 +63,7 @@ class Game:
         self.opt_budget = [self._budget_optimizer(model) for model in self.budget]
         self.objective = OBJECTIVES[self.config.game.objective] if self.ensemble else None
         self.order = Order(len(data.train), train.batch, train.seed)
+        self.private_order = Order(len(data.private_data.train), train.batch, train.seed)
         self.moves = 0
 
     @property
@@ -121,10 +125,19 @@ class Game:
 
     def draw(self) -> Batch:
         """The next training batch; seeds everything random that the move does with it."""
-        rng = self._reseed()
+        return self._batch(self._reseed(), private=False)
+
+    def draw_private(self) -> Batch:
+        """The next with private labels, of the data set that has them."""
+        if self.data.other is None:
+            return self.draw()
+        return self._batch(self._reseed(), private=True)
+
+    def _batch(self, rng: np.random.Generator, *, private: bool) -> Batch:
         rank, world = self.fabric.global_rank, self.fabric.world_size
-        chosen = self.order.at(self.moves - 1)
-        train = self.data.train
+        order = self.private_order if private else self.order
+        chosen = order.at(self.moves - 1)
+        train = (self.data.private_data if private else self.data).train
         stored = augmented(train.clips[np.sort(chosen)][np.argsort(np.argsort(chosen))], rng)
         mine = slice(rank, None, world)
         return Batch(
@@ -162,19 +175,28 @@ class Game:
         batch = self.draw()
         self.filter.train()
         self.target.train()
-        anonymized, clean = self.filter.with_and_without_noise(batch.clips)
-        seen = clean if self._before_noise else anonymized
-        target_loss = label_loss(self.target(anonymized), batch.target, self.data.target)
+        views = self.filter.with_and_without_noise(batch.clips)
+        target_loss = label_loss(self.target(views[0]), batch.target, self.data.target)
         loss, privacy, hardest = target_loss, 0.0, -1
-        if gamma > 0 and self.budget:
-            leaks = self.leaks(seen, batch.private, range(self.ensemble))
+        against = gamma > 0 and bool(self.budget)
+        seen: Clips | None = views[self._before_noise]
+        met: Batch | None = batch
+        if self.data.other is not None:
+            seen = met = None
+            if against:
+                rng = np.random.default_rng([self.config.train.seed, 3, self.moves])
+                met = self._batch(rng, private=True)
+                seen = self.filter.with_and_without_noise(met.clips)[self._before_noise]
+        if against and seen is not None and met is not None:
+            leaks = self.leaks(seen, met.private, range(self.ensemble))
             hardest = self._largest(leaks)
             loss = target_loss + gamma * leaks[hardest]
             privacy = self._mean(leaks[hardest])
         moving: list[nn.Module] = [self.filter, self.target] if with_target else [self.filter]
         optimizers = [self.opt_filter, self.opt_target] if with_target else [self.opt_filter]
         self._update(loss, optimizers, moving)
-        return FilterMove(privacy, hardest, self._mean(target_loss), seen.detach(), batch)
+        shown = None if seen is None else seen.detach()
+        return FilterMove(privacy, hardest, self._mean(target_loss), shown, met)
 
     def privacy_step(self, index: int | None = None) -> PrivacyMove:
         """Minimise J_B of one budget model over f_D, L_T left out (Wang19 eq. 8b, algorithm 3).
@@ -185,7 +207,7 @@ class Game:
         Args:
             index: which budget model; None: the one that leaks most on this batch.
         """
-        batch = self.draw()
+        batch = self.draw_private()
         self.filter.train()
         seen = self.filter.with_and_without_noise(batch.clips)[self._before_noise]
         named = range(self.ensemble) if index is None else [index]
@@ -241,7 +263,7 @@ class Game:
             The training score of each on the batch, before the update.
         """
         if seen is None or batch is None:
-            batch = self.draw()
+            batch = self.draw_private()
             with torch.no_grad():
                 seen = self.filter.with_and_without_noise(batch.clips)[self._before_noise]
         scores = []
@@ -308,13 +330,21 @@ class Game:
         """Scores and losses on validation clips, in evaluation mode.
 
         Args:
-            most: clips to use, from the start; 0 for all.
+            most: clips to use, from the start; 0 for all. Of two data sets, of each.
             budget: whether budget models are measured too.
         """
         torch.manual_seed(self.config.train.seed + 5)
-        split: Split = self.data.val
+        against = self.budget if budget else []
+        if self.data.other is None:
+            return _validation(self._measured(self.data.val, [self.target, *against], most))
+        own = self._measured(self.data.val, [self.target], most)
+        return _validation(own + self._measured(self.data.other.val, against, most))
+
+    def _measured(
+        self, split: Split, models: Sequence[ClipClassifier], most: int
+    ) -> list[tuple[float, float]]:
+        """Score and loss of each model on the clips of a split."""
         count = min(most or len(split), len(split))
-        models: list[ClipClassifier] = [self.target, *(self.budget if budget else [])]
         for module in (self.filter, *models):
             module.eval()
         outputs: list[list[Tensor]] = [[] for _ in models]
@@ -326,16 +356,21 @@ class Game:
             for kept, model in zip(outputs, models, strict=True):
                 view = views[self._before_noise and model is not self.target]
                 kept.append(model(view).cpu())
-        data = self.data
-        scores, losses = [], []
+        found = []
         for kept, model in zip(outputs, models, strict=True):
             is_target = model is self.target
             labels = (split.target if is_target else split.private)[:count]
-            label_set = data.target if is_target else data.private
+            label_set = self.data.target if is_target else self.data.private
             logits = torch.cat(kept)
-            scores.append(score(logits.numpy(), labels, label_set))
-            losses.append(float(label_loss(logits, torch.from_numpy(labels), label_set)))
-        return Validation(scores[0], losses[0], scores[1:], losses[1:])
+            loss = float(label_loss(logits, torch.from_numpy(labels), label_set))
+            found.append((score(logits.numpy(), labels, label_set), loss))
+        return found
+
+
+def _validation(measured: list[tuple[float, float]]) -> Validation:
+    """Of f_T first, then of the budget models."""
+    (target_score, target_loss), *against = measured
+    return Validation(target_score, target_loss, [s for s, _ in against], [x for _, x in against])
 
 
 def _training_score(logits: Tensor, labels: Tensor) -> Tensor:

@@ -19,15 +19,25 @@ def metric_name(label_set: LabelSet) -> str:
 def score(logits: Array, labels: Array, label_set: LabelSet) -> float:
     """Accuracy, or the mean over attributes of the average precision (cMAP, Wu18 4.2).
 
-    Attributes that no clip or every clip has are left out of the mean: their precision does not
-    depend on the model.
+    A clip whose label of an attribute is NaN does not count for that attribute. Attributes that no
+    clip or every clip has are left out of the mean: their precision does not depend on the model.
     """
     if not label_set.multi_label:
         return float(np.mean(logits.argmax(1) == labels))
-    varied = [k for k in range(labels.shape[1]) if 0 < labels[:, k].sum() < len(labels)]
+    if logits.shape != labels.shape:
+        raise ValueError(f"logits {logits.shape} and labels {labels.shape} are of other attributes")
+    varied = _varied(labels)
     if not varied:
         return 1.0
-    return float(np.mean([average_precision_score(labels[:, k], logits[:, k]) for k in varied]))
+    return float(
+        np.mean([average_precision_score(labels[on, k], logits[on, k]) for k, on in varied.items()])
+    )
+
+
+def _varied(labels: Array) -> dict[int, Array]:
+    """The attributes that some clips have and others lack, each with its labelled clips."""
+    known = {k: ~np.isnan(labels[:, k]) for k in range(labels.shape[1])}
+    return {k: on for k, on in known.items() if 0 < labels[on, k].sum() < on.sum()}
 
 
 def chance(train_labels: Array, test_labels: Array, label_set: LabelSet) -> float:
@@ -36,8 +46,8 @@ def chance(train_labels: Array, test_labels: Array, label_set: LabelSet) -> floa
     if not label_set.multi_label:
         commonest = np.bincount(train_labels).argmax()
         return float(max(np.mean(test_labels == commonest), 1.0 / len(label_set.classes)))
-    varied = [k for k in range(test_labels.shape[1]) if 0 < test_labels[:, k].mean() < 1]
-    return float(np.mean(test_labels[:, varied])) if varied else 1.0
+    shares = [test_labels[on, k].mean() for k, on in _varied(test_labels).items()]
+    return float(np.mean(shares)) if shares else 1.0
 
 
 def interval(

@@ -11,7 +11,8 @@ from unseen.types import Clips
 
 @dataclass(frozen=True)
 class Batch:
-    """Clips and both labels, on the device; this process's share."""
+    """Clips and labels, on the device; this process's share. Of two data sets each has its own
+    batches, in which the labels that it lacks have no columns."""
 
     clips: Clips
     target: Tensor
@@ -37,13 +38,14 @@ class FilterMove(PrivacyMove):
 
     Attributes:
         target_loss: L_T.
-        seen: the batch behind f_D as budget models see it, detached.
-        batch: the batch.
+        seen: the batch behind f_D as budget models see it, detached; None where no clips with
+            private labels passed.
+        batch: that batch.
     """
 
     target_loss: float
-    seen: Clips
-    batch: Batch
+    seen: Clips | None
+    batch: Batch | None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,272 @@
+"""PA-HMDB51 as a test, on miniature trees of the three data sets, down to the command line."""
+
+import json
+import signal
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from unseen.cli import main
+from unseen.config import DataConfig
+from unseen.data.clips import SPLITS
+from unseen.data.hmdb51 import read_hmdb51
+from unseen.data.load import load_data
+from unseen.data.official import check
+from unseen.data.pa_hmdb51_labels import ATTRIBUTES
+from unseen.data.video import write_video
+from unseen.errors import ConfigError, DataError
+from unseen.evaluation.results import read_result
+from unseen.files import write_json
+from unseen.training.metrics import score
+
+ACTIONS = ("climb", "climb_stairs")
+FRAMES, LONG = 4, 10
+ALL = ["a17_color", "a9_face_complete", "a4_gender", "a12_semi_nudity", "a64_rel_personal"]
+
+
+def name(action: str, source: int, clip: int) -> str:
+    return f"Film{source}_{action}_u_cm_np1_fr_goo_{clip}.avi"
+
+
+def level(action: str, source: int, clip: int, frame: int) -> int:
+    """The grey of a frame: no other has it."""
+    return 10 + 100 * ACTIONS.index(action) + 16 * source + 8 * clip + frame // 2
+
+
+@pytest.fixture(scope="module")
+def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """HMDB51 with six sources of two clips for each action; VISPR; annotations of four videos."""
+    root = tmp_path_factory.mktemp("data")
+    hmdb, vispr, pa = root / "hmdb51", root / "vispr", root / "pa"
+    lists = hmdb / "testTrainMulti_7030_splits"
+    lists.mkdir(parents=True)
+    for action in ACTIONS:
+        (hmdb / action).mkdir()
+        # The annotated sources 4 and 5 are in train and in neither by the official split.
+        lines = [f"{name(action, s, c)} {'112110'[s]}\n" for s in range(6) for c in (0, 1)]
+        (lists / f"{action}_test_split1.txt").write_text("".join(lines))
+        for source in range(6):
+            for clip in (0, 1):
+                shades = [level(action, source, clip, n) for n in range(LONG)]
+                images = np.array(shades, np.uint8)[:, None, None, None]
+                images = np.ascontiguousarray(np.broadcast_to(images, (LONG, 16, 16, 3)))
+                write_video(root / "v.mp4", images, Fraction(10), "lossless")
+                (root / "v.mp4").rename(hmdb / action / name(action, source, clip))
+    for part, count in (("train2017", 12), ("val2017", 4), ("test2017", 4)):
+        for i in range(count):
+            for folder in ("images", "annotations"):
+                (vispr / folder / part).mkdir(parents=True, exist_ok=True)
+            shade = np.full((24, 16, 3), 40 + 100 * (i % 2), np.uint8)
+            Image.fromarray(shade).save(vispr / f"images/{part}/2017_{i}.jpg")
+            labels = ALL if i % 2 else ["a0_safe"]
+            text = {"image_path": f"images/{part}/2017_{i}.jpg", "labels": labels}
+            (vispr / f"annotations/{part}/2017_{i}.json").write_text(json.dumps(text))
+    annotations = pa / "PrivacyAttributes"
+    annotations.mkdir(parents=True)
+    for action in ACTIONS:
+        videos = {name(action, 4, 0): whole(), name(action, 5, 1): partly()}
+        (annotations / f"{action}.json").write_text(json.dumps(videos))
+    return {"root": hmdb, "private_root": vispr, "test_on_root": pa}
+
+
+def whole() -> dict[str, Any]:
+    """Every frame is labelled; several people, one that turns, and ranges that overlap."""
+    return {
+        "skin_color": [[0, 9, 1]],
+        "face": [[0, 4, 0], [5, 9, 2]],
+        "gender": [[0, 9, [0, 2]]],
+        "nudity": [[0, 9, 0]],
+        "relationship": [[0, 6, 0], [4, 9, 1]],
+        "review": True,
+    }
+
+
+def partly() -> dict[str, Any]:
+    """Frames 0 to 2 and 9 have no label at all, others not each."""
+    return {
+        "skin_color": [[3, 8, 0]],
+        "face": [[4, 5, 1]],
+        "gender": [],
+        "nudity": [[3, 8, 2]],
+        "relationship": [[3, 3, 0]],
+        "review": False,
+        "note": "dark",
+    }
+
+
+def config(roots: dict[str, Path], **change: Any) -> DataConfig:
+    wanted = {
+        "name": "hmdb51:1",
+        "private_name": "vispr:5",
+        "private": ("all",),
+        "test_on": "pa-hmdb51",
+        "stills": "repeat",
+        "size": 16,
+        "frames": FRAMES,
+        **{key: str(path) for key, path in roots.items()},
+    }
+    return DataConfig(**{**wanted, **change})
+
+
+def binary(ranges: list[Any], frame: int) -> float:
+    """The protocol once more, for one frame."""
+    found = [value for start, end, value in ranges if start <= frame <= end]
+    values = [v for value in found for v in (value if isinstance(value, list) else [value])]
+    return float(any(v != 0 for v in values)) if values else np.nan
+
+
+def test_all_annotated_videos_are_test_and_none_is_in_train(roots: dict[str, Path]) -> None:
+    data = load_data(config(roots))
+    assert data.name == "hmdb51:1, pa-hmdb51"
+    assert [len(data.split(split)) for split in SPLITS] == [12, 4, 4]
+    shown = {split: {int(c[0, 0, 0, 0]) for c in data.split(split).clips} for split in SPLITS}
+    first = 1  # the first of four frames spread over ten
+    tested = [(a, *which) for a in ACTIONS for which in ((4, 0), (5, 1))]
+    assert shown["test"] == {level(*each, first) for each in tested}
+    # Of their sources nothing is trained on either; of the others everything, test of the list too.
+    others = {level(a, s, c, first) for a in ACTIONS for s in range(4) for c in (0, 1)}
+    assert shown["train"] | shown["val"] == others
+    assert data.target.classes == ACTIONS
+    assert data.test.target.tolist() == [0, 0, 1, 1]
+
+
+def test_the_check_finds_no_fault(roots: dict[str, Path]) -> None:
+    annotated = {name(a, *w): a for a in ACTIONS for w in ((4, 0), (5, 1))}
+    report = check(read_hmdb51(roots["root"], annotated=annotated), decode=True)
+    assert not report.faults
+    assert not report.unlisted
+
+
+def test_frames_and_labels_are_those_of_a_naive_loop(roots: dict[str, Path]) -> None:
+    data = load_data(config(roots)).private_data
+    assert (data.name, data.still) == ("vispr:5, pa-hmdb51", True)
+    assert data.private.classes == ATTRIBUTES
+    assert [len(data.split(split)) for split in SPLITS] == [12, 4, 4 * FRAMES]
+    expected, shades = [], []
+    for action in ACTIONS:
+        # Labelled frames, in as many equal parts as a clip has, from the middle of each.
+        for entry, which, numbers in (
+            (whole(), (4, 0), [1, 3, 6, 8]),
+            (partly(), (5, 1), [3, 5, 6, 8]),
+        ):
+            for frame in numbers:
+                expected.append([binary(entry[a], frame) for a in ATTRIBUTES])
+                shades.append(level(action, *which, frame))
+    np.testing.assert_array_equal(data.test.private, np.array(expected, np.float32))
+    assert np.isnan(data.test.private).any()
+    for clip, shade in zip(data.test.clips, shades, strict=True):
+        assert clip.shape == (FRAMES, 16, 16, 3)
+        assert (clip == shade).all()
+    # A score of it is of what is known.
+    truth = np.nan_to_num(data.test.private, nan=0.5)
+    assert score(truth, data.test.private, data.private) == 1.0
+
+
+def test_some_attributes_in_another_order_and_pictures_that_drift(roots: dict[str, Path]) -> None:
+    some = load_data(config(roots, private=("nudity", "face"), stills="pan")).private_data
+    every = load_data(config(roots)).private_data
+    assert not some.still
+    known = ~np.isnan(every.test.private[:, [3, 1]]).all(1)
+    labels = every.test.private[known][:, [3, 1]]
+    np.testing.assert_array_equal(some.test.private, labels)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": "duet"}, "--data hmdb51 --private-data vispr:5"),
+        ({"private_name": None}, "--data hmdb51 --private-data vispr:5"),
+        ({"root": None}, "where are HMDB51 and the annotations of PA-HMDB51"),
+        ({"test_on_root": None}, "where are HMDB51 and the annotations of PA-HMDB51"),
+        ({"private_root": None}, "where is 'vispr:5'? Name its folder: --private-root DIR"),
+        (
+            {"private_name": "duet:attributes", "train": 16, "val": 8, "test": 8},
+            "PA-HMDB51 annotates skin_color, face, gender, nudity, relationship; name two or more",
+        ),
+        ({"private": ("face",)}, "name two or more of them as private attributes, not face"),
+    ],
+)
+def test_what_cannot_be_tested_on_it(
+    roots: dict[str, Path], change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises((ConfigError, DataError)) as caught:
+        load_data(config(roots, **change))
+    assert message in str(caught.value)
+
+
+def test_annotations_that_hmdb51_does_not_bear_out(roots: dict[str, Path], tmp_path: Path) -> None:
+    folder = tmp_path / "PrivacyAttributes"
+    folder.mkdir()
+    videos = {name("climb", 4, 0): whole() | {"face": [[0, 40, 1]]}}
+    (folder / "climb.json").write_text(json.dumps(videos))
+    with pytest.raises(DataError, match="PA-HMDB51 cannot be tested on") as caught:
+        load_data(config(roots, test_on_root=str(tmp_path), target="action"))
+    assert "frames past the end" in str(caught.value)
+    (folder / "climb.json").write_text(json.dumps({name("climb", 9, 0): whole()}))
+    with pytest.raises(DataError) as caught:
+        load_data(config(roots, test_on_root=str(tmp_path)))
+    missing = f"PA-HMDB51 annotates '{name('climb', 9, 0)}', which HMDB51's lists do not name"
+    assert missing in caught.value.faults
+
+
+# ------------------------------------------------------------ the command line
+
+GAME = (
+    "data.size=16", f"data.frames={FRAMES}", "filter.width=8", "filter.blocks=1",
+    "filter.output_limits=grey", "target_model=c3d-small:4", "budget_models=mobilenet-gn:0.01",
+    "train.batch=4", "train.init_target=2", "train.init_budget=2", "train.steps=2",
+    "train.finish=1", "train.log_every=2", "train.device=cpu", "train.threads=1",
+)  # fmt: skip
+ATTACK = (
+    "evaluation.target_model=c3d-small:4", "evaluation.jobs=1", "evaluation.target_fit.cap=1",
+    "evaluation.attacker_fit.cap=1", "evaluation.target_fit.epoch_clips=12",
+    "evaluation.attacker_fit.epoch_clips=12", "evaluation.attackers=pixel",
+)  # fmt: skip
+
+
+@pytest.fixture
+def _signals(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures("_signals")
+def test_from_the_three_data_sets_to_a_result(
+    roots: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*words: str | Path) -> int:
+        return main([str(word) for word in words])
+
+    data = ("--data", "hmdb51:1", "--root", roots["root"], "--private-data", "vispr:5",
+            "--private-root", roots["private_root"])  # fmt: skip
+    tested = ("--test-on", "pa-hmdb51", "--test-on-root", roots["test_on_root"])
+    assert run("train", *data, *tested, *GAME, "-o", "mine") == 0
+    capsys.readouterr()
+    stored = json.loads(Path("mine/config.json").read_text())
+    assert stored["data"]["private"] == ["all"]
+    assert run("evaluate", "mine", *ATTACK, "-o", "r.json") == 0
+    assert "leak" in capsys.readouterr().out
+    result = read_result(Path("r.json"))
+    assert result["data"]["name"] == "hmdb51:1, pa-hmdb51"
+    assert result["data"]["counts"] == {"train": 12, "val": 4, "test": 4}
+    assert result["data"]["private_data"]["name"] == "vispr:5, pa-hmdb51"
+    assert result["data"]["private_data"]["counts"] == {"train": 12, "val": 4, "test": 16}
+    assert result["data"]["private"]["classes"] == list(ATTRIBUTES)
+    assert (result["target"]["metric"], result["privacy"]["metric"]) == ("accuracy", "cmap")
+    # The mean share of ones, over the attributes that vary: face, skin colour, nudity, relation.
+    assert 0.3 < result["privacy"]["chance"] < 0.8
+
+    # A run that did not leave the annotated videos out cannot be tested on them.
+    for key in ("test_on", "test_on_root"):
+        stored["data"][key] = None
+    write_json(Path("other/config.json"), stored)
+    assert run("evaluate", "other", *tested, "-o", "no.json") == 2
+    assert "train it with --test-on pa-hmdb51, which leaves them out" in capsys.readouterr().err
+    assert not Path("no.json").exists()

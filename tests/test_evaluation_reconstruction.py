@@ -70,7 +70,7 @@ def test_any_length_and_size(time: int, height: int, width: int) -> None:
     clips = torch.rand(2, 3, time, height, width, requires_grad=True)
     made = inverter(clips)
     assert made.shape == clips.shape
-    assert 0 <= float(made.min()) < float(made.max()) <= 1
+    assert 0 <= float(made.detach().min()) < float(made.detach().max()) <= 1
     made.square().sum().backward()
     silent = [n for n, p in inverter.named_parameters() if p.grad is None or not p.grad.any()]
     assert silent == []
@@ -78,8 +78,23 @@ def test_any_length_and_size(time: int, height: int, width: int) -> None:
     assert (clips.grad.abs().sum((0, 1, 2)) > 0).all()  # every pixel is seen, the last row too
 
 
-def test_pairs_are_moved_alike_and_the_best_weights_are_kept() -> None:
-    """Clips are their own anonymized versions: moved apart, they could not be learned so well."""
+class Unchanged(Inverter):
+    """Hands on what it gets; has weights, as all that is trained."""
+
+    def forward(self, clips: Clips) -> Clips:
+        return clips + 0 * self.last.weight.sum()
+
+
+def test_pairs_are_mirrored_and_moved_alike() -> None:
+    """Clips that are their own anonymized versions: moved apart, they would differ."""
+    split = visible_data(train=32, val=8, test=8).train
+    fitted = fit_inverter(
+        Unchanged(8), [split.clips], split.clips, [split.clips], split.clips, SHORT
+    )
+    assert [(row["train_loss"], row["validation"]) for row in fitted.curve] == [(0.0, 0.0)]
+
+
+def test_the_loss_falls_and_the_best_weights_are_kept() -> None:
     data = visible_data(train=32, val=8, test=8)
     torch.manual_seed(0)
     inverter = Inverter(8)
@@ -87,7 +102,7 @@ def test_pairs_are_moved_alike_and_the_best_weights_are_kept() -> None:
         inverter, [data.train.clips], data.train.clips, [data.val.clips], data.val.clips, LONG
     )
     losses = [-row["validation"] for row in fitted.curve]
-    assert -fitted.validation == min(losses) < 0.5 * losses[0]
+    assert -fitted.validation == min(losses) < 0.75 * losses[0]
     made = reconstructed(inverter, data.val.clips)
     error = (made.astype(float) - data.val.clips) / 255
     slopes = sum(float(np.abs(np.diff(error, axis=axis)).mean()) for axis in (2, 3))

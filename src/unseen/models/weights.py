@@ -118,9 +118,8 @@ def _renamed(source: Path, stored: dict[str, Tensor], net: nn.Module) -> dict[st
     pairs = list(zip(own.items(), stored.values(), strict=False))
     wrong = [k for (k, mine), v in pairs if mine.shape != v.shape and not _in(k, last)]
     if len(own) != len(stored) or wrong:
-        what = (
-            f"{len(stored)} tensors instead of {len(own)}" if not wrong else f"{wrong[0]} differs"
-        )
+        count = f"{len(stored)} tensors instead of {len(own)}"
+        what = f"no tensor fits {wrong[0]}" if wrong else count
         raise WeightsError(f"{source} is of another network: {what}")
     return {key: value for (key, _), value in pairs}
 

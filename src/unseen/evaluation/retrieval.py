@@ -118,7 +118,8 @@ def retrieve(job: AttackJob) -> Attacked:
     orders = [Order(len(labels), batch, config.seed + side) for side in (0, 1)]
     seen = config.frames if pair.raw.sees == "frames" else 0
     # No more gallery than clips between two looks: a look must not take longer than the way there.
-    some = slice(None, None, math.ceil(len(labels) / config.epoch_clips))
+    # At random: every so many would pass over people in data that are in order.
+    some = np.sort(rng.permutation(len(labels))[: config.epoch_clips])
 
     def loss(step: int) -> Tensor:
         total = torch.zeros((), device=job.device)

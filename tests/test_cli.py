@@ -21,6 +21,8 @@ from unseen.cli import main
 from unseen.config import preset_names
 from unseen.evaluation.results import read_previews, read_result
 from unseen.evaluation.target import load_target
+from unseen.face_config import face_preset_names
+from unseen.families.family import families
 from unseen.models.external import published_network
 from video_files import decode, make_video, noise
 
@@ -191,8 +193,16 @@ def test_across_two_data_sets(capsys: pytest.CaptureFixture[str]) -> None:
 def test_presets_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("presets") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == preset_names()
+    groups = [f"{name}-*" for name in families()]
+    assert [line.split()[0] for line in lines] == [
+        *preset_names(), *face_preset_names(), *groups,
+    ]  # fmt: skip
     assert all(len(line.split()) > 3 for line in lines)
+    assert run("presets", "duet-*-k4") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["duet-k-beam-k4", "duet-k-beam-restart-k4"]
+    assert run("presets", "sbux") == 2
+    assert "no family 'sbux': choose from duet-*, hmdb51" in capsys.readouterr().err
 
 
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:

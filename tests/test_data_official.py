@@ -225,6 +225,8 @@ def test_a_root_that_is_not_there_or_is_another_data_set(tmp_path: Path) -> None
         f"there is no folder '{tmp_path / 'none'}': MINI is a folder with 'lists/a.txt' (the "
         "videos), 'images' (the images)"
     )
+    with pytest.raises(DataError, match=r"none': MINI is a folder$"):
+        expect("MINI", tmp_path / "none", {})
     (tmp_path / "images").mkdir()
     with pytest.raises(DataError) as caught:
         expect("MINI", tmp_path, layout)

@@ -306,6 +306,12 @@ def test_what_the_data_lack_is_said_before_any_work(tmp_path: Path) -> None:
     assert "'retrieve' looks for one person; the private attribute hat,coat" in str(error)
 
 
+def test_clips_of_a_size_that_the_filter_does_not_work_at(trained: Path, tmp_path: Path) -> None:
+    large = tiny_data(tiny_config("data.size=24", "data.train=8"))
+    error = _refused(trained, large, tmp_path / "r.json")
+    assert "works at 16 pixels, and these clips have 24: set data.size=16" in str(error)
+
+
 def test_f_T_of_other_classes_is_refused(  # noqa: N802
     trained: Path, duet: ClipDataset, tmp_path: Path
 ) -> None:

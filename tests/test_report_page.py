@@ -150,6 +150,18 @@ def test_the_table_has_every_figure(page: Page) -> None:
     assert "0123456789ab 7 cpu – 12 s" in page.text
 
 
+def test_stages_without_a_step_are_left_out(tmp_path: Path) -> None:
+    result = example_result()
+    names = {"reconstruct": 0, "target": 0, "budget": 10, "game": 10}
+    result["training"]["stages"] = [{"name": n, "step": step} for n, step in names.items()]
+    write_result(tmp_path / "r.json", result)
+    write_report([tmp_path / "r.json"], tmp_path / "r.html")
+    text = Page((tmp_path / "r.html").read_text(encoding="utf-8")).text
+    assert "target (0), game (10)" in text
+    assert "reconstruct (0)" not in text
+    assert "budget (10)" not in text
+
+
 def test_no_percentage_is_made_up(inputs: list[Path], page: Page) -> None:
     results = [json.loads((run / "result.json").read_text()) for run in inputs]
     known = {f"{100 * value:.1f}" for value in figures_in(results)}

@@ -69,7 +69,7 @@ def test_the_page_shows_every_task_and_what_they_cost_together(run: Path, tmp_pa
         shown = [raw, task.anonymized.pixels, task.anonymized.stored]
         for one in shown:
             assert one is None or f"{100 * one.score:.1f}%" in row
-        assert row.count("<small>") == 3 - (raw is None)
+        assert row.count("<small>") == 4 - (raw is None)  # three intervals and the metric
         assert "cMAP" in row
     own = table[table.index("f<sub>T</sub> action") :]
     # Retrained behind the filter, through the codec, and on raw video by the raw result.

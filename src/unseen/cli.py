@@ -201,7 +201,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
             args.anonymizer, words[first] = words[first], args.anonymizer
     strange = [word for word in words if "=" not in word or word.startswith("-")]
     if strange or (words and not hasattr(args, "overrides")):
-        parser.error(f"unrecognized arguments: {' '.join(strange or words)}")
+        hint = " (a setting is written key=value)" if hasattr(args, "overrides") else ""
+        parser.error(f"unrecognized arguments: {' '.join(strange or words)}{hint}")
     args.overrides = words
     return args
 
@@ -448,9 +449,11 @@ def _export(args: argparse.Namespace) -> None:
     from unseen.config import load_config
     from unseen.data.codec import Codec
     from unseen.data.duet import export_duet
+    from unseen.files import refuse_unwritable
 
-    Codec.parse(args.codec, 2, 2)  # before the clips are made
     config = _config(args) if args.preset else _config(args, load_config("duet"))
+    Codec.parse(args.codec, 2, 2)  # this and what follows: before the clips are made
+    refuse_unwritable(args.folder / "manifest.csv")
     print(export_duet(args.folder, config.data, args.codec))
 
 

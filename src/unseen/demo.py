@@ -18,6 +18,7 @@ from unseen.deploy.apply import anonymize_video
 from unseen.errors import RunError
 from unseen.evaluation.evaluate import evaluate
 from unseen.evaluation.results import read_result
+from unseen.files import refuse_unwritable
 from unseen.machine import use_cores
 from unseen.report.page import write_report
 from unseen.training.folder import CONFIG_FILE, TRAINING_FILE, run_config
@@ -46,6 +47,7 @@ def run_demo(folder: Path, overrides: Sequence[str] = (), preset: str = "demo") 
     """
     start = time.perf_counter()
     config = load_config(preset, overrides)
+    refuse_unwritable(folder / "report.html")
     runs = {
         "filter": config,
         "limits-only": load_config(None, ["game.objective=none"], base=config),

@@ -107,7 +107,8 @@ def expect(name: str, root: Path, layout: Mapping[str, str]) -> None:
     """
     if not root.is_dir():
         parts = ", ".join(f"'{path}' ({what})" for path, what in layout.items())
-        raise DataError(f"there is no folder '{root}': {name} is a folder with {parts}")
+        holds = f" with {parts}" if parts else ""
+        raise DataError(f"there is no folder '{root}': {name} is a folder{holds}")
     missing = [
         f"there is no '{root / path}': {what}"
         for path, what in layout.items()

@@ -30,7 +30,7 @@ from unseen.evaluation.protocol import (
 )
 from unseen.evaluation.provenance import provenance
 from unseen.evaluation.results import Previews, write_previews, write_result
-from unseen.evaluation.versions import Versions, anonymize_all
+from unseen.evaluation.versions import Versions, anonymize_all, refuse_clips
 from unseen.files import refuse_unwritable
 from unseen.models import canonical, create_model, parameter_count
 from unseen.training.classifier import predict
@@ -257,12 +257,9 @@ def _previews(
 
 def _refuse_data(subject: Subject, data: ClipDataset) -> None:
     """Raise `ConfigError` where the data lack what the anonymizer or an attack needs."""
-    boxes = subject.module.needs_boxes
-    for each in {id(one): one for one in (data, data.private_data)}.values():
-        if boxes and any(boxes not in each.split(name).boxes for name in SPLITS):
-            raise ConfigError(
-                f"'{subject.module.name}' needs {boxes} boxes, which the data {each.name} lacks"
-            )
+    refuse_clips(subject.module, data)
+    if data.other is not None:
+        refuse_clips(subject.module, data.other)
     if "retrieve" in subject.attacks and data.private.multi_label:
         raise ConfigError(
             f"attack 'retrieve' looks for one person; the private attribute {data.private.name} "

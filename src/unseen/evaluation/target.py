@@ -39,7 +39,7 @@ from unseen.evaluation.target_contract import (
     TargetContract,
     read_contract,
 )
-from unseen.evaluation.versions import Versions, anonymize_all
+from unseen.evaluation.versions import Versions, anonymize_all, refuse_clips
 from unseen.files import refuse_unwritable, write_json, written_whole
 from unseen.machine import use_cores
 from unseen.models import ClipClassifier, create_model
@@ -133,11 +133,7 @@ def train_target(
     config = config or EvaluationConfig()
     plan = prepare_target(anonymizer, data.target.name, out, config)
     frames, size = (int(length) for length in data.test.clips.shape[1:3])
-    if plan.module.working_size not in (None, size):
-        raise ConfigError(
-            f"{anonymizer} works at {plan.module.working_size} pixels, and these clips have "
-            f"{size}: set data.size={plan.module.working_size}"
-        )
+    refuse_clips(plan.module, data)
     use_cores(torch.get_num_threads())
     learned = _learn(plan.module, data, config)
     example = to_clips(learned.versions["test"].draws[0][:1], config.device)

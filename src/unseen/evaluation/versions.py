@@ -94,6 +94,20 @@ class KeptClips:
         return clips
 
 
+def refuse_clips(anonymizer: Anonymizer, data: ClipDataset) -> None:
+    """Raise `ConfigError` where the clips lack what the anonymizer needs, or have another size."""
+    boxes, size = anonymizer.needs_boxes, int(data.test.clips.shape[2])
+    if boxes and any(boxes not in data.split(name).boxes for name in SPLITS):
+        raise ConfigError(
+            f"'{anonymizer.name}' needs {boxes} boxes, which the data {data.name} lacks"
+        )
+    if anonymizer.working_size not in (None, size):
+        raise ConfigError(
+            f"'{anonymizer.name}' works at {anonymizer.working_size} pixels, and these clips have "
+            f"{size}: set data.size={anonymizer.working_size}"
+        )
+
+
 @torch.no_grad()
 def anonymize_split(
     anonymizer: Anonymizer, split: Split, *, seed: int, device: torch.device | str, batch: int = 32

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from unseen.data.pa_hmdb51 import read_annotations
 from unseen.data.pa_hmdb51_labels import ATTRIBUTES, Attribute
 from unseen.data.statistics import AnnotationStatistics, AttributeStatistics, annotation_statistics
-from unseen.files import write_json, written_whole
+from unseen.files import refuse_unwritable, write_json, written_whole
 from unseen.report.canvas import FAINT, INK, NARROW, Picture, percent, picture
 
 _BAR = "#93c5fd"
@@ -178,6 +178,7 @@ def write_statistics(folder: Path, out: Path) -> AnnotationStatistics:
     Raises:
         DataError: with every fault of the annotations; nothing is written then.
     """
+    refuse_unwritable(out / "statistics.json")
     statistics = annotation_statistics(read_annotations(folder))
     figures = {
         "action-distribution": action_distribution(statistics),

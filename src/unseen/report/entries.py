@@ -1,5 +1,6 @@
 """What a report is made of: results of the same data, read and checked together."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,6 +50,13 @@ class Entry:
     def raw(self) -> bool:
         """Whether this is video without an anonymizer."""
         return "raw" in (self.result["name"], self.result["anonymizer"]["spec"])
+
+    @property
+    def stages(self) -> list[dict[str, Any]]:
+        """The stages of its training that had steps: the next begins later."""
+        stages = self.result["training"]["stages"]
+        ends = [each["step"] for each in stages[1:]] + [math.inf]
+        return [each for each, end in zip(stages, ends, strict=True) if end > each["step"]]
 
     def part(self, name: str, codec: bool) -> dict[str, Any]:
         """`target` or `privacy`, straight from the anonymizer or read back from the codec."""

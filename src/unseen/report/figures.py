@@ -144,9 +144,10 @@ def _draw_leak_by_n(entries: Sequence[Entry], codec: bool, width: float) -> Figu
                         "relpos": (0, 0.5),
                         "shrinkA": 1, "shrinkB": 3},
         )  # fmt: skip
+    below = chance > 0.065  # no curve is there, but there must be room for the words
     axes.annotate(
-        f"chance {percent(chance)}", (1, chance), (0, 3), textcoords="offset points",
-        color=FAINT, size=8,
+        f"chance {percent(chance)}", (1, chance), (0, -2 if below else 3), color=FAINT, size=8,
+        textcoords="offset points", va="top" if below else "baseline",
     )  # fmt: skip
     step = max(1, math.ceil(longest / 10))
     axes.set_xticks([1, *range(1 + step, longest + 1, step)] if longest > 1 else [1])
@@ -269,14 +270,14 @@ def _draw_training(entry: Entry, training: dict[str, Any], width: float) -> Figu
         draw[name](axes, entry, rows, steps)
         for restart in training["restarts"]:
             axes.axvline(restart, color="#be123c", linewidth=0.9, alpha=0.6)
-        for stage in training["stages"]:
+        for stage in entry.stages:
             axes.axvline(stage["step"], color=FAINT, linestyle=":", linewidth=1)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(
                 loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3 if width > NARROW else 2,
                 borderaxespad=0.1, handlelength=1.4, columnspacing=1.2,
             )  # fmt: skip
-    for stage in training["stages"]:
+    for stage in entry.stages:
         grid[0].annotate(
             stage["name"], (stage["step"], 0.02), (3, 0), textcoords="offset points",
             xycoords=("data", "axes fraction"), rotation=90, size=7.5, color=FAINT, va="bottom",

@@ -7,7 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from unseen.files import written_whole
+from unseen.files import refuse_unwritable, written_whole
 from unseen.report.canvas import Picture, metric_word, percent
 from unseen.report.entries import Entry, common_codec, read_entries
 from unseen.report.family import Drawn, drawn_family, family_figure, family_of
@@ -33,7 +33,8 @@ def write_report(
 ) -> None:
     """Write one self-contained HTML page about anonymizers that were measured on the same data.
 
-    Every figure on the page stands in a result file; what a file lacks is shown as a dash. The
+    Every figure on the page stands in a result file, or in the contract of a further target model
+    in the run's folder, or is a sum of such ones; what a file lacks is shown as a dash. The
     same results give the same bytes. Several runs of one family give the family's page: its
     figure, with the published points, and the papers' claims.
 
@@ -46,6 +47,7 @@ def write_report(
         DataError: lists every result that is missing or broken, or the results are of different
             data.
     """
+    refuse_unwritable(out)
     entries = read_entries(results)
     if family := family_of(entries):
         _write(out, _family_page(drawn_family(entries, family), entries, title))

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from unseen.anonymizers.learned import save_filter
 from unseen.config import DataConfig, RunConfig
 from unseen.errors import RunError
-from unseen.files import write_json, written_whole
+from unseen.files import refuse_unwritable, write_json, written_whole
 from unseen.training.game import Game
 from unseen.training.state import STAGES, State
 
@@ -53,6 +53,7 @@ def refuse(config: RunConfig, folder: Path, *, resume: bool) -> None:
             raise RunError(
                 f"{folder} already holds a run; go on with --resume or name another folder"
             )
+        refuse_unwritable(path)
         return
     if not path.exists():
         raise RunError(f"{folder} holds no run to resume; start it without --resume")

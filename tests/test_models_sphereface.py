@@ -79,7 +79,8 @@ def test_the_small_one_separates_people_by_angle() -> None:
     adam = torch.optim.Adam(recogniser.parameters(), 3e-3)
     for _ in range(40):
         adam.zero_grad()
-        angular_softmax(recogniser(faces), labels, margin=2).mean().backward()  # type: ignore[no-untyped-call]
+        loss = angular_softmax(recogniser(faces), labels, margin=2).mean()
+        loss.backward()  # type: ignore[no-untyped-call]
         adam.step()
     assert (recogniser(faces).cosines.argmax(1) == labels).all()
 

@@ -22,7 +22,8 @@ def _exposed(features: torch.Tensor, label: int, other: int, margin: int = 1) ->
 def _moved(name: str, features: torch.Tensor, margin: int = 1) -> torch.Tensor:
     """The features after a small step down the objective, for label 0 and other label 2."""
     leaf = features.clone().requires_grad_()
-    FACE_OBJECTIVES[name](_exposed(leaf, 0, 2, margin)).sum().backward()  # type: ignore[no-untyped-call]
+    value = FACE_OBJECTIVES[name](_exposed(leaf, 0, 2, margin)).sum()
+    value.backward()  # type: ignore[no-untyped-call]
     assert leaf.grad is not None
     return (leaf - 0.05 * leaf.grad).detach()
 

@@ -134,7 +134,7 @@ class FaceModifier(Anonymizer):
         """Crops of any size, modified together, each back at its size."""
         size = (self.config.size, self.config.size)
         made = self.modify(torch.cat([_resize(crop, size) for crop in crops]), grain)
-        parts = made.split([len(crop) for crop in crops])  # type: ignore[no-untyped-call]
+        parts = torch.split(made, [len(crop) for crop in crops])
         return [
             _resize(part, (int(crop.shape[-2]), int(crop.shape[-1])))
             for part, crop in zip(parts, crops, strict=True)

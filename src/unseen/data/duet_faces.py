@@ -59,7 +59,7 @@ class Person:
         return cls(
             skin=(int(95 + 150 * tone + warm), int(60 + 145 * tone), int(40 + 140 * tone - warm)),
             hair=(int(20 + 190 * hair), int(15 + 150 * hair**1.3), int(12 + 100 * hair**1.8)),
-            eyes=((70, 45, 25), (60, 110, 60), (70, 110, 170), (30, 24, 20))[rng.integers(4)],
+            eyes=((70, 45, 25), (60, 110, 60), (70, 110, 170), (30, 24, 20))[int(rng.integers(4))],
             style=int(rng.integers(5)),
             wide=rng.uniform(0.66, 0.86),
             jaw=rng.uniform(0.60, 0.95),
@@ -115,7 +115,7 @@ def _picture(
     canvas = Canvas(image, size, 1.0, white=False)
     x = 0.5 + rng.uniform(-0.04, 0.04) * (1 if action is None else 4)
     y = (0.5 if action is None else 0.32) + rng.uniform(-0.03, 0.03)
-    shirt: Colour = tuple(int(v) for v in rng.integers(20, 240, 3))  # type: ignore[assignment]
+    shirt = _any_colour(rng)
     seen = Drawn()
     _draw_torso(canvas, who, x, y, tall, shirt, seen)
     yaw, smile = rng.uniform(-0.45, 0.45), rng.uniform(-0.05, 0.08)
@@ -156,6 +156,11 @@ def _oval(
         narrow = 1 - (1 - jaw) * max(0.0, down) ** 2
         found.append((x + a * narrow * math.cos(t), y + b * down))
     return found
+
+
+def _any_colour(rng: np.random.Generator) -> Colour:
+    red, green, blue = (int(v) for v in rng.integers(20, 240, 3))
+    return red, green, blue
 
 
 def _shade(colour: Colour, factor: float) -> Colour:
@@ -238,7 +243,7 @@ def _draw_action(
     rng: np.random.Generator, seen: Drawn,
 ) -> None:  # fmt: skip
     side = 1 if rng.random() < 0.5 else -1
-    colour: Colour = tuple(int(v) for v in rng.integers(20, 240, 3))  # type: ignore[assignment]
+    colour = _any_colour(rng)
 
     def arm(sign: int, hand: Point) -> None:
         shoulder = (x + sign * 1.7 * tall, y + 1.9 * tall)

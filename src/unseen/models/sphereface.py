@@ -87,6 +87,10 @@ class SphereFaceNet(nn.Module):
         return found
 
 
+def _lengths(features: Features) -> Float[Tensor, "faces 1"]:
+    return torch.linalg.vector_norm(features, dim=1, keepdim=True)
+
+
 @dataclass(frozen=True)
 class Seen:
     """What a recogniser sees in faces.
@@ -102,8 +106,7 @@ class Seen:
     @property
     def logits(self) -> Cosines:
         """||x|| cos(theta), the modified softmax' logits (Liu et al. 2017, eq. 4)."""
-        lengths: Tensor = self.features.norm(dim=1, keepdim=True)
-        return lengths * self.cosines
+        return _lengths(self.features) * self.cosines
 
 
 class Recogniser(nn.Module):
@@ -180,9 +183,7 @@ def angular_softmax(
     own = seen.cosines.gather(1, labels[:, None])
     harder = (ease * own + _psi(own, margin)) / (1.0 + ease)
     logits = seen.cosines.scatter(1, labels[:, None], harder)
-    return F.cross_entropy(
-        seen.features.norm(dim=1, keepdim=True) * logits, labels, reduction="none"
-    )
+    return F.cross_entropy(_lengths(seen.features) * logits, labels, reduction="none")
 
 
 def save_recogniser(recogniser: Recogniser, folder: Path) -> None:

@@ -12,7 +12,7 @@ from unseen.faces.align import TEMPLATE, align, similarity
 def _landmarks(seed: int) -> npt.NDArray[np.float64]:
     """The template turned, scaled, moved and bent a little."""
     rng = np.random.default_rng(seed)
-    move = SimilarityTransform(  # type: ignore[no-untyped-call]
+    move = SimilarityTransform(
         scale=rng.uniform(0.3, 0.9),
         rotation=rng.uniform(-0.8, 0.8),
         translation=rng.uniform(5, 25, 2),
@@ -37,7 +37,7 @@ def test_the_transform_is_umeyamas(seed: int) -> None:
 def test_the_face_is_scikit_images_warp(seed: int) -> None:
     landmarks = _landmarks(seed)
     picture = np.random.default_rng(seed).random((90, 100, 3))
-    expected = warp(  # type: ignore[no-untyped-call]
+    expected = warp(
         picture, _estimated(landmarks).inverse, output_shape=(112, 96), order=1, mode="edge"
     )
     found = align(

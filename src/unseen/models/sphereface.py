@@ -88,7 +88,8 @@ class SphereFaceNet(nn.Module):
 
 
 def _lengths(features: Features) -> Float[Tensor, "faces 1"]:
-    return torch.linalg.vector_norm(features, dim=1, keepdim=True)
+    lengths: Tensor = torch.linalg.vector_norm(features, dim=1, keepdim=True)
+    return lengths
 
 
 @dataclass(frozen=True)

@@ -153,7 +153,10 @@ class Game:
         return np.random.default_rng([seed, 1, self.moves])
 
     def reconstruct_step(self) -> float:
-        """Stage 1: f_D reproduces what its limits let it see, and let through (MSE)."""
+        """Stage 1: f_D reproduces what its limits let it see, and let through (MSE).
+
+        Of two data sets, on clips of the target's.
+        """
         batch = self.draw()
         self.filter.train()
         wanted: Tensor = batch.clips

@@ -4,23 +4,17 @@ import re
 
 import pytest
 
-from unseen.config import DataConfig, RunConfig, about_preset, load_config, preset_names
+from unseen.config import RunConfig, about_preset, load_config, preset_names
 from unseen.errors import ConfigError
 from unseen.evaluation.protocol import choose_attackers
 from unseen.families.family import families, find_members, members
 from unseen.models import canonical
 from unseen.registry import Spec
 
-# Families of two data sets can be configured once there are settings for the second one.
-READY = [
-    name
-    for name, member in members().items()
-    if member.family in ("sbu", "duet") or "private_name" in DataConfig.model_fields
-]
 VALUES_WU18 = [1, 2, 4, 6, 8, 10, 12, 14, 16, 18]
 
 
-@pytest.mark.parametrize("name", READY)
+@pytest.mark.parametrize("name", members())
 def test_every_member_is_a_configuration(name: str) -> None:
     member, config = members()[name], load_config(name)
     assert config.preset == name
@@ -154,17 +148,16 @@ def test_cross_data_set_families_have_the_constants_of_the_papers() -> None:
         ("ucf101-vispr7", "vispr:7", 0.99),
         ("hmdb51-vispr5-pahmdb51", "vispr:5", 0.95),
     ):
-        family = families()[name]
-        assert family.set["game"] == {"gamma": 0.5, "th1": 0.7, "th2": th2}
-        assert family.set["train"] == {"steps": 800}
-        assert family.restart == {"game": {"restart_every": 100}}
-        assert family.set["data"]["private_name"] == private
-        assert family.set["data"]["private"] == ["all"]
-        assert family.set["filter"]["output_limits"] == []
-        three = next(m for m in family.members() if m.line == "entropy" and m.size == 2)
-        assert three.changes[-1] == {"budget_models": order[:2]}
-    eight = members()["ucf101-vispr7-entropy-m8"].changes[-1]["budget_models"]
-    assert eight == order * 2  # four networks, from the beginning again
+        config = load_config(f"{name}-entropy-restart-m2")
+        assert config.budget_models == tuple(order[:2])
+        assert (config.game.gamma, config.game.th1, config.game.th2) == (0.5, 0.7, th2)
+        assert (config.train.steps, config.game.restart_every) == (800, 100)
+        assert (config.data.private_name, config.data.stills) == (private, "repeat")
+        assert config.data.test_on == ("pa-hmdb51" if "pahmdb51" in name else None)
+        rates = (config.train.lr_target, config.train.lr_budget, config.train.lr_filter)
+        assert rates == (1e-5, 1e-2, 1e-4)
+    # Four networks, from the beginning again.
+    assert load_config("ucf101-vispr7-entropy-m8").budget_models == tuple(order * 2)
 
 
 def test_published_points_are_of_members_and_percentages() -> None:

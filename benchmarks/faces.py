@@ -1,8 +1,8 @@
 """`unseen anonymize` against `deface` on the same clips, as whole processes in turns.
 
-    python benchmarks/faces.py CLIP... [--deface DIR] [--runs 3] [--frames 120]
+    python benchmarks/faces.py CLIP... [--deface DIR] [--runs 3] [--frames 300] [--sizes WxH,WxH]
 
-Each clip is cut to so many frames and scaled to 640x480 and to 1920x1080. `deface` (version 1.5.0,
+Each clip is cut to so many frames and scaled to each size. `deface` (version 1.5.0,
 with imageio and imageio-ffmpeg) may live in a folder of its own, given by `--deface`. Prints JSON:
 seconds of each run, by the clock and on the processor, the medians, and their ratio. On a machine
 that does other work as well, only the processor's seconds mean something.
@@ -24,8 +24,6 @@ from pathlib import Path
 import cv2
 
 from unseen.data.video import probe, read_frames, write_video
-
-SIZES = ((640, 480), (1920, 1080))
 
 
 def scaled(clip: Path, to: Path, size: tuple[int, int], frames: int) -> Path:
@@ -64,14 +62,16 @@ def main() -> None:
     parser.add_argument("clips", nargs="+", type=Path)
     parser.add_argument("--deface", type=Path)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--frames", type=int, default=120)
+    parser.add_argument("--frames", type=int, default=300)
+    parser.add_argument("--sizes", default="640x480,1920x1080")
     args = parser.parse_args()
     ours = os.environ.get("PYTHONPATH", "")
     theirs = f"{args.deface}:{ours}" if args.deface else ours
     results = []
     with tempfile.TemporaryDirectory() as folder:
         for clip in args.clips:
-            for width, height in SIZES:
+            for size in args.sizes.split(","):
+                width, height = (int(side) for side in size.split("x"))
                 given = Path(folder) / f"{clip.stem}-{height}.mp4"
                 scaled(clip, given, (width, height), args.frames)
                 out = str(Path(folder) / "out.mp4")

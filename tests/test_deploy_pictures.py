@@ -30,7 +30,7 @@ def test_every_format_is_kept(tmp_path: Path, suffix: str) -> None:
         kinds = {"jpg": "JPEG", "jpeg": "JPEG", "tif": "TIFF", "tiff": "TIFF"}
         assert opened.format == kinds.get(suffix[1:], suffix[1:].upper())
     difference = np.abs(read_picture(path).astype(int) - FACE)
-    assert difference.mean() < (3 if suffix == ".gif" else 1.5)
+    assert difference.mean() < (5 if suffix == ".gif" else 1.5)
     assert suffix in LOSSY or not difference.any()
     assert names(tmp_path) == [path.name]
 
@@ -60,7 +60,9 @@ def test_all_kinds_of_8_bit_pictures(tmp_path: Path, mode: str) -> None:
     image = read_picture(path)
     assert image.shape == FACE.shape
     assert image.dtype == np.uint8
-    assert np.corrcoef(image.mean(2).ravel(), FACE.mean(2).ravel())[0, 1] > 0.6
+    assert np.corrcoef(image.mean(2).ravel(), FACE.mean(2).ravel())[0, 1] > (
+        0.2 if mode == "1" else 0.6
+    )
 
 
 def test_faces_are_covered_and_all_else_stays(tmp_path: Path) -> None:

@@ -91,8 +91,8 @@ def test_of_duplicates_the_strongest_stays(boxes: list[tuple[int, ...]], order: 
 
 
 def test_parts_are_joined() -> None:
-    one = Detections(np.ones((1, 4), np.float32), np.ones(1, np.float32), NONE.landmarks[:0])
-    one = Detections(one.boxes, one.scores, np.ones((1, 5, 2), np.float32))
+    ones = (np.ones(shape, np.float32) for shape in ((1, 4), (1,), (1, 5, 2)))
+    one = Detections(*ones)
     assert len(joined([NONE, one, NONE, one.scaled(2.0)])) == 2
     assert joined([one, one.scaled(2.0)]).boxes[1].tolist() == [2, 2, 2, 2]
     assert joined([one, one.scaled(2.0)]).landmarks[1].max() == 2

@@ -57,8 +57,8 @@ class FaceRegions:
         for track, box in boxes.items():
             height, width = image.shape[:2]
             margin = self.feather / 2 * (box[2:] - box[:2])
-            x0, y0 = np.floor(np.maximum(box[:2] - margin, 0)).astype(int)
-            x1, y1 = np.ceil(np.minimum(box[2:] + margin, (width, height))).astype(int)
+            x0, y0 = np.floor(np.maximum(box[:2] - margin, 0)).astype(int).tolist()
+            x1, y1 = np.ceil(np.minimum(box[2:] + margin, (width, height))).astype(int).tolist()
             if x0 >= x1 or y0 >= y1:
                 continue
             inside = np.zeros_like(image[y0:y1, x0:x1])
@@ -99,6 +99,6 @@ def strength(
 
 def _nearest(low: int, high: int, centre: float) -> Float[np.ndarray, " pixels"]:
     """How far the nearest point of each pixel is from a coordinate."""
-    distances: Float[np.ndarray, " pixels"] = np.abs(np.arange(low, high) + 0.5 - centre) - 0.5
-    beyond: Float[np.ndarray, " pixels"] = np.maximum(distances, 0)
-    return beyond
+    middle = np.abs(np.arange(low, high) + 0.5 - centre)
+    distances: Float[np.ndarray, " pixels"] = np.maximum(middle - 0.5, 0)
+    return distances

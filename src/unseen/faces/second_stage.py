@@ -94,5 +94,5 @@ class SecondStage:
         moves, scores = self._refine.forward(["dense_2", "softmax_1"])
         sides = boxes[:, 2:3] - boxes[:, :1]
         self._output.setInput(_crops(image, squares(boxes + moves * sides), 48))
-        (final,) = self._output.forward(["softmax_2"])
+        _, _, final = self._output.forward(["dense_5", "dense_6", "softmax_2"])
         return (scores[:, 1] > _REFINE) & (final[:, 1] > _OUTPUT)

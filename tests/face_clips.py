@@ -37,13 +37,8 @@ def place(image: Image, x: float, y: float, scale: float = 0.4) -> np.ndarray:
         image[rows, columns] = picture[
             rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
         ]
-<<<<<<< HEAD
-    box: np.ndarray = _FACE * scale + np.array([left, top, left, top])
-    return box
-=======
     where: np.ndarray = _FACE * scale + np.array([left, top, left, top])
     return where
->>>>>>> ea688b5
 
 
 def moving(

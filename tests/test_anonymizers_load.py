@@ -9,7 +9,9 @@ from unseen.anonymizers.handcrafted import ANONYMIZERS
 from unseen.anonymizers.load import load_anonymizer, refuse_device
 from unseen.errors import ConfigError, WeightsError
 
-OPTIONS = {"downsample": ":2", "blur": ":4", "pixelate": ":4"}
+OPTIONS = {
+    "downsample": ":2", "blur": ":4", "pixelate": ":4", "noise": ":0.1", "superpixel": ":64",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", list(ANONYMIZERS))

@@ -402,7 +402,8 @@ def test_no_gpu(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        (), ("trian",), ("train",), ("data", "export", "sbu", "x"), ("presets", "game.gamma=1"),
+        (), ("trian",), ("train",), ("data", "export", "sbu", "x"),
+        ("data", "list", "game.gamma=1"),
         ("train", "-o", "new", "words"), ("train", "-o", "new", "--game.gamma=1"),
         ("evaluate", "raw", "grey", "-o", "r.json"), ("anonymize",),
     ],
@@ -483,7 +484,7 @@ def test_a_data_set_is_checked_in_one_report(
     assert "6766" in told.out
     assert told.err.startswith("unseen: hmdb51 in ")
     assert told.err.count("\n") == 1
-    assert main(["data", "check", "hmdb", str(tmp_path)]) == 2
+    assert main(["data", "check", "hmdb5", str(tmp_path)]) == 2
     assert "did you mean 'hmdb51'?" in capsys.readouterr().err
 
 

@@ -277,8 +277,8 @@ def _side_by_side(
     with progress(len(work), what, "model") as bar:
         for at, result in run(work):
             done[at] = result
-            bar.set_postfix_str(about(result))
             bar.update(1)
+            bar.set_postfix_str(about(result))
     return [done[at] for at in range(len(work))]
 
 

@@ -345,6 +345,8 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     ("codec", "message"),
     [
         ("h265", "choose from: h264, h264:crf=N"),
+        ("h264-slow", "did you mean 'h264-fast'"),
+        ("h264-fast:crf=52", "from 0 .best. to 51"),
         ("h264:crf=52", "from 0 .best. to 51"),
         ("h264:crf=-1", "from 0 .best. to 51"),
         ("h264:crf=nan", "from 0 .best. to 51"),
@@ -380,6 +382,10 @@ def test_round_trip_rates(tmp_path: Path) -> None:
     assert lossless.bytes > clips.size * 0.9  # noise does not compress
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[0] > 3 * sizes[2]
+    fast = [codec_round_trip(clips, f"h264-fast:crf={crf}", 25) for crf in (10, 40)]
+    assert fast[0].bytes > 3 * fast[1].bytes
+    assert np.abs(fast[0].clips.astype(int) - clips).mean() < 20
+    assert fast[0].bytes != sizes[0]
     assert codec_round_trip(clips[:0], "h264", 25).clips.shape == (0, 8, 48, 48, 3)
     alone = codec_round_trip(clips[1:], "h264", 25)
     np.testing.assert_array_equal(alone.clips, codec_round_trip(clips, "h264", 25).clips[1:])

@@ -125,7 +125,9 @@ def _parser() -> argparse.ArgumentParser:
     anonymize.add_argument(
         "--region", choices=["frame", "faces"], help="what is anonymized (docs/faces.md)"
     )
-    anonymize.add_argument("--codec", default="h264:crf=23", metavar="CODEC")
+    anonymize.add_argument(
+        "--codec", metavar="CODEC", help="h264:crf=N, h264-fast:crf=N or lossless"
+    )
     anonymize.add_argument("--keep-audio", action="store_true", help="voices identify people too")
     anonymize.add_argument("--device", default="cpu")
     _face_options(anonymize.add_argument_group("faces", "how they are found and covered"))

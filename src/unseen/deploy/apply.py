@@ -32,6 +32,9 @@ _PIXELS = 16 * 512 * 512
 
 
 Region: TypeAlias = Literal["frame", "faces"]
+# Around faces the picture stays as it was and takes time to code, so time is what is saved; the
+# lower crf makes up for the lower quality of the faster preset.
+_CODECS: dict[Region, str] = {"frame": "h264:crf=23", "faces": "h264-fast:crf=20"}
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,13 @@ class Applied:
 
 
 def refuse_unusable(
-    anonymizer: Anonymizer | None, region: Region | None, codec: str, chunk: int
+    anonymizer: Anonymizer | None, region: Region | None, codec: str | None, chunk: int
 ) -> tuple[Anonymizer, Region]:
     """Which anonymizer is used and where, or `ConfigError` where no video could be anonymized."""
     if chunk < 1:
         raise ConfigError(f"chunk is {chunk}: it must be at least one frame")
-    Codec.parse(codec, 2, 2)
+    if codec is not None:
+        Codec.parse(codec, 2, 2)
     if anonymizer is None:
         if region == "frame":
             raise ConfigError("whole frames need an anonymizer: name one, as in 'blur:8'")
@@ -101,7 +105,7 @@ def anonymize_video(
     dst: Path | str,
     anonymizer: Anonymizer | None = None,
     *,
-    codec: str = "h264:crf=23",
+    codec: str | None = None,
     chunk: int = 16,
     progress: Callable[[int, int | None], None] | None = None,
     keep_audio: bool = False,
@@ -122,7 +126,8 @@ def anonymize_video(
         src: the video; mp4, mov, mkv, webm, avi, mpg or ts.
         dst: mp4, mov or mkv; an existing file is replaced, at the very end.
         anonymizer: set to evaluation mode meanwhile, and moved to `device`. None: `mask`, in faces.
-        codec: `h264`, `h264:crf=N` or `lossless`.
+        codec: `h264`, `h264:crf=N`, `h264-fast`, `h264-fast:crf=N` or `lossless`. None:
+            `h264:crf=23` for whole frames, `h264-fast:crf=20` where only faces are anonymized.
         chunk: frames for one step; fewer are taken where they are large.
         progress: called with the frames done and their number (None: not known). Faces are looked
             for in all frames before: these count too.
@@ -165,7 +170,7 @@ def anonymize_video(
             info.width,
             info.height,
             info.time_base,
-            codec=codec,
+            codec=codec or _CODECS[region],
             rate=info.rate,
             pixel_aspect=info.pixel_aspect,
             audio=src if keep_audio else None,
@@ -240,7 +245,7 @@ def anonymize_paths(
     out: Path | None,
     anonymizer: Anonymizer | None = None,
     *,
-    codec: str = "h264:crf=23",
+    codec: str | None = None,
     chunk: int = 16,
     progress: Callable[[Path, int, int | None], None] | None = None,
     keep_audio: bool = False,

@@ -318,7 +318,7 @@ def privacy_section(
         "chance": chance(data.train.private, labels, label_set),
         "interval": [low, high],
         "mean": float(np.mean(scores[:count])),
-        "best": names[int(np.argmax(scores))],
+        "best": found[int(np.argmax(scores))].name,
         "attackers": rows,
         "leak_by_n": best_of_k(scores[:count]),
     }

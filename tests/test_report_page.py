@@ -221,6 +221,20 @@ def test_real_people_are_not_shown_raw(tmp_path: Path) -> None:
     assert "read back" not in page.text
 
 
+def test_the_data_on_which_the_leak_was_measured_is_named(tmp_path: Path) -> None:
+    result = example_result(metric="cmap")
+    counts = {"train": 1234, "val": 50, "test": 60}
+    other = {"name": "elsewhere", "hash": "cd" * 32, "fps": 25.0, "counts": counts}
+    result["data"]["private_data"] = other
+    write_result(tmp_path / "r.json", result)
+    write_report([tmp_path / "r.json"], tmp_path / "r.html")
+    page = Page((tmp_path / "r.html").read_text(encoding="utf-8"))
+    assert (
+        "To hide: hat, beard (2 attributes), learned and measured on other data: elsewhere, 1,234 "
+        "clips to train, 50 to validate, 60 to test." in page.text
+    )
+
+
 def test_without_a_common_codec_the_plot_is_before_it(tmp_path: Path) -> None:
     one, two = tmp_path / "one.json", tmp_path / "two.json"
     write_result(one, example_result("same", 0.9, 0.3, learned=False))

@@ -103,6 +103,27 @@ def test_every_bad_value_is_named_at_once() -> None:
     assert "\n" not in message
 
 
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["budget_models="], "without budget_models nothing would drive the filter to hide"),
+        (["data.private="], "data.private: Tuple should have at least 1 item"),
+        (["train.batch=9", "train.devices=2"], "train: batch 9 does not divide over 2 devices"),
+        (["game.schedule=k_beam", "game.hold_loss=1"], "game: hold_loss moves gamma"),
+    ],
+)
+def test_settings_that_do_not_fit_each_other(overrides: list[str], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(overrides=overrides)
+    assert str(caught.value).startswith(f"configuration: {message}")
+    assert len(str(caught.value)) < 160  # not the whole configuration
+
+
+def test_the_limits_alone_need_no_budget_models() -> None:
+    config = load_config(overrides=["budget_models=", "game.objective=none"])
+    assert config.budget_models == ()
+
+
 def test_an_unknown_preset_lists_the_presets() -> None:
     with pytest.raises(ConfigError) as caught:
         load_config("dmo")

@@ -253,7 +253,7 @@ def test_attributes_as_private_labels() -> None:
     [
         ("action", ["glases"], r"duet has no private column 'glases' \(did you mean 'glasses'\?\)"),
         ("actoin", ["pair"], r"duet has no target column 'actoin' \(did you mean 'action'\?\)"),
-        ("action", ["pair", "glasses"], "duet has no private column 'pair'"),
+        ("action", ["glasses", "pair"], "duet: 'pair' is one class of several"),
     ],
 )
 def test_unknown_columns(target: str, private: list[str], message: str) -> None:

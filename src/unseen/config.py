@@ -6,6 +6,7 @@ from importlib import resources
 from typing import Any, Literal, TypeVar, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from unseen.anonymizers.learned import FilterConfig
 from unseen.errors import ConfigError
@@ -45,7 +46,7 @@ class DataConfig(_Section):
     name: str = "duet"
     root: str | None = None
     target: str = "action"
-    private: tuple[str, ...] = ("pair",)
+    private: tuple[str, ...] = Field(("pair",), min_length=1)
     private_name: str | None = None
     private_root: str | None = None
     test_on: Literal["pa-hmdb51"] | None = None
@@ -279,6 +280,15 @@ class RunConfig(_Section):
     train: TrainConfig = TrainConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
 
+    @model_validator(mode="after")
+    def _somebody_plays_against_the_filter(self) -> "RunConfig":
+        if not self.budget_models and self.game.objective != "none":
+            raise ValueError(
+                "without budget_models nothing would drive the filter to hide anything: name at "
+                "least one, or set game.objective=none"
+            )
+        return self
+
 
 def preset_names() -> list[str]:
     """The presets that can be named; members of families (`unseen.families`) can be as well."""
@@ -367,6 +377,14 @@ def load_config(
     return overridden(RunConfig, values, overrides)
 
 
+def _fault(error: ErrorDetails) -> str:
+    where = "".join(f"{part}." for part in error["loc"])[:-1]
+    if error["type"] != "value_error":
+        return f"{where}: {error['msg']} (given: {error['input']!r})"
+    # Several settings that do not fit each other: the message names them, `input` is a section.
+    return ": ".join(filter(None, (where, error["msg"].removeprefix("Value error, "))))
+
+
 def overridden(model: type[Config], values: dict[str, Any], overrides: Sequence[str]) -> Config:
     """A configuration from the values of all its settings and overrides; see `load_config`."""
     known = _keys(model)
@@ -388,10 +406,7 @@ def overridden(model: type[Config], values: dict[str, Any], overrides: Sequence[
     try:
         config = model.model_validate(values)
     except ValidationError as error:
-        faults += [
-            f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']} (given: {e['input']!r})"
-            for e in error.errors()
-        ]
+        faults += map(_fault, error.errors())
     if not faults:
         return config
     raise ConfigError("configuration: " + "; ".join(faults))

@@ -325,6 +325,11 @@ def _label_set(columns: Sequence[str], role: str, strangers: bool) -> LabelSet:
         return LabelSet(columns[0], known[columns[0]])
     name, choices = "duet:attributes" if strangers else "duet", (*known, *ATTRIBUTES)
     for column in columns or [""]:
+        if column in known:
+            raise ConfigError(
+                f"{name}: '{column}' is one class of several and stands alone; choose one of "
+                f"{', '.join(known)}, or any of {', '.join(ATTRIBUTES)}"
+            )
         if column not in ATTRIBUTES:
             raise ConfigError(
                 f"{name} has no {role} column '{column}'{nearest(column, choices)}; "

@@ -298,7 +298,6 @@ def privacy_section(
     labels, label_set = data.test.private, data.private
     everyone: list[Measured | Attacked] = [*attackers, *attacks]
     logits = [each.logits[view] for each in everyone]
-    names = [each.name for each in everyone]
     scores = [score(one, labels, label_set) for one in logits]
     low, high = interval(logits, labels, label_set, seed=seed)
     count = len(attackers)
@@ -318,7 +317,7 @@ def privacy_section(
         "chance": chance(data.train.private, labels, label_set),
         "interval": [low, high],
         "mean": float(np.mean(scores[:count])),
-        "best": found[int(np.argmax(scores))].name,
+        "best": everyone[int(np.argmax(scores))].name,
         "attackers": rows,
         "leak_by_n": best_of_k(scores[:count]),
     }

@@ -22,7 +22,7 @@ from unseen.faces.detect import Detections
 # A track that found nothing for so many seconds has ended.
 _PATIENCE = 2.0
 # How far a face may have gone, in its own sizes: at once, and for each second; and at most.
-_REACH, _SPEED, _FURTHEST = 0.5, 5.0, 2.0
+_REACH, _SPEED, _FURTHEST = 1.0, 12.0, 4.0
 # Two detections of one face differ in size by less than this factor.
 _RESIZED = 2.0
 # By how much of its size a box grows for each second since the last look.
@@ -53,7 +53,7 @@ class ChangeFinder:
 
     _SIZE = (64, 36)
     # Mean change in levels of 255; part of all pixels that have another colour; times the usual.
-    _SUDDEN, _CUT, _OTHER, _UNUSUAL = 12.0, 25.0, 0.12, 3.0
+    _SUDDEN, _CUT, _OTHER, _UNUSUAL = 12.0, 25.0, 0.12, 2.0
     _FORGET = 0.2
 
     def __init__(self) -> None:
@@ -124,14 +124,19 @@ class Track:
         """
         times, boxes = self.times, self.smooth
         after = int(np.searchsorted(times, time))
+        if after < len(times) and times[after] == time:
+            exact: Box = boxes[after]
+            return exact
         if 0 < after < len(times):
             before = after - 1
+            low = np.minimum(boxes[before], boxes[after])
+            high = np.maximum(boxes[before], boxes[after])
+            if (low[2:] < high[:2]).any():
+                # Far apart: a fast face, which need not have moved evenly, or two faces.
+                return np.concatenate([low[:2], high[2:]])
             part = (time - times[before]) / (times[after] - times[before])
             box: Box = (1 - part) * boxes[before] + part * boxes[after]
             return grown(box, min(time - times[before], times[after] - time) - interval)
-        if after < len(times) and times[after] == time:
-            box = boxes[after]
-            return box
         return beyond(boxes, times, time, interval)
 
 

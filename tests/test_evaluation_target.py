@@ -20,6 +20,7 @@ from unseen.data.clips import ClipDataset
 from unseen.errors import UnseenError, WeightsError
 from unseen.evaluation.evaluate import evaluate
 from unseen.evaluation.target import load_target, train_target
+from unseen.evaluation.target_contract import read_contract
 from unseen.models import create_model, macs, parameter_count
 from unseen.training.run import train
 from unseen.types import to_clips, to_stored
@@ -248,3 +249,10 @@ def test_weights_of_another_architecture_do_not_fit(tmp_path: Path) -> None:
     save_file({k: v.contiguous() for k, v in other.items()}, path)
     with pytest.raises(WeightsError, match="is missing or damaged"):
         load_target(path)
+
+
+def test_kept_contracts_can_be_read() -> None:
+    kept = sorted((Path(__file__).parents[1] / "results").glob("*/targets/*.json"))
+    assert kept
+    for path in kept:
+        assert read_contract(path).column == path.stem

@@ -55,8 +55,8 @@ class Entry:
     def stages(self) -> list[dict[str, Any]]:
         """The stages of its training that had steps: the next begins later."""
         stages = self.result["training"]["stages"]
-        ends = [each["step"] for each in stages[1:]] + [math.inf]
-        return [each for each, end in zip(stages, ends, strict=True) if end > each["step"]]
+        starts = [each["step"] for each in stages] + [math.inf]
+        return [each for each, end in zip(stages, starts[1:], strict=True) if end > each["step"]]
 
     def part(self, name: str, codec: bool) -> dict[str, Any]:
         """`target` or `privacy`, straight from the anonymizer or read back from the codec."""

@@ -7,7 +7,7 @@ import pytest
 
 from face_trees import lfw
 from unseen.cli import main
-from unseen.cli_faces import fold_numbers
+from unseen.commands.faces import fold_numbers
 from unseen.data.lfw import load_lfw
 from unseen.errors import ConfigError, DataError, UnseenError
 from unseen.evaluation.face_results import read_face_result, write_face_result

@@ -1,15 +1,15 @@
 """The commands about faces: how well they are still recognised, figures and galleries."""
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from unseen.commands.settings import Verb
 from unseen.errors import ConfigError
 
 
-def add_face_commands(verb: Callable[[str, str], argparse.ArgumentParser]) -> None:
-    """Add the commands; `verb` makes one of a name and a sentence."""
+def add_commands(verb: Verb) -> None:
+    """Add `verify-faces`, `face-figures` and `face-gallery`."""
 
     def data_options(command: argparse.ArgumentParser) -> None:
         command.add_argument(
@@ -36,11 +36,13 @@ def add_face_commands(verb: Callable[[str, str], argparse.ArgumentParser]) -> No
     check.add_argument("--device", default="cpu")
     check.add_argument("--seed", type=int, default=0)
     check.add_argument("-o", "--out", type=Path, required=True, metavar="result.json")
+    check.set_defaults(run=_verify)
 
     figures = verb("face-figures", "Draw results of verify-faces (Ren18 Fig. 4).")
     figures.add_argument("results", nargs="+", type=Path, metavar="result.json")
     figures.add_argument("--recogniser", metavar="NAME", help="by whose error; else the first's")
     figures.add_argument("-o", "--out", type=Path, required=True, metavar="DIR")
+    figures.set_defaults(run=_figures)
 
     gallery = verb("face-gallery", "Show faces before and after (Ren18 Fig. 3, 5, 6).")
     gallery.add_argument("anonymizers", nargs="+", metavar="RUN|NAME[:OPTION]")
@@ -48,6 +50,7 @@ def add_face_commands(verb: Callable[[str, str], argparse.ArgumentParser]) -> No
     gallery.add_argument("--people", type=int, default=6, metavar="N")
     gallery.add_argument("--seed", type=int, default=0)
     gallery.add_argument("-o", "--out", type=Path, required=True, metavar="DIR")
+    gallery.set_defaults(run=_gallery)
 
 
 def fold_numbers(text: str | None) -> tuple[int, ...]:
@@ -155,10 +158,3 @@ def _gallery(args: argparse.Namespace) -> None:
         seed=args.seed,
     ):
         print(f"{path}, which shows real people")
-
-
-FACE_COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
-    "verify-faces": _verify,
-    "face-figures": _figures,
-    "face-gallery": _gallery,
-}

@@ -1,0 +1,91 @@
+"""The command that puts videos and pictures through an anonymizer."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unseen.commands.settings import Verb
+
+if TYPE_CHECKING:
+    from unseen.faces.find import FaceSettings
+
+
+def add_commands(verb: Verb) -> None:
+    """Add `anonymize`."""
+    anonymize = verb("anonymize", "Put videos, pictures or folders through an anonymizer.")
+    anonymize.add_argument("inputs", nargs="+", type=Path, metavar="IN")
+    anonymize.add_argument("-o", "--out", type=Path, metavar="OUT")
+    anonymize.add_argument(
+        "--anonymizer", metavar="RUN|NAME[:OPTION]", help="without it, faces are blackened"
+    )
+    anonymize.add_argument(
+        "--region", choices=["frame", "faces"], help="what is anonymized (docs/faces.md)"
+    )
+    anonymize.add_argument(
+        "--codec", metavar="CODEC", help="h264:crf=N, h264-fast:crf=N or lossless"
+    )
+    anonymize.add_argument("--keep-audio", action="store_true", help="voices identify people too")
+    anonymize.add_argument("--device", default="cpu")
+    _face_options(anonymize.add_argument_group("faces", "how they are found and covered"))
+    anonymize.set_defaults(run=_anonymize)
+
+
+def _anonymize(args: argparse.Namespace) -> None:
+    from unseen.anonymizers.load import load_anonymizer, refuse_device
+    from unseen.deploy.apply import anonymize_paths
+    from unseen.progress import progress
+
+    refuse_device(args.device)
+    anonymizer = load_anonymizer(args.anonymizer) if args.anonymizer else None
+    faces = _face_settings(args)
+    current: Path | None = None
+    with progress(None, "frames", "frame") as bar:
+
+        def show(source: Path, done: int, total: int | None) -> None:
+            nonlocal current
+            if source != current:
+                current = source
+                bar.set_description_str(source.name)
+                bar.reset(total)
+            bar.update(done - bar.n)
+
+        done = anonymize_paths(
+            args.inputs, args.out, anonymizer, codec=args.codec,
+            progress=show, keep_audio=args.keep_audio, device=args.device,
+            region=args.region, faces=faces, faces_json=args.faces_json,
+        )  # fmt: skip
+    for applied in done:
+        about = f"{applied.frames} frames in {applied.seconds:.1f} s"
+        if applied.faces is not None:
+            about += f", {applied.faces or 'NO'} faces covered"
+        print(f"{applied.output}: {about}")
+
+
+def _face_options(faces: argparse._ArgumentGroup) -> None:
+    """What `unseen.faces.find.FaceSettings` holds; without an option, its default."""
+    faces.add_argument("--threshold", type=float, metavar="P", help="least detector score (0.2)")
+    faces.add_argument("--detect-every", type=int, metavar="N", help="look at every N-th frame")
+    faces.add_argument("--hold", type=float, metavar="S", help="seconds before and after (0.75)")
+    faces.add_argument("--enlarge", type=float, metavar="F", help="boxes so many times (1.6)")
+    faces.add_argument("--shape", choices=["box", "ellipse"])
+    faces.add_argument("--feather", type=float, metavar="F", help="blended border outside (0)")
+    faces.add_argument("--two-stage", action="store_true", help="a second detector must agree")
+    faces.add_argument("--boxes", type=Path, metavar="FILE", help="CSV of more boxes to cover")
+    faces.add_argument("--exclude", action="append", metavar="X,Y,W,H", help="no faces in there")
+    faces.add_argument("--faces-json", type=Path, metavar="OUT", help="write the tracks")
+    faces.add_argument("--require-faces", action="store_true", help="exit with 3 without any")
+
+
+def _face_settings(args: argparse.Namespace) -> "FaceSettings":
+    from unseen.faces.find import FaceSettings
+    from unseen.faces.manual import Excluded, read_boxes
+
+    given = {name: getattr(args, name) for name in ("threshold", "hold", "enlarge", "shape")}
+    given |= {"feather": args.feather, "every": args.detect_every}
+    return FaceSettings(
+        **{name: value for name, value in given.items() if value is not None},
+        two_stage=args.two_stage,
+        exclude=tuple(Excluded.parse(text) for text in args.exclude or ()),
+        boxes=read_boxes(args.boxes) if args.boxes else (),
+        required=args.require_faces,
+    )

@@ -1,0 +1,92 @@
+"""What commands have in common: options for data, and settings from all that was given."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from unseen.config import RunConfig
+
+# Makes a command of its name and a sentence about it.
+Verb: TypeAlias = Callable[[str, str], argparse.ArgumentParser]
+
+DATA_OPTIONS = (
+    "data", "root", "target", "private", "private_data", "private_root", "test_on", "test_on_root",
+)  # fmt: skip
+
+
+def add_data_options(
+    command: argparse.ArgumentParser, *, target: bool = False, preset: bool = True
+) -> None:
+    """Add what names the data of a command."""
+    if preset:
+        command.add_argument("--preset", help="a named configuration; `unseen presets` lists them")
+    command.add_argument(
+        "--data", help="duet, a published data set (`unseen data list`), or a CSV manifest"
+    )
+    command.add_argument("--root", metavar="DIR", help="the folder of a published data set")
+    command.add_argument("--target", metavar="COLUMN", required=target, help="label column to keep")
+    command.add_argument(
+        "--private", metavar="COLUMN[,COLUMN]", help="label column(s) to hide, or all"
+    )
+    command.add_argument(
+        "--private-data", metavar="DATA",
+        help="the data set that has them, if it is another; without --private: all of its",
+    )  # fmt: skip
+    command.add_argument("--private-root", metavar="DIR", help="the folder of that one")
+    command.add_argument(
+        "--test-on", metavar="DATA", help="pa-hmdb51: test on its videos, train on none of them"
+    )
+    command.add_argument("--test-on-root", metavar="DIR", help="the folder of its annotations")
+
+
+def add_overrides(command: argparse.ArgumentParser) -> None:
+    """Add `key=value`, which may stand anywhere."""
+    command.add_argument(
+        "overrides", nargs="*", metavar="key=value",
+        help="settings to change, as game.gamma=5 (docs/configuration.md lists them)",
+    )  # fmt: skip
+
+
+def config_of(args: argparse.Namespace, base: "RunConfig | None" = None) -> "RunConfig":
+    """Preset, options and overrides as one configuration; `base` stands in for the preset."""
+    from unseen.config import load_config
+
+    overrides = overrides_of(args)
+    config = load_config(getattr(args, "preset", None), overrides, base=base)
+    named = {override.partition("=")[0] for override in overrides}
+    if "data.private_name" in named and "data.private" not in named:
+        before = base or load_config(getattr(args, "preset", None))
+        if before.data.private_name != config.data.private_name:
+            return load_config(None, ["data.private=all"], base=config)
+    return config
+
+
+def overrides_of(args: argparse.Namespace) -> list[str]:
+    """Settings in the order in which they were given, then the options for data."""
+    overrides = list(args.overrides)
+    renamed = {"data": "name", "private_data": "private_name"}
+    for option in DATA_OPTIONS:
+        value = getattr(args, option, None)
+        if value is not None:
+            overrides.append(f"data.{renamed.get(option, option)}={value}")
+    return overrides
+
+
+def evaluation_config_of(args: argparse.Namespace) -> "RunConfig":
+    """The configuration to measure `args.anonymizer` by: that of its run, if it is one."""
+    from unseen.config import load_config
+    from unseen.training.folder import refuse_seen, run_config
+
+    for option in ("attackers", "suite", "attacks", "codec"):
+        value = getattr(args, option, None)
+        if value is not None:
+            value = "null" if (option, value) == ("codec", "none") else value
+            args.overrides.append(f"evaluation.{option}={value}")
+    if Path(args.anonymizer).is_dir():
+        run = run_config(Path(args.anonymizer))
+        config = config_of(args, run)
+        refuse_seen(run, config.data)
+        return config
+    return config_of(args) if args.preset else config_of(args, load_config("duet"))

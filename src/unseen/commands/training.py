@@ -1,0 +1,170 @@
+"""Commands that learn: filters, face modifiers, target models, sweeps of them."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unseen.commands.settings import (
+    DATA_OPTIONS,
+    Verb,
+    add_data_options,
+    add_overrides,
+    config_of,
+    evaluation_config_of,
+    overrides_of,
+)
+from unseen.errors import ConfigError, UnseenError
+
+if TYPE_CHECKING:
+    from unseen.face_config import FaceRunConfig
+
+
+def add_commands(verb: Verb) -> None:
+    """Add `demo`, `train`, `train-target` and `sweep`."""
+    demo = verb("demo", "Train, attack, compare, report and anonymize a clip, in minutes.")
+    demo.add_argument("-o", "--out", type=Path, default=Path("runs/demo"), metavar="DIR")
+    demo.add_argument("--preset", default="demo", help="`duet` takes longer and does better")
+    add_overrides(demo)
+    demo.set_defaults(run=_demo)
+
+    train = verb("train", "Learn a filter by the game.")
+    add_data_options(train)
+    train.add_argument("-o", "--out", type=Path, required=True, metavar="RUN")
+    train.add_argument("--resume", action="store_true", help="go on with an interrupted run")
+    add_overrides(train)
+    train.set_defaults(run=_train)
+
+    further = verb("train-target", "Train a further target model on a frozen anonymizer.")
+    further.add_argument("anonymizer", metavar="RUN|NAME[:OPTION]")
+    add_data_options(further, target=True)
+    further.add_argument("--codec", metavar="CODEC", help="h264:crf=N, or none")
+    further.add_argument("--raw", action="store_true", help="train one on raw video, to compare")
+    further.add_argument(
+        "-o", "--out", type=Path, metavar="OUT.safetensors",
+        help="the weights; RUN/targets/COLUMN.safetensors if not given",
+    )  # fmt: skip
+    add_overrides(further)
+    further.set_defaults(run=_train_target)
+
+    sweep = verb("sweep", "Train and evaluate a family of experiments, one run after another.")
+    sweep.add_argument("names", nargs="+", metavar="FAMILY|PRESET")
+    add_data_options(sweep, preset=False)
+    sweep.add_argument("--seeds", default="0", metavar="0,1,2", help="each run with each of them")
+    sweep.add_argument("--jobs", type=int, default=1, metavar="N", help="runs side by side")
+    sweep.add_argument("--dry-run", action="store_true", help="list what would be done")
+    sweep.add_argument("-o", "--out", type=Path, required=True, metavar="DIR")
+    add_overrides(sweep)
+    sweep.set_defaults(run=_sweep)
+
+
+def _demo(args: argparse.Namespace) -> None:
+    from unseen.demo import run_demo
+
+    run_demo(args.out, args.overrides, args.preset)
+
+
+def _train(args: argparse.Namespace) -> None:
+    from unseen.config import load_config
+    from unseen.data.load import load_data
+    from unseen.face_config import face_preset_names, stored_face_config
+    from unseen.families.family import members
+    from unseen.training.folder import refuse, run_config
+    from unseen.training.run import train
+
+    member = members().get(args.preset or "")
+    if member and member.anonymizer:
+        raise ConfigError(
+            f"'{member.name}' is handcrafted, nothing to train: "
+            f"unseen evaluate {member.anonymizer} --preset {member.name} -o result.json"
+        )
+    stored = None
+    resumed = args.resume and args.preset is None and (args.out / "config.json").exists()
+    faces = stored_face_config(args.out / "config.json") if resumed else None
+    if faces is not None or args.preset in face_preset_names():
+        _train_faces(args, faces)
+        return
+    if resumed:
+        stored = run_config(args.out)
+    config = (
+        config_of(args, stored) if stored or args.preset else config_of(args, load_config("duet"))
+    )
+    refuse(config, args.out, resume=args.resume)
+    data = load_data(config.data, jobs=config.train.threads)
+    trained = train(config, data, args.out, resume=args.resume)
+    print(
+        f"{trained.folder}: validation accuracy of f_T {100 * trained.target_accuracy:.1f}% "
+        f"after {trained.seconds:.0f} s; now measure the leak: "
+        f"unseen evaluate {trained.folder} -o {trained.folder}/result.json"
+    )
+    for note in trained.notes:
+        print(f"note: {note}", file=sys.stderr)
+
+
+def _train_target(args: argparse.Namespace) -> None:
+    from unseen.data.load import load_data
+    from unseen.evaluation.target import prepare_target, train_target
+
+    config = evaluation_config_of(args)
+    # Before the data, which takes long.
+    prepare_target(args.anonymizer, config.data.target, args.out, config.evaluation)
+    data = load_data(config.data, jobs=config.evaluation.jobs)
+    made = train_target(args.anonymizer, data, args.out, config.evaluation, raw=args.raw)
+    contract = made.contract
+    metric = "accuracy" if contract.metric == "accuracy" else "cMAP"
+    for label, view in (("pixels", "pixels"), (contract.codec, "stored")):
+        scores = {"A_T": contract.anonymized} | ({"raw": contract.raw} if contract.raw else {})
+        found = {name: getattr(each, view) for name, each in scores.items()}
+        if found["A_T"] is not None:
+            told = [
+                f"{name} {100 * one.score:.1f}% [{100 * one.interval[0]:.1f}, "
+                f"{100 * one.interval[1]:.1f}]"
+                for name, one in found.items()
+            ]
+            print(f"{label}: {', '.join(told)}, chance {100 * contract.chance:.1f}% ({metric})")
+    print(f"{made.weights}: f_T for {contract.column}, {contract.cost.parameters:,} parameters")
+    if contract.fit.stopped == "cap":
+        print(
+            "note: stopped by evaluation.target_fit.cap before its validation score had settled",
+            file=sys.stderr,
+        )
+
+
+def _sweep(args: argparse.Namespace) -> None:
+    from unseen.sweep import plan, run_sweep
+
+    try:
+        seeds = [int(seed) for seed in args.seeds.split(",")]
+    except ValueError:
+        raise ConfigError(f"--seeds '{args.seeds}': write whole numbers, as in 0,1,2") from None
+    if args.jobs < 1:
+        raise ConfigError(f"--jobs {args.jobs}: at least 1")
+    runs = plan(args.out, args.names, overrides_of(args), seeds)
+    if args.dry_run:
+        width = max(len(run.name) for run in runs)
+        for run in runs:
+            print(f"{run.name:{width}}  {run.left}")
+        return
+    run_sweep(args.out, runs, jobs=args.jobs)
+    print(f"{args.out}: draw it with `unseen report {args.out} -o {args.out}/report.html`")
+
+
+def _train_faces(args: argparse.Namespace, base: "FaceRunConfig | None") -> None:
+    from unseen.face_config import load_face_config
+    from unseen.training.face_run import load_face_data, refuse_faces, train_faces
+
+    for option in DATA_OPTIONS:
+        if option != "root" and getattr(args, option) is not None:
+            option = option.replace("_", "-")
+            raise UnseenError(f"--{option} has no meaning for face pictures; use --root DIR")
+    root = [] if args.root is None else [f"data.root={json.dumps(args.root)}"]
+    config = load_face_config(args.preset, [*root, *args.overrides], base=base)
+    refuse_faces(config, args.out, resume=args.resume)
+    trained = train_faces(config, load_face_data(config.data), args.out, resume=args.resume)
+    print(
+        f"{trained.folder}: verification by its own recogniser "
+        f"{100 * trained.verification_raw:.1f}% on faces as they are, "
+        f"{100 * trained.verification_modified:.1f}% on modified ones, "
+        f"after {trained.seconds:.0f} s"
+    )

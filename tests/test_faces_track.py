@@ -71,7 +71,7 @@ def test_between_detections_the_box_moves_evenly_and_grows() -> None:
     (track,) = follow({0.0: seen(square(100, 50)), 1.0: seen(square(115, 50, 30))})
     for time in (0.1, 0.2, 0.4, 0.5, 0.9):
         centre, size = 100 + 15 * time, 20 + 10 * time
-        grown = size * (1 + max(0.0, min(time, 1 - time) - INTERVAL))
+        grown = size * (1 + min(time, 1 - time))
         np.testing.assert_allclose(track.box(time, INTERVAL), square(centre, 50, grown))
     np.testing.assert_allclose(track.box(1.0, INTERVAL), square(115, 50, 30))
 
@@ -82,6 +82,14 @@ def test_a_fast_face_is_covered_all_along_its_way() -> None:
     for time in (0.05, 0.1, 0.19):
         np.testing.assert_allclose(track.box(time, INTERVAL), (90, 40, 165, 75))
     np.testing.assert_allclose(track.box(0.2, INTERVAL), square(150, 60, 30))
+
+
+def test_a_wrong_detection_does_not_pull_the_box_away() -> None:
+    """The face goes on to the right; what is found next, at the place before, is something else."""
+    found = {k / 5: seen(square(100 + 16 * k, 50)) for k in range(4)} | {0.8: seen(square(145, 50))}
+    (track,) = follow(found)
+    for time in (0.65, 0.7, 0.75):
+        assert holds(track.box(time, INTERVAL), square(100 + 80 * time, 50, 16))
 
 
 def test_before_and_after_it_stays_and_goes_on_and_grows() -> None:

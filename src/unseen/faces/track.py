@@ -128,15 +128,7 @@ class Track:
             exact: Box = boxes[after]
             return exact
         if 0 < after < len(times):
-            before = after - 1
-            low = np.minimum(boxes[before], boxes[after])
-            high = np.maximum(boxes[before], boxes[after])
-            if (low[2:] < high[:2]).any():
-                # Far apart: a fast face, which need not have moved evenly, or two faces.
-                return np.concatenate([low[:2], high[2:]])
-            part = (time - times[before]) / (times[after] - times[before])
-            box: Box = (1 - part) * boxes[before] + part * boxes[after]
-            return grown(box, min(time - times[before], times[after] - time) - interval)
+            return between(boxes, self.boxes, times, after, time, interval)
         return beyond(boxes, times, time, interval)
 
 
@@ -160,6 +152,40 @@ def grown(box: Box, seconds: float) -> Box:
     """The box enlarged about its centre for the time since the last look, if any."""
     more = max(0.0, seconds) * _GROWTH / 2 * (box[2:] - box[:2])
     return np.concatenate([box[:2] - more, box[2:] + more])
+
+
+def between(
+    boxes: Float[np.ndarray, "detections 4"],
+    detected: Sequence[Box],
+    times: Sequence[float],
+    after: int,
+    time: float,
+    interval: float,
+) -> Box:
+    """Where a face may be between two detections, the second of which is number `after`.
+
+    The box on the straight way, or, where the two boxes do not touch, all between them: a fast face
+    need not have moved evenly. It also holds where the face would be, had it gone on as before the
+    first, or come as after the second. It grows where a look in between found nothing.
+    """
+    before = after - 1
+    since, until = time - times[before], times[after] - time
+    part = since / (since + until)
+    low = np.minimum(boxes[before], boxes[after])
+    high = np.maximum(boxes[before], boxes[after])
+    places = [(1 - part) * boxes[before] + part * boxes[after]]
+    if (low[2:] < high[:2]).any():
+        places = [low, high]
+    for one, other, away in ((before, before - 1, since), (after, after + 1, until)):
+        if 0 <= other < len(times):
+            # Of the boxes as they were detected: smoothing slows down what turns or stops.
+            moved = (
+                detected[one][:2] + detected[one][2:] - detected[other][:2] - detected[other][2:]
+            )
+            speed = moved / 2 / abs(times[one] - times[other])
+            places.append(boxes[one] + np.tile(speed * min(away, _INERTIA), 2))
+    box = np.concatenate([np.min(places, 0)[:2], np.max(places, 0)[2:]])
+    return grown(box, min(since, until) if since + until > 1.5 * interval else 0.0)
 
 
 def beyond(

@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--preset")
     parser.add_argument("--attackers", default="10")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     folder = Path(args.anonymizer)
     base = run_config(folder) if folder.is_dir() else load_config("duet")
     attackers = f"evaluation.attackers={args.attackers}"

@@ -27,7 +27,7 @@ from unseen.report.entries import Entry
 FAMILY_COLOURS = (
     "#2563eb", "#d97706", "#059669", "#9333ea", "#dc2626", "#0891b2", "#ca8a04", "#db2777",
     "#65a30d", "#64748b", "#1e3a8a", "#fb923c", "#34d399", "#c084fc", "#7f1d1d", "#67e8f9",
-    "#713f12", "#f9a8d4", "#14532d", "#cbd5e1",
+    "#713f12", "#f9a8d4", "#14532d", "#a3a3a3",
 )  # fmt: skip
 
 

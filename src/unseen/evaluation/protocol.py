@@ -12,6 +12,7 @@ and are measured on each. A random anonymizer is drawn several times for trainin
 draw would flatter it.
 """
 
+import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ from unseen.evaluation.reconstruction import reconstruct
 from unseen.evaluation.retrieval import retrieve
 from unseen.evaluation.versions import KeptClips, Versions
 from unseen.machine import use_cores
-from unseen.models import SUITES, canonical, create_model, parameter_count
+from unseen.models import SUITES, canonical, create_model, macs, parameter_count
 from unseen.progress import progress
 from unseen.registry import Spec
 from unseen.training.classifier import Fitted, fit, predict
@@ -145,6 +146,19 @@ class _Task:
     fit: FitConfig
 
 
+def _work(task: _Task) -> float:
+    """Multiply-accumulates for one clip of a training step; the most where weights are loaded."""
+    if "@" in task.model:
+        return math.inf
+    with torch.device("meta"):
+        model = create_model(
+            task.model, len(task.label_set.classes), size=task.size, frames=task.frames
+        )
+        some = {"frames": task.fit.frames, "differences": task.fit.frames and task.fit.frames + 1}
+        seen = some.get(model.sees, 0) or task.frames
+        return macs(model, torch.empty(1, 3, seen, task.size, task.size))
+
+
 def _train_one(
     at: int, task: _Task, clips: KeptClips, threads: int, device: str
 ) -> tuple[int, Measured]:
@@ -212,7 +226,8 @@ def train_on_versions(
             "attackers", jobs,
             [
                 delayed(_train_one)(at, task, kept[task.role], _threads(jobs), device)
-                for at, task in enumerate(tasks)
+                # The longest first: the processes then end at about the same time.
+                for at, task in sorted(enumerate(tasks), key=lambda pair: -_work(pair[1]))
             ],
             lambda measured: f"{measured.name} {100 * measured.fitted.validation:.1f}%",
         )  # fmt: skip

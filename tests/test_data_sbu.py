@@ -181,7 +181,7 @@ def test_mistakes_in_the_lists(root: Path, lists: Path, line: str, fault: str) -
 def test_a_root_without_sets_and_lists_that_are_not_there(root: Path, lists: Path) -> None:
     with pytest.raises(DataError, match=r"there is no set, a folder like 's01s02'"):
         read_sbu(lists)
-    with pytest.raises(DataError, match=r"there is no folder .*SBU is a folder with"):
+    with pytest.raises(DataError, match=r"there is no folder .*SBU is a folder$"):
         read_sbu(root / "none")
     (lists / "val.txt").unlink()
     with pytest.raises(DataError) as caught:

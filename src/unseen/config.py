@@ -3,17 +3,13 @@
 import json
 from collections.abc import Sequence
 from importlib import resources
-from typing import Any, Literal, TypeVar, get_origin
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from unseen.anonymizers.learned import FilterConfig
-from unseen.errors import ConfigError
 from unseen.families.family import members, unknown_preset
-from unseen.registry import nearest
-
-Config = TypeVar("Config", bound=BaseModel)
+from unseen.overrides import merge, overridden
 
 
 class _Section(BaseModel):
@@ -315,40 +311,12 @@ def _preset(name: str) -> dict[str, Any]:
     if member := members().get(name):
         values = _preset(member.preset)
         if member.strategy:
-            values = _merge(values, _own_changes(member.strategy))
+            values = merge(values, _own_changes(member.strategy))
         for change in member.changes:
-            values = _merge(values, change)
+            values = merge(values, change)
         return values
     base = _read_preset(name).get("extends")
-    return _own_changes(name) if base is None else _merge(_preset(base), _own_changes(name))
-
-
-def _merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in change.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merge(merged[key], value) if both else value
-    return merged
-
-
-def _keys(model: type[BaseModel], prefix: str = "") -> dict[str, Any]:
-    """The dotted keys of a configuration, with their types."""
-    found: dict[str, Any] = {}
-    for name, info in model.model_fields.items():
-        inner = info.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            found |= _keys(inner, f"{prefix}{name}.")
-        else:
-            found[prefix + name] = inner
-    return found
-
-
-def _value(text: str) -> Any:
-    """JSON where it is JSON, else the bare text (`game.objective=uniform`)."""
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
+    return _own_changes(name) if base is None else merge(_preset(base), _own_changes(name))
 
 
 def about_preset(name: str) -> str:
@@ -372,41 +340,6 @@ def load_config(
     # From all defaults, so that changing one field of a section leaves its others as they were.
     values: dict[str, Any] = (base or RunConfig()).model_dump(mode="json")
     if preset:
-        values = _merge(values, _preset(preset))
+        values = merge(values, _preset(preset))
         values["preset"] = preset
     return overridden(RunConfig, values, overrides)
-
-
-def _fault(error: ErrorDetails) -> str:
-    where = "".join(f"{part}." for part in error["loc"])[:-1]
-    if error["type"] != "value_error":
-        return f"{where}: {error['msg']} (given: {error['input']!r})"
-    # Several settings that do not fit each other: the message names them, `input` is a section.
-    return ": ".join(filter(None, (where, error["msg"].removeprefix("Value error, "))))
-
-
-def overridden(model: type[Config], values: dict[str, Any], overrides: Sequence[str]) -> Config:
-    """A configuration from the values of all its settings and overrides; see `load_config`."""
-    known = _keys(model)
-    faults = []
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals:
-            faults.append(f"'{override}' is not of the form key=value")
-        elif key not in known:
-            faults.append(f"unknown key '{key}'{nearest(key, known)}")
-        else:
-            value = _value(text)
-            if get_origin(known[key]) is tuple and not isinstance(value, list):
-                value = [part for part in text.split(",") if part]
-            change: Any = value
-            for part in reversed(key.split(".")):
-                change = {part: change}
-            values = _merge(values, change)
-    try:
-        config = model.model_validate(values)
-    except ValidationError as error:
-        faults += map(_fault, error.errors())
-    if not faults:
-        return config
-    raise ConfigError("configuration: " + "; ".join(faults))

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from unseen.anonymizers.modifier import ModifierConfig
-from unseen.config import overridden
 from unseen.errors import ConfigError, RunError
+from unseen.overrides import merge, overridden
 from unseen.registry import nearest
 
 
@@ -188,10 +188,8 @@ def load_face_config(
     if preset:
         own = _preset(preset)
         values = load_face_config(own.get("extends"), base=base).model_dump(mode="json")
-        values["preset"] = preset
-        for key, value in own.items():
-            if key not in ("about", "extends"):
-                values[key] = values[key] | value if isinstance(value, dict) else value
+        change = {key: value for key, value in own.items() if key not in ("about", "extends")}
+        values = merge(values, change) | {"preset": preset}
     return overridden(FaceRunConfig, values, overrides)
 
 

@@ -1,0 +1,80 @@
+"""Values of a configuration: one put over another, `key=value`, and every fault in one report."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, TypeVar, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from unseen.errors import ConfigError
+from unseen.registry import nearest
+
+Config = TypeVar("Config", bound=BaseModel)
+
+
+def merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """`base` with the values of `change` in place of its own, section by section."""
+    merged = dict(base)
+    for key, value in change.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def _keys(model: type[BaseModel], prefix: str = "") -> dict[str, Any]:
+    """The dotted keys of a configuration, with their types."""
+    found: dict[str, Any] = {}
+    for name, info in model.model_fields.items():
+        inner = info.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            found |= _keys(inner, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = inner
+    return found
+
+
+def _value(text: str) -> Any:
+    """JSON where it is JSON, else the bare text (`game.objective=uniform`)."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _fault(error: ErrorDetails) -> str:
+    where = "".join(f"{part}." for part in error["loc"])[:-1]
+    if error["type"] != "value_error":
+        return f"{where}: {error['msg']} (given: {error['input']!r})"
+    # Several settings that do not fit each other: the message names them, `input` is a section.
+    return ": ".join(filter(None, (where, error["msg"].removeprefix("Value error, "))))
+
+
+def overridden(model: type[Config], values: dict[str, Any], overrides: Sequence[str]) -> Config:
+    """A configuration from the values of all its settings and overrides.
+
+    Keys, values and errors are those of `unseen.config.load_config`.
+    """
+    known = _keys(model)
+    faults = []
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals:
+            faults.append(f"'{override}' is not of the form key=value")
+        elif key not in known:
+            faults.append(f"unknown key '{key}'{nearest(key, known)}")
+        else:
+            value = _value(text)
+            if get_origin(known[key]) is tuple and not isinstance(value, list):
+                value = [part for part in text.split(",") if part]
+            change: Any = value
+            for part in reversed(key.split(".")):
+                change = {part: change}
+            values = merge(values, change)
+    try:
+        config = model.model_validate(values)
+    except ValidationError as error:
+        faults += map(_fault, error.errors())
+    if not faults:
+        return config
+    raise ConfigError("configuration: " + "; ".join(faults))

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from unseen.data.duet_faces import FACE_ACTIONS, Person, action_frame, face_picture
-from unseen.faces.actions import load_action_frames
+from unseen.data.duet_faces import Person, action_frame, face_picture
 from unseen.faces.images import draw_people, face_crops
 
 
@@ -43,22 +42,14 @@ def test_the_eyes_are_where_the_landmarks_say(who: int) -> None:
 
 def test_actions_have_a_face_and_a_box_in_the_frame() -> None:
     for index in range(12):
-        frame = action_frame(0, index, size=96)
+        frame = action_frame("train", index, size=96)
         x0, y0, x1, y1 = frame.body
         assert 0 <= x0 < x1 <= 96
         assert 0 <= y0 < y1 <= 96
         centre = (frame.face[:2] + frame.face[2:]) / 2
         assert x0 < centre[0] < x1
         assert y0 < centre[1] < y1
-        assert not np.array_equal(frame.image, action_frame(1, index, size=96).image)
-
-
-def test_as_frames_to_learn_from() -> None:
-    frames = load_action_frames("duet-faces:13", None, 64)
-    assert frames.frames.shape == (13, 64, 64, 3)
-    assert frames.classes == FACE_ACTIONS
-    assert frames.labels[:7, 0].tolist() == [0, 1, 2, 3, 4, 5, 0]
-    assert frames.faces.shape == frames.boxes.shape == (13, 1, 4)
+        assert not np.array_equal(frame.image, action_frame("test", index, size=96).image)
 
 
 def test_as_pictures_to_learn_from() -> None:

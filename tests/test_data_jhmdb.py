@@ -5,7 +5,7 @@ import pytest
 from scipy.io import savemat
 
 from face_trees import jhmdb
-from unseen.data.action_frames import load_action_frames, mask_boxes
+from unseen.data.action_frames import mask_boxes
 from unseen.data.jhmdb import ACTIONS, OFFICIAL_COUNTS, load_jhmdb, read_jhmdb
 from unseen.data.official import check, read_official
 from unseen.errors import DataError
@@ -45,7 +45,7 @@ def test_a_tree_in_the_official_layout(root: Path) -> None:
 
 
 def test_boxes_are_those_of_the_masks(root: Path) -> None:
-    data = load_action_frames("jhmdb:1", root)
+    data = load_jhmdb(root, split=1)
     assert len(data) == 12
     assert {frame.split for frame in data.of_split("test").frames} == {"test"}
     assert len(data.of_split("test")) == 6

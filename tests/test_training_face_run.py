@@ -19,9 +19,9 @@ from unseen.anonymizers.load import load_anonymizer
 from unseen.cli import main
 from unseen.errors import ConfigError, DataError, RunError
 from unseen.face_config import FaceDataConfig
+from unseen.models.action_detector import DETECTOR_WEIGHTS, load_detector
 from unseen.models.sphereface import load_recogniser
 from unseen.training.face_run import (
-    DETECTOR_FILE,
     load_face_data,
     refuse_faces,
     train_faces,
@@ -53,7 +53,7 @@ def test_a_run_leaves_an_anonymizer_a_recogniser_a_detector_and_its_account(
     anonymizer = load_anonymizer(tmp_path / "run")
     assert anonymizer.needs_boxes == "face"
     assert load_recogniser(tmp_path / "run").identities == 4
-    assert load_file(tmp_path / "run" / DETECTOR_FILE)
+    assert load_detector(tmp_path / "run").classes == ("wave", "sit")
     account = json.loads((tmp_path / "run" / TRAINING_FILE).read_text())
     stages = [(row["stage"], row["step"]) for row in account["rows"]]
     assert stages == [
@@ -77,7 +77,7 @@ def test_killed_at_any_step_and_resumed_it_ends_with_the_same_bits(tmp_path: Pat
     process.wait()
     subprocess.run([*command, "resume", *overrides], check=True)
     train_faces(tiny_config(*overrides), tiny_data(actions=True), tmp_path / "whole")
-    for name in (WEIGHTS_FILE, DETECTOR_FILE, "recogniser.safetensors"):
+    for name in (WEIGHTS_FILE, DETECTOR_WEIGHTS, "recogniser.safetensors"):
         killed, whole = (load_file(tmp_path / run / name) for run in ("killed", "whole"))
         assert killed.keys() == whole.keys()
         assert all(torch.equal(killed[key], whole[key]) for key in whole), name
@@ -151,8 +151,9 @@ def test_duet_gives_frames_of_actions(tmp_path: Path) -> None:
     config = FaceDataConfig(root=str(tmp_path), side=32, actions="duet:3", short_side=64)
     actions = load_face_data(config).actions
     assert actions is not None
-    assert actions.frames.shape == (6, 64, 64, 3)
-    assert actions.boxes.shape == (6, 2, 4)
+    assert len(actions) == 6
+    assert actions[5].image.shape == (64, 64, 3)
+    assert actions[5].boxes.shape == (2, 4)
     assert len(actions.classes) == 8
 
 

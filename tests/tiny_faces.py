@@ -6,8 +6,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from unseen.data.action_frames import ActionPicture
+from unseen.data.clips import SPLITS, SplitName
+from unseen.data.drawn_actions import DrawnFrames
 from unseen.face_config import FaceRunConfig, load_face_config
-from unseen.faces.actions import ActionFrames
+from unseen.faces.actions import FacesFound
 from unseen.faces.images import FaceImages, framed
 from unseen.training.face_run import FaceData
 
@@ -37,14 +40,18 @@ def tiny_faces(people: int, takes: int, first: int = 0) -> FaceImages:
     return framed(np.stack(pictures), np.repeat(np.arange(people), takes), names)
 
 
-def tiny_actions() -> ActionFrames:
-    """Frames with one face; the second has none."""
-    frames = np.random.default_rng(0).integers(0, 255, (4, 48, 64, 3), dtype=np.uint8)
-    faces = np.full((4, 1, 4), np.nan, np.float32)
-    faces[[0, 2, 3], 0] = (20, 8, 36, 28)
-    boxes = np.tile(np.array([10, 2, 50, 46], np.float32), (4, 1, 1))
-    labels = np.array([[0], [1], [0], [1]])
-    return ActionFrames(frames, faces, boxes, labels, ("wave", "sit"))
+def tiny_actions() -> FacesFound:
+    """Frames of two sizes with one face; the second has none."""
+
+    def draw(split: SplitName, number: int) -> ActionPicture:
+        rng = np.random.default_rng([SPLITS.index(split), number])
+        image = rng.integers(0, 255, (48, 64 - 16 * (number % 2), 3), dtype=np.uint8)
+        faces = np.array([[20, 8, 36, 28]], np.float32)[: 0 if number == 1 else 1]
+        box = np.array([[10, 2, 40, 46]], np.float32)
+        return ActionPicture(image, box, np.array([number % 2]), faces)
+
+    frames = DrawnFrames("tiny", ("wave", "sit"), {"train": 4, "test": 4}, draw)
+    return FacesFound(frames.of_split("train"))
 
 
 def tiny_data(*, actions: bool = False) -> FaceData:

@@ -34,9 +34,9 @@ class FaceDataConfig(_Section):
         least: people with fewer pictures are not learned from.
         side: height and width in pixels at which pictures are kept in memory.
         lazy: leave pictures in their files until they are needed, where memory is short.
-        actions: where frames with action boxes come from, see `unseen.faces.actions`; null: no
-            action detection.
-        actions_root: the folder of that data set.
+        actions: where frames with action boxes come from: `daly`, `jhmdb`, `keyframes`, `duet` or
+            `duet-faces:N`; null: no action detection.
+        actions_root: the folder of that data set (`--actions-root`).
         short_side: to which the detector resizes the short side of frames, in pixels.
     """
 

@@ -31,6 +31,9 @@ def add_commands(verb: Verb) -> None:
 
     train = verb("train", "Learn a filter by the game.")
     add_data_options(train)
+    train.add_argument(
+        "--actions-root", metavar="DIR", help="the folder of frames of actions, for face presets"
+    )
     train.add_argument("-o", "--out", type=Path, required=True, metavar="RUN")
     train.add_argument("--resume", action="store_true", help="go on with an interrupted run")
     add_overrides(train)
@@ -85,6 +88,11 @@ def _train(args: argparse.Namespace) -> None:
     if faces is not None or args.preset in face_preset_names():
         _train_faces(args, faces)
         return
+    if args.actions_root is not None:
+        raise ConfigError(
+            "--actions-root is for presets with a face modifier and action detection, such as "
+            "daly-ren18"
+        )
     if resumed:
         stored = run_config(args.out)
     config = (
@@ -158,8 +166,9 @@ def _train_faces(args: argparse.Namespace, base: "FaceRunConfig | None") -> None
         if option != "root" and getattr(args, option) is not None:
             option = option.replace("_", "-")
             raise UnseenError(f"--{option} has no meaning for face pictures; use --root DIR")
-    root = [] if args.root is None else [f"data.root={json.dumps(args.root)}"]
-    config = load_face_config(args.preset, [*root, *args.overrides], base=base)
+    named = {"data.root": args.root, "data.actions_root": args.actions_root}
+    roots = [f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None]
+    config = load_face_config(args.preset, [*roots, *args.overrides], base=base)
     refuse_faces(config, args.out, resume=args.resume)
     trained = train_faces(config, load_face_data(config.data), args.out, resume=args.resume)
     print(

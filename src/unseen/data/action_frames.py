@@ -1,25 +1,33 @@
-"""Frames with boxes around who does what: spatial action detection (Ren18 3.1, 5.1)."""
+"""Frames with boxes around who does what: spatial action detection (Ren18 3.1, 5.1).
+
+`ActionFrames` is the one interface: frames are read, decoded or drawn one at a time, when they are
+asked for, so that any number of them needs no more memory than one. A data set's own module
+registers how its folder becomes `ActionFrames`; `load_action_frames` finds it by name.
+"""
 
 import json
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 from PIL import Image
 
-from unseen.data.clips import SplitName
+from unseen.data.clips import SPLITS, SplitName
 from unseen.data.decode import Progress
 from unseen.data.official import read_image
 from unseen.data.video import read_frames
-from unseen.errors import DataError
+from unseen.errors import ConfigError, DataError
 from unseen.files import write_json, written_whole
 from unseen.registry import Registry, Spec
 
 SCHEMA = "unseen/action-frames/1"
 INDEX_FILE = "frames.json"
+_KEYFRAMES = "keyframes"
 
 
 @dataclass(frozen=True)
@@ -45,16 +53,57 @@ class ActionFrame:
 
 @dataclass(frozen=True)
 class ActionPicture:
-    """A frame that was read: RGB, its boxes in pixels, and their actions."""
+    """A frame that was read.
+
+    Attributes:
+        image: RGB; frames of one data set may be of different sizes.
+        boxes: around each action, `(x0, y0, x1, y1)` in pixels.
+        labels: the action in each box, a position in `ActionFrames.classes`.
+        faces: face boxes in pixels; None where they are not known
+            (`unseen.faces.actions.FacesFound` looks for them).
+    """
 
     image: UInt8[np.ndarray, "height width 3"]
     boxes: Float[np.ndarray, "actions 4"]
     labels: Int[np.ndarray, " actions"]
+    faces: Float[np.ndarray, "faces 4"] | None = None
+
+
+class ActionFrames(ABC):
+    """Annotated frames of a data set, or of a split of it, read one at a time.
+
+    Attributes:
+        name: of the data set, with its option.
+        classes: names of the actions.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many there are."""
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> ActionPicture:
+        """Read a frame; the same each time.
+
+        Raises:
+            DataError: it is missing or damaged.
+        """
+
+    @abstractmethod
+    def of_split(self, split: SplitName) -> "ActionFrames":
+        """The frames of one split."""
+
+    @abstractmethod
+    def video_of(self, index: int) -> str:
+        """What a frame is from; the frames of one video are alike, and in one split."""
 
 
 @dataclass(frozen=True)
-class ActionFrames:
-    """All annotated frames of a data set.
+class AnnotatedFrames(ActionFrames):
+    """Frames in files.
 
     Attributes:
         name: of the data set, with its option.
@@ -71,7 +120,11 @@ class ActionFrames:
     def __len__(self) -> int:
         return len(self.frames)
 
-    def of_split(self, split: SplitName) -> "ActionFrames":
+    def video_of(self, index: int) -> str:
+        """The video of a frame."""
+        return self.frames[index].video
+
+    def of_split(self, split: SplitName) -> "AnnotatedFrames":
         """The frames of one split."""
         return replace(self, frames=tuple(f for f in self.frames if f.split == split))
 
@@ -84,10 +137,12 @@ class ActionFrames:
         frame = self.frames[index]
         if frame.number is not None:
             raise DataError(
-                f"frame {frame.number} of '{frame.path}' is inside a video: extract the frames "
-                "first (unseen data keyframes)"
+                f"frame {frame.number} of '{self.root / frame.path}' is inside a video: extract "
+                f"the frames once, with `unseen data keyframes {self.name} {self.root} -o FRAMES`, "
+                "and name the folder FRAMES instead"
             )
-        return _picture(frame, read_image(self.root / frame.path))
+        # A copy: PyTorch warns of arrays that cannot be written to.
+        return _picture(frame, read_image(self.root / frame.path).copy())
 
     def pictures(self) -> Iterator[tuple[int, ActionPicture]]:
         """Every frame with its position, each video decoded once; in the order of the videos.
@@ -125,11 +180,11 @@ def _picture(frame: ActionFrame, image: UInt8[np.ndarray, "height width 3"]) -> 
 
 def extract_frames(
     data: ActionFrames, folder: Path, *, progress: Progress | None = None
-) -> ActionFrames:
+) -> AnnotatedFrames:
     """Write every annotated frame as an image, and `frames.json`, which says what is in them.
 
-    Training can then read frames in any order. `load_action_frames("keyframes", folder)` reads
-    the folder back.
+    Training can then read frames in any order. `load_action_frames` reads the folder back, as
+    `keyframes` or under the name of the data set.
 
     Args:
         data: annotated frames.
@@ -138,7 +193,12 @@ def extract_frames(
 
     Returns:
         The same frames, as images in the folder.
+
+    Raises:
+        DataError: the frames are drawn and not read.
     """
+    if not isinstance(data, AnnotatedFrames):
+        raise DataError(f"'{data.name}' is drawn when it is needed: there is nothing to extract")
     written = list(data.frames)
     for done, (index, picture) in enumerate(data.pictures(), start=1):
         frame = data.frames[index]
@@ -164,47 +224,108 @@ def extract_frames(
     return replace(data, root=folder, frames=tuple(written))
 
 
-ACTION_FRAMES: Registry[Callable[[Path, Spec], ActionFrames]] = Registry("action detection set")
+# A data set by its specification, its folder (if one was named), and the side in pixels of frames
+# that are drawn.
+Loader: TypeAlias = Callable[[Spec, Path | None, int], ActionFrames]
+ACTION_FRAMES: Registry[Loader] = Registry("action detection set")
 
 
-def load_action_frames(name: str, root: Path) -> ActionFrames:
-    """Annotated frames of a data set in a folder.
+def in_folder(load: Callable[[Path, Spec], ActionFrames]) -> Loader:
+    """A loader that needs a folder, which may also be what `extract_frames` made of the data set.
 
     Args:
-        name: `jhmdb[:SPLIT]`, `daly`, or `keyframes` for what `extract_frames` wrote; those are
-            known whose modules were imported.
-        root: its folder.
+        load: reads the folder that the data set is distributed as.
+    """
+
+    def loader(spec: Spec, root: Path | None, side: int) -> ActionFrames:
+        if root is None:
+            raise ConfigError(
+                f"the action frames of '{spec}' are in a folder: name it (--actions-root DIR of "
+                "`unseen train`, --root DIR of `unseen evaluate-actions`)"
+            )
+        if spec.name == _KEYFRAMES or not (root / INDEX_FILE).exists():
+            return load(root, spec)
+        frames = _keyframes(root, Spec(_KEYFRAMES))
+        if frames.name not in (str(spec), f"{spec}:1"):
+            raise DataError(f"'{root}' holds frames of '{frames.name}', not of '{spec}'")
+        return frames
+
+    return loader
+
+
+def load_action_frames(name: str, root: Path | None = None, *, side: int = 128) -> ActionFrames:
+    """Annotated frames of a data set, all splits.
+
+    Args:
+        name: `jhmdb[:SPLIT]`, `daly`, `keyframes` for what `extract_frames` wrote, or generated:
+            `duet[:CLIPS]`, `duet-faces[:FRAMES]`; those are known whose modules were imported.
+        root: the folder of a data set that has one; also one with frames extracted from it.
+        side: height and width in pixels of frames that are generated.
 
     Raises:
         UnknownNameError: no such data set.
+        ConfigError: the data set is read from a folder, and none was named.
         DataError: naming every fault.
     """
     spec = Spec.parse(name)
-    return ACTION_FRAMES[spec.name](root, spec)
+    return ACTION_FRAMES[spec.name](spec, root, side)
 
 
-@ACTION_FRAMES.register("keyframes")
-def _keyframes(root: Path, spec: Spec) -> ActionFrames:
+def _keyframes(root: Path, spec: Spec) -> AnnotatedFrames:
     spec.no_option()
     path = root / INDEX_FILE
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
         if index["schema"] != SCHEMA:
             raise ValueError(f"its schema is {index['schema']!r}, not '{SCHEMA}'")
-        frames = tuple(
-            ActionFrame(
-                str(row["path"]),
-                None,
-                str(row["video"]),
-                row["split"],
-                np.array(row["boxes"], np.float32).reshape(-1, 4),
-                np.array(row["labels"], np.int64),
-            )
-            for row in index["frames"]
-        )
-        return ActionFrames(str(index["name"]), root, tuple(index["classes"]), frames)
+        name, classes = str(index["name"]), tuple(map(str, index["classes"]))
+        faults: list[str] = []
+        frames: list[ActionFrame] = []
+        for row in index["frames"]:
+            boxes = np.array(row["boxes"], np.float32).reshape(-1, 4)
+            labels = np.array(row["labels"], np.int64)
+            wrong = list(_faults(root / row["path"], row["split"], boxes, labels, len(classes)))
+            faults += [f"'{row['path']}': {fault}" for fault in wrong]
+            if not wrong:
+                frames.append(
+                    ActionFrame(row["path"], None, str(row["video"]), row["split"], boxes, labels)
+                )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"'{path}' is not what `unseen data keyframes` writes: {error}") from error
+    if faults:
+        raise DataError(f"'{path}' cannot be used: {len(faults)} faults", faults)
+    return AnnotatedFrames(name, root, classes, tuple(frames))
+
+
+def _faults(
+    path: Path,
+    split: str,
+    boxes: Float[np.ndarray, "boxes 4"],
+    labels: Int[np.ndarray, " labels"],
+    classes: int,
+) -> Iterator[str]:
+    """What is wrong with a row of the index."""
+    if split not in SPLITS:
+        yield f"'{split}' is no split"
+    if len(boxes) != len(labels):
+        yield f"{len(boxes)} boxes, {len(labels)} labels"
+    elif not ((labels >= 0) & (labels < classes)).all():
+        yield f"labels must be from 0 to {classes - 1}"
+    if not real_boxes(boxes).all():
+        yield "a box is not (x0, y0, x1, y1) in [0, 1] with x0 < x1 and y0 < y1"
+    if not path.is_file():
+        yield "is not there"
+
+
+def real_boxes(boxes: Float[np.ndarray, "actions 4"]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which boxes, as parts of width and height, have any area, and lie inside."""
+    x0, y0, x1, y1 = boxes.T
+    inside = (boxes >= 0).all(1) & (boxes <= 1).all(1)
+    real: np.ndarray[Any, np.dtype[np.bool_]] = inside & (x0 < x1) & (y0 < y1)
+    return real
+
+
+ACTION_FRAMES.add(_KEYFRAMES, in_folder(_keyframes))
 
 
 def mask_boxes(

@@ -13,8 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from unseen.data.action_frames import ACTION_FRAMES, ActionFrame, ActionFrames
+from unseen.data.action_frames import (
+    ACTION_FRAMES,
+    ActionFrame,
+    AnnotatedFrames,
+    in_folder,
+    real_boxes,
+)
 from unseen.data.clips import SplitName
 from unseen.data.daly_pickle import SCHEMA
 from unseen.data.face_images import refuse_faults
@@ -39,10 +46,12 @@ def _read(root: Path, spec: Spec) -> Inventory:
     return read_daly(root)
 
 
-@ACTION_FRAMES.register("daly")
-def _frames(root: Path, spec: Spec) -> ActionFrames:
+def _frames(root: Path, spec: Spec) -> AnnotatedFrames:
     spec.no_option()
     return load_daly(root)
+
+
+ACTION_FRAMES.add("daly", in_folder(_frames))
 
 
 def read_daly(root: Path) -> Inventory:
@@ -80,7 +89,7 @@ def read_daly(root: Path) -> Inventory:
     )
 
 
-def load_daly(root: Path) -> ActionFrames:
+def load_daly(root: Path) -> AnnotatedFrames:
     """DALY's keyframes, inside their videos: `extract_frames` makes images of them.
 
     Raises:
@@ -89,7 +98,7 @@ def load_daly(root: Path) -> ActionFrames:
     inventory = read_daly(root)
     refuse_faults("daly", root, check(inventory).faults)
     frames = boxes(_annotations(root, []), [])
-    return ActionFrames("daly", root, ACTIONS, tuple(frames))
+    return AnnotatedFrames("daly", root, ACTIONS, tuple(frames))
 
 
 def boxes(videos: dict[str, Any], faults: list[str]) -> list[ActionFrame]:
@@ -101,7 +110,7 @@ def boxes(videos: dict[str, Any], faults: list[str]) -> list[ActionFrame]:
     """
     frames: list[ActionFrame] = []
     for name, about in sorted(videos.items()):
-        found: defaultdict[int, list[tuple[list[float], int]]] = defaultdict(list)
+        found: defaultdict[int, list[tuple[npt.NDArray[np.float32], int]]] = defaultdict(list)
         for instance in about["instances"]:
             action = instance["action"]
             if action not in ACTIONS:
@@ -114,11 +123,12 @@ def boxes(videos: dict[str, Any], faults: list[str]) -> list[ActionFrame]:
                 where = f"'{name}', {action}, frame {number}"
                 if number < 0:
                     faults.append(f"{where}: DALY counts frames from 1, its JSON from 0")
-                inside = all(-_BEYOND <= part <= 1 + _BEYOND for part in box)
-                if len(box) != 4 or not inside or box[0] >= box[2] or box[1] >= box[3]:
+                near = all(-_BEYOND <= part <= 1 + _BEYOND for part in box)
+                clipped = np.clip(np.array(box, np.float32), 0.0, 1.0)
+                if len(box) != 4 or not near or not real_boxes(clipped[None]).all():
                     faults.append(f"{where}: {box} is no box (x0, y0, x1, y1) within [0, 1]")
                     continue
-                found[number].append((box, ACTIONS.index(action)))
+                found[number].append((clipped, ACTIONS.index(action)))
         split: SplitName = "test" if about["split"] == "test" else "train"
         frames += [
             ActionFrame(
@@ -126,7 +136,7 @@ def boxes(videos: dict[str, Any], faults: list[str]) -> list[ActionFrame]:
                 number,
                 name,
                 split,
-                np.clip(np.array([box for box, _ in each], np.float32), 0.0, 1.0),
+                np.stack([box for box, _ in each]),
                 np.array([label for _, label in each], np.int64),
             )
             for number, each in sorted(found.items())

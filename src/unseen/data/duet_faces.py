@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from unseen.data.clips import SPLITS, SplitName
 from unseen.data.duet_scene import (
     MARGIN,
     SUPERSAMPLE,
@@ -100,10 +101,16 @@ def face_picture(identity: int, take: int, *, size: int = 96) -> FacePicture:
     return _picture(Person.draw(identity), rng, size, None, 0.27 + 0.04 * rng.random())
 
 
-def action_frame(seed: int, index: int, *, size: int = 128) -> FacePicture:
-    """Frame `index`: somebody does `FACE_ACTIONS[index % 6]`."""
-    rng = np.random.Generator(np.random.PCG64([_FRAME, seed, index]))
-    who = Person.draw(int(rng.integers(1_000_000, 2_000_000)))
+def action_frame(split: SplitName, index: int, *, size: int = 128) -> FacePicture:
+    """Frame `index` of a split: somebody does `FACE_ACTIONS[index % 6]`.
+
+    No two splits share a frame or a person, and none of these people is in `face_picture`'s first
+    million.
+    """
+    number = SPLITS.index(split)
+    rng = np.random.Generator(np.random.PCG64([_FRAME, number, index]))
+    first = 1_000_000 * (number + 1)
+    who = Person.draw(int(rng.integers(first, first + 1_000_000)))
     action = FACE_ACTIONS[index % len(FACE_ACTIONS)]
     return _picture(who, rng, size, action, 0.13 + 0.05 * rng.random())
 

@@ -18,7 +18,13 @@ from jaxtyping import UInt8
 from scipy.io import loadmat, whosmat
 from scipy.io.matlab import MatReadError
 
-from unseen.data.action_frames import ACTION_FRAMES, ActionFrame, ActionFrames, mask_boxes
+from unseen.data.action_frames import (
+    ACTION_FRAMES,
+    ActionFrame,
+    AnnotatedFrames,
+    in_folder,
+    mask_boxes,
+)
 from unseen.data.clips import SplitName
 from unseen.data.face_images import refuse_faults
 from unseen.data.official import (
@@ -54,9 +60,11 @@ def _read(root: Path, spec: Spec) -> Inventory:
     return read_jhmdb(root, split=split_number(spec))
 
 
-@ACTION_FRAMES.register("jhmdb")
-def _frames(root: Path, spec: Spec) -> ActionFrames:
+def _frames(root: Path, spec: Spec) -> AnnotatedFrames:
     return load_jhmdb(root, split=split_number(spec))
+
+
+ACTION_FRAMES.add("jhmdb", in_folder(_frames))
 
 
 def read_jhmdb(root: Path, *, split: int = 1) -> Inventory:
@@ -116,7 +124,7 @@ def read_jhmdb(root: Path, *, split: int = 1) -> Inventory:
     )
 
 
-def load_jhmdb(root: Path, *, split: int = 1) -> ActionFrames:
+def load_jhmdb(root: Path, *, split: int = 1) -> AnnotatedFrames:
     """JHMDB's frames with the boxes of their masks.
 
     Raises:
@@ -140,7 +148,7 @@ def load_jhmdb(root: Path, *, split: int = 1) -> ActionFrames:
                 box = boxes[number : number + 1]
                 frames.append(ActionFrame(path, None, item.path, split_name, box, label))
     refuse_faults(inventory.name, root, faults)
-    return ActionFrames(inventory.name, root, ACTIONS, tuple(frames))
+    return AnnotatedFrames(inventory.name, root, ACTIONS, tuple(frames))
 
 
 def _listed(action: str, path: Path, faults: list[str]) -> list[Item]:

@@ -1,21 +1,32 @@
 """The per-frame action detector A of Ren18: Faster R-CNN, at paper size and for CPUs."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Float, Int
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.ops import MultiScaleRoIAlign
 
+from unseen.errors import UnseenError, WeightsError
+from unseen.files import write_json, written_whole
 from unseen.registry import Registry, Spec
-from unseen.types import Frames
+
+DETECTOR_WEIGHTS, DETECTOR_FILE = "detector.safetensors", "detector.json"
 
 # torchvision's four losses of Faster R-CNN; their sum is L_A (Ren18 eq. 1).
 LOSSES = ("loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg")
+
+# One picture, values in [0, 1]; those of a batch may be of different sizes.
+Frame: TypeAlias = Float[Tensor, "3 _ _"]
 
 
 @dataclass(frozen=True)
@@ -32,22 +43,22 @@ class Actions:
 
 
 class ActionDetector(nn.Module):
-    """A: frames `(frames, 3, height, width)` in [0, 1] to boxes of actions with scores.
+    """A: frames of any sizes to boxes of actions with scores.
 
     Args:
         name: `faster-rcnn-resnet101`, or `faster-rcnn-small:W` with W channels in its first layer.
-        classes: how many actions it tells apart.
+        classes: names of the actions that it tells apart.
         short_side: what the short side of a frame is resized to, in pixels; 340 for JHMDB and 600
             for DALY (Ren18 section 4).
     """
 
-    def __init__(self, name: str, classes: int, short_side: int) -> None:
+    def __init__(self, name: str, classes: Sequence[str], short_side: int) -> None:
         super().__init__()
         spec = Spec.parse(name)
-        self.name = name
-        self.net: FasterRCNN = DETECTORS[spec.name](spec, classes, short_side)
+        self.name, self.classes, self.short_side = name, tuple(classes), short_side
+        self.net: FasterRCNN = DETECTORS[spec.name](spec, len(self.classes), short_side)
 
-    def loss(self, frames: Frames, actions: Sequence[Actions]) -> Float[Tensor, ""]:
+    def loss(self, frames: Sequence[Frame], actions: Sequence[Actions]) -> Float[Tensor, ""]:
         """L_A, the sum of four losses: RPN and Fast R-CNN, classification and regression.
 
         The detector must be in training mode.
@@ -56,7 +67,7 @@ class ActionDetector(nn.Module):
         losses: dict[str, Tensor] = self.net(list(frames), targets)
         return torch.stack([losses[name] for name in LOSSES]).sum()
 
-    def forward(self, frames: Frames) -> list[dict[str, Tensor]]:
+    def forward(self, frames: Sequence[Frame]) -> list[dict[str, Tensor]]:
         """For each frame `boxes`, `labels` (from 0) and `scores`; in evaluation mode."""
         found: list[dict[str, Tensor]] = self.net(list(frames))
         return [{**each, "labels": each["labels"] - 1} for each in found]
@@ -115,3 +126,37 @@ def _small(spec: Spec, classes: int, short_side: int) -> FasterRCNN:
 DETECTORS: Registry[Callable[[Spec, int, int], FasterRCNN]] = Registry("action detector")
 DETECTORS.add("faster-rcnn-resnet101", _resnet101)
 DETECTORS.add("faster-rcnn-small", _small)
+
+
+def save_detector(detector: ActionDetector, folder: Path) -> None:
+    """Write weights (safetensors) and what they are (JSON) into `folder`."""
+    weights = {k: v.detach().cpu().contiguous() for k, v in detector.state_dict().items()}
+    with written_whole(folder / DETECTOR_WEIGHTS) as temporary:
+        save_file(weights, temporary)
+    about = {
+        "name": detector.name,
+        "classes": list(detector.classes),
+        "short_side": detector.short_side,
+        "input": "RGB frames of any sizes, float32 (3, height, width), values in [0, 1]",
+        "output": "boxes of actions in pixels, labels (positions in classes) and scores",
+    }
+    write_json(folder / DETECTOR_FILE, about)
+
+
+def load_detector(folder: Path) -> ActionDetector:
+    """The action detector that a run of `unseen train` left in `folder`.
+
+    Raises:
+        WeightsError: there is none, or it is damaged.
+    """
+    try:
+        about = json.loads((folder / DETECTOR_FILE).read_text(encoding="utf-8"))
+        classes = [str(name) for name in about["classes"]]
+        detector = ActionDetector(str(about["name"]), classes, int(about["short_side"]))
+        detector.load_state_dict(load_file(folder / DETECTOR_WEIGHTS))
+    except OSError as error:
+        raise WeightsError(f"{folder} holds no action detector: {error}") from error
+    except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError, UnseenError) as error:
+        reason = str(error).splitlines()[0]
+        raise WeightsError(f"the action detector in {folder} is damaged: {reason}") from error
+    return detector.eval()

@@ -17,15 +17,15 @@ from torch.nn import functional as F
 
 from unseen.anonymizers.modifier import FaceModifier
 from unseen.face_config import FaceRunConfig
-from unseen.faces.actions import ActionFrames
+from unseen.faces.actions import FacesFound
 from unseen.faces.align import align
 from unseen.faces.images import FaceImages, face_crops
-from unseen.models.action_detector import ActionDetector, Actions
+from unseen.models.action_detector import ActionDetector, Actions, Frame
 from unseen.models.critic import FaceCritic, critic_loss, realism_loss
 from unseen.models.sphereface import Features, PerFace, Recogniser, angular_softmax
 from unseen.training.batches import Order
 from unseen.training.face_objectives import FACE_OBJECTIVES, Exposed, other_identities
-from unseen.types import Boxes, Frames, to_clips
+from unseen.types import Frames, to_clips
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class FaceGame:
         self,
         config: FaceRunConfig,
         faces: FaceImages,
-        actions: ActionFrames | None,
+        actions: FacesFound | None,
         device: torch.device,
     ) -> None:
         self.config, self.faces, self.actions, self.device = config, faces, actions, device
@@ -83,7 +83,7 @@ class FaceGame:
         self.modifier = FaceModifier(config.modifier).to(device)
         self.recogniser = self._new_recogniser()
         self.detector = (
-            ActionDetector(config.detector, len(actions.classes), config.data.short_side).to(device)
+            ActionDetector(config.detector, actions.classes, config.data.short_side).to(device)
             if actions is not None
             else None
         )
@@ -165,23 +165,19 @@ class FaceGame:
             torch.from_numpy(images.identities[chosen]).to(self.device),
         )
 
-    def _frames(self) -> tuple[Frames, Boxes, list[Actions]]:
-        """The frames of this move, their face boxes, and their actions."""
-        actions = self.actions
-        assert actions is not None
-        chosen = self.frame_order.at(self.moves - 1)
-        frames = to_clips(actions.frames[chosen][:, None], self.device)[:, :, 0]
-        faces = torch.from_numpy(actions.faces[chosen][None]).to(self.device)
-        found = []
-        for k in chosen:
-            there = ~np.isnan(actions.boxes[k]).any(-1)
-            found.append(
-                Actions(
-                    torch.from_numpy(actions.boxes[k][there]).to(self.device),
-                    torch.from_numpy(actions.labels[k][there]).to(self.device),
-                )
-            )
-        return frames, faces, found
+    def _modified_frames(self) -> tuple[list[Frame], list[Actions]]:
+        """v' of this move's frames, which may be of different sizes, and their actions (eq. 1)."""
+        assert self.actions is not None
+        modified, found = [], []
+        for k in self.frame_order.at(self.moves - 1):
+            picture = self.actions[int(k)]
+            assert picture.faces is not None
+            clip = to_clips(picture.image[None, None], self.device)
+            faces = torch.from_numpy(picture.faces).to(self.device)
+            modified.append(self.modifier(clip, faces[None, None])[0, :, 0])
+            boxes, labels = (torch.from_numpy(x) for x in (picture.boxes, picture.labels))
+            found.append(Actions(boxes.to(self.device), labels.to(self.device)))
+        return modified, found
 
     # ---------------------------------------------------------------- moves
 
@@ -301,10 +297,7 @@ class FaceGame:
         """L_det of the next frames v' (eq. 1); a frame without faces is used as it is."""
         assert self.detector is not None
         self.detector.train()
-        frames, faces, actions = self._frames()
-        clip = frames.transpose(0, 1)[None]
-        modified = self.modifier(clip, faces)[0].transpose(0, 1)
-        return self.detector.loss(modified, actions)
+        return self.detector.loss(*self._modified_frames())
 
     def _update(self, loss: Tensor, moving: Sequence[str]) -> float:
         for name in moving:

@@ -13,17 +13,17 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Int
-from safetensors.torch import save_file
 from sklearn.metrics import roc_curve
 from torch.nn import functional as F
 
 from unseen.anonymizers.modifier import save_modifier
 from unseen.errors import ConfigError, DataError, RunError
 from unseen.face_config import FaceDataConfig, FaceRunConfig, stored_face_config
-from unseen.faces.actions import ActionFrames, load_action_frames
+from unseen.faces.actions import FacesFound, load_frames_with_faces
 from unseen.faces.images import FaceImages, draw_people, people_of, read_folds, read_people
-from unseen.files import write_json, written_whole
+from unseen.files import write_json
 from unseen.machine import use_cores
+from unseen.models.action_detector import save_detector
 from unseen.models.sphereface import Features, save_recogniser
 from unseen.progress import progress
 from unseen.training import checkpoint
@@ -32,7 +32,6 @@ from unseen.training.folder import CHECKPOINT, CONFIG_FILE, TRAINING_FILE
 from unseen.training.state import known, running_mean
 
 FACE_STAGES = ("recogniser", "modifier", "game", "detector")
-DETECTOR_FILE = "detector.safetensors"
 # SphereFace's own schedule of the weight of cos(theta): 1000 / (1 + 0.12 t), down to a least.
 _EASE, _EASE_RATE = 1000.0, 0.12
 
@@ -49,7 +48,7 @@ class FaceData:
 
     train: FaceImages
     val: FaceImages
-    actions: ActionFrames | None = None
+    actions: FacesFound | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ def load_face_data(config: FaceDataConfig) -> FaceData:
     actions = None
     if config.actions is not None:
         where = None if config.actions_root is None else Path(config.actions_root)
-        actions = load_action_frames(config.actions, where, config.short_side)
+        actions = load_frames_with_faces(config.actions, where, "train", side=config.short_side)
     if config.generated:
         more = max(2, config.generated // 4)
         learned = draw_people(0, config.generated, config.takes, config.side)
@@ -320,9 +319,7 @@ class _FaceRun:
         measured = {"verification_raw": raw, "verification_modified": modified}
         save_recogniser(self.game.recogniser, self.folder)
         if self.game.detector is not None:
-            weights = self.game.detector.state_dict()
-            with written_whole(self.folder / DETECTOR_FILE) as temporary:
-                save_file({k: v.cpu().contiguous() for k, v in weights.items()}, temporary)
+            save_detector(self.game.detector, self.folder)
         write_json(
             self.folder / TRAINING_FILE,
             {

@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from face_clips import background, moving
+from face_clips import background
 from unseen.anonymizers.base import Anonymizer, Step
-from unseen.anonymizers.load import load_anonymizer
 from unseen.deploy.apply import anonymize_video
-from unseen.deploy.paint import FacesOnly
+from unseen.deploy.paint import on_faces
 from unseen.errors import VideoError
-from unseen.faces.find import FaceSettings, find_faces_in
+from unseen.faces.find import FaceSettings
 from unseen.faces.manual import ManualBox
 from unseen.types import Boxes, Clips
 from video_files import decode, make_video
@@ -70,12 +69,18 @@ def test_a_filter_that_fails_in_a_face_leaves_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
 
 
-def test_frames_that_nobody_looked_at_are_refused() -> None:
-    image = moving([(90, 40)])[0][0]
-    found = find_faces_in(image, Path("a.png"), FaceSettings())
-    paint = FacesOnly(load_anonymizer("mask"), found, "a.png", "cpu")
-    assert (paint([image], 0)[0] != image).any()
-    with pytest.raises(VideoError, match=r"frame 1 of a\.png was not there"):
-        paint([image], 1)
-    with pytest.raises(VideoError, match="was not there when faces were looked for"):
-        paint([np.ascontiguousarray(image[:-2])], 0)
+def test_a_filter_is_told_that_all_it_gets_is_a_face() -> None:
+    told: list[Boxes | None] = []
+
+    class Told(Counter):
+        def step(self, clips: Clips, state: Any = None, boxes: Boxes | None = None) -> Step:
+            told.append(boxes)
+            return super().step(clips, state, boxes)
+
+    act, image = on_faces(Told(), "cpu"), np.zeros((30, 20, 3), np.uint8)
+    patch = act(image, act(image, None, "a").state, "a")
+    assert patch.image.shape == image.shape
+    assert (patch.image == 2).all()
+    for boxes in told:
+        assert boxes is not None
+        assert boxes.tolist() == [[[[0.0, 0.0, 16.0, 16.0]]]]

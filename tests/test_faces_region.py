@@ -9,10 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unseen.anonymizers.base import Step
 from unseen.anonymizers.load import load_anonymizer
-from unseen.faces.region import FaceRegions, strength
-from unseen.types import Boxes, Clips
+from unseen.data.codec import Image
+from unseen.deploy.paint import on_faces
+from unseen.faces.region import FaceRegions, Patch, strength
 from video_files import noise
 
 IMAGE = noise(1, 40, 60)[0]
@@ -20,7 +20,8 @@ IMAGE = noise(1, 40, 60)[0]
 
 def named(name: str, **options: Any) -> FaceRegions:
     anonymizer = load_anonymizer(name)
-    return FaceRegions(anonymizer.step, least_side=anonymizer.least_side, **options)
+    act = on_faces(anonymizer, "cpu")
+    return FaceRegions(act, least_side=anonymizer.least_side, **options)
 
 
 def box(x0: float, y0: float, x1: float, y1: float) -> np.ndarray:
@@ -57,7 +58,9 @@ def test_strength_against_a_loop_over_pixels(
 @pytest.mark.parametrize("feather", [0.0, 0.5])
 def test_nothing_of_the_face_is_left_and_all_else_is(shape: str, feather: float) -> None:
     where = box(10.5, 8.0, 30.2, 28.0)
-    painted = named("mask", shape=shape, feather=feather)(IMAGE, {0: where})
+    painted = FaceRegions(None, shape=shape, feather=feather)(IMAGE, {0: where})
+    masked = named("mask", shape=shape, feather=feather)(IMAGE, {0: where})
+    np.testing.assert_array_equal(painted, masked)
     weights = strength(where, (0, 0, 60, 40), shape, feather)
     assert (painted[weights == 1] == 0).all()
     np.testing.assert_array_equal(painted[weights == 0], IMAGE[weights == 0])
@@ -110,14 +113,13 @@ def test_where_boxes_overlap_the_raw_picture_does_not_come_back() -> None:
 def test_each_track_has_a_memory_of_its_own() -> None:
     told: list[tuple[int, Any]] = []
 
-    def count(clips: Clips, state: Any, boxes: Boxes | None) -> Step:
-        assert boxes is not None
-        assert boxes.tolist() == [[[[0.0, 0.0, clips.shape[-1], clips.shape[-2]]]]]
-        told.append((clips.shape[-1], state))
-        return Step(clips, (state or 0) + 1)
+    def count(image: Image, state: Any, where: str) -> Patch:
+        assert where == "frame 3"
+        told.append((image.shape[1], state))
+        return Patch(image, (state or 0) + 1)
 
     regions = FaceRegions(count)
     one, other = box(1, 1, 6, 6), box(20, 20, 30, 30)
     for boxes in ({1: one}, {1: one, 2: other}, {2: other}, {1: one, 2: other}):
-        regions(IMAGE, boxes)
+        regions(IMAGE, boxes, "frame 3")
     assert told == [(5, None), (5, 1), (10, None), (10, 1), (5, None), (10, 2)]

@@ -31,12 +31,16 @@ def add_commands(verb: Verb) -> None:
 
 
 def _anonymize(args: argparse.Namespace) -> None:
-    from unseen.anonymizers.load import load_anonymizer, refuse_device
     from unseen.deploy.apply import anonymize_paths
     from unseen.progress import progress
 
-    refuse_device(args.device)
-    anonymizer = load_anonymizer(args.anonymizer) if args.anonymizer else None
+    anonymizer = None
+    if args.anonymizer or args.device != "cpu":
+        # Only here: this imports PyTorch, which takes seconds.
+        from unseen.anonymizers.load import load_anonymizer, refuse_device
+
+        refuse_device(args.device)
+        anonymizer = load_anonymizer(args.anonymizer) if args.anonymizer else None
     faces = _face_settings(args)
     current: Path | None = None
     with progress(None, "frames", "frame") as bar:

@@ -15,9 +15,10 @@ from jaxtyping import UInt8
 
 from unseen.errors import ConfigError, VideoError
 from unseen.registry import Spec, nearest
-from unseen.types import StoredClips
 
 Image = UInt8[np.ndarray, "height width 3"]
+# As `unseen.types.StoredClips`, whose module needs PyTorch.
+_Clips = UInt8[np.ndarray, "clips time height width 3"]
 
 _BT709 = 1
 _UNTAGGED = 2
@@ -148,11 +149,11 @@ class RoundTrip:
             seconds: bits per second.
     """
 
-    clips: StoredClips
+    clips: _Clips
     bytes: int
 
 
-def codec_round_trip(clips: StoredClips, codec: str, fps: Fraction | float) -> RoundTrip:
+def codec_round_trip(clips: _Clips, codec: str, fps: Fraction | float) -> RoundTrip:
     """Encode each clip as a video of its own, in memory, and read it back.
 
     One thread, so that the result does not depend on the number of cores.

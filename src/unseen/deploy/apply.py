@@ -11,22 +11,21 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-import torch
-
-from unseen.anonymizers.base import Anonymizer
-from unseen.anonymizers.load import load_anonymizer
 from unseen.data.codec import Codec
 from unseen.data.video import VideoWriter, probe, read_frames
-from unseen.deploy.paint import FacesOnly, Paint, WholeFrames
+from unseen.deploy.cover import FacesOnly, Paint
 from unseen.deploy.pictures import read_picture, write_picture
 from unseen.deploy.plan import plan
 from unseen.errors import ConfigError, DataError, NoFacesError, UnseenError, VideoError
 from unseen.faces.find import Faces, FaceSettings, find_faces, find_faces_in
 
-# What stands in faces where nothing else is asked for: it keeps nothing of them.
-_SAFEST = "mask"
+if TYPE_CHECKING:  # PyTorch takes seconds to import, and blackened faces do not need it
+    import torch
+
+    from unseen.anonymizers.base import Anonymizer
+
 # The most pixels of the source in one step: 16 frames of 512x512, 2 of 1920x1080.
 _PIXELS = 16 * 512 * 512
 
@@ -54,9 +53,9 @@ class Applied:
 
 
 def refuse_unusable(
-    anonymizer: Anonymizer | None, region: Region | None, codec: str | None, chunk: int
-) -> tuple[Anonymizer, Region]:
-    """Which anonymizer is used and where, or `ConfigError` where no video could be anonymized."""
+    anonymizer: "Anonymizer | None", region: Region | None, codec: str | None, chunk: int
+) -> Region:
+    """What is anonymized, or `ConfigError` where no video could be."""
     if chunk < 1:
         raise ConfigError(f"chunk is {chunk}: it must be at least one frame")
     if codec is not None:
@@ -64,14 +63,14 @@ def refuse_unusable(
     if anonymizer is None:
         if region == "frame":
             raise ConfigError("whole frames need an anonymizer: name one, as in 'blur:8'")
-        return load_anonymizer(_SAFEST), "faces"
+        return "faces"
     needed = anonymizer.needs_boxes
     if needed == "body" or (needed == "face" and region == "frame"):
         raise ConfigError(
             f"'{anonymizer.name}' needs {needed} boxes, which come with a data set and not with a "
             "plain video: choose an anonymizer of the whole frame, or the region 'faces'"
         )
-    return anonymizer, region or ("faces" if needed == "face" else "frame")
+    return region or ("faces" if needed == "face" else "frame")
 
 
 def _refuse_output(src: Path, dst: Path) -> None:
@@ -89,27 +88,33 @@ def _refuse_no_faces(found: Faces, src: Path) -> None:
 
 
 @contextmanager
-def _evaluating(anonymizer: Anonymizer, device: torch.device | str) -> Iterator[None]:
-    """The anonymizer on a device, in evaluation mode, without gradients; then as it was."""
-    was_training = anonymizer.training
-    anonymizer.to(device).eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        anonymizer.train(was_training)
+def _painting(
+    anonymizer: "Anonymizer | None", found: Faces | None, src: Path, device: "torch.device | str"
+) -> Iterator[Paint]:
+    """What anonymizes the frames of a source: in its faces, or all of them."""
+    if anonymizer is None:
+        assert found is not None
+        yield FacesOnly(found, src)
+        return
+    from unseen.deploy.paint import WholeFrames, evaluating, on_faces
+
+    with evaluating(anonymizer, device):
+        if found is None:
+            yield WholeFrames(anonymizer, src, device)
+        else:
+            yield FacesOnly(found, src, on_faces(anonymizer, device), anonymizer.least_side)
 
 
 def anonymize_video(
     src: Path | str,
     dst: Path | str,
-    anonymizer: Anonymizer | None = None,
+    anonymizer: "Anonymizer | None" = None,
     *,
     codec: str | None = None,
     chunk: int = 16,
     progress: Callable[[int, int | None], None] | None = None,
     keep_audio: bool = False,
-    device: torch.device | str = "cpu",
+    device: "torch.device | str" = "cpu",
     region: Region | None = None,
     faces: FaceSettings | None = None,
     faces_json: Path | None = None,
@@ -125,7 +130,8 @@ def anonymize_video(
     Args:
         src: the video; mp4, mov, mkv, webm, avi, mpg or ts.
         dst: mp4, mov or mkv; an existing file is replaced, at the very end.
-        anonymizer: set to evaluation mode meanwhile, and moved to `device`. None: `mask`, in faces.
+        anonymizer: set to evaluation mode meanwhile, and moved to `device`. None: faces become
+            black, as with `mask`.
         codec: `h264`, `h264:crf=N`, `h264-fast`, `h264-fast:crf=N` or `lossless`. None:
             `h264:crf=23` for whole frames, `h264-fast:crf=20` where only faces are anonymized.
         chunk: frames for one step; fewer are taken where they are large.
@@ -146,7 +152,7 @@ def anonymize_video(
             it was before.
     """
     src, dst = Path(src), Path(dst)
-    anonymizer, region = refuse_unusable(anonymizer, region, codec, chunk)
+    region = refuse_unusable(anonymizer, region, codec, chunk)
     _refuse_output(src, dst)
     begin = time.perf_counter()
     info = probe(src)
@@ -154,7 +160,6 @@ def anonymize_video(
     # Files that do not tell how long their last frame is shown: as long as the average frame.
     usual = round(1 / (info.rate * info.time_base))
     found: Faces | None = None
-    paint: Paint = WholeFrames(anonymizer, src, device)
     before, total = 0, info.frames
     if region == "faces":
         total = total and 2 * total
@@ -162,9 +167,9 @@ def anonymize_video(
             src, faces, progress=progress and (lambda done, _: progress(done, total))
         )
         _refuse_no_faces(found, src)
-        paint, before = FacesOnly(anonymizer, found, src, device), len(found.times)
+        before = len(found.times)
     with (
-        _evaluating(anonymizer, device),
+        _painting(anonymizer, found, src, device) as paint,
         VideoWriter(
             dst,
             info.width,
@@ -196,9 +201,9 @@ def anonymize_video(
 def anonymize_picture(
     src: Path,
     dst: Path,
-    anonymizer: Anonymizer | None = None,
+    anonymizer: "Anonymizer | None" = None,
     *,
-    device: torch.device | str = "cpu",
+    device: "torch.device | str" = "cpu",
     region: Region | None = None,
     faces: FaceSettings | None = None,
     faces_json: Path | None = None,
@@ -221,17 +226,15 @@ def anonymize_picture(
         DataError: the source is missing or broken, or the output cannot be written.
         NoFacesError: faces are required, and there are none.
     """
-    anonymizer, region = refuse_unusable(anonymizer, region, "h264", 1)
+    region = refuse_unusable(anonymizer, region, "h264", 1)
     _refuse_output(src, dst)
     begin = time.perf_counter()
     image = read_picture(src)
     found: Faces | None = None
-    paint: Paint = WholeFrames(anonymizer, src, device)
     if region == "faces":
         found = find_faces_in(image, src, faces or FaceSettings())
         _refuse_no_faces(found, src)
-        paint = FacesOnly(anonymizer, found, src, device)
-    with _evaluating(anonymizer, device):
+    with _painting(anonymizer, found, src, device) as paint:
         write_picture(dst, paint([image], 0)[0])
     if found is not None and faces_json is not None:
         found.write(faces_json)
@@ -243,13 +246,13 @@ def anonymize_picture(
 def anonymize_paths(
     inputs: Sequence[Path],
     out: Path | None,
-    anonymizer: Anonymizer | None = None,
+    anonymizer: "Anonymizer | None" = None,
     *,
     codec: str | None = None,
     chunk: int = 16,
     progress: Callable[[Path, int, int | None], None] | None = None,
     keep_audio: bool = False,
-    device: torch.device | str = "cpu",
+    device: "torch.device | str" = "cpu",
     region: Region | None = None,
     faces: FaceSettings | None = None,
     faces_json: Path | None = None,
@@ -283,7 +286,7 @@ def anonymize_paths(
             failed, every one; the others are done.
         NoFacesError: at the end, where a lack of faces was all that failed.
     """
-    anonymizer, region = refuse_unusable(anonymizer, region, codec, chunk)
+    region = refuse_unusable(anonymizer, region, codec, chunk)
     faces = faces or FaceSettings()
     if faces_json is not None and region == "frame":
         raise ConfigError("whole frames are anonymized, so there are no faces to write as JSON")

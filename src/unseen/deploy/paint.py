@@ -1,7 +1,8 @@
 """Frames through an anonymizer: whole ones, or the faces in them. Its output is checked."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,17 +13,13 @@ from torch.nn.functional import interpolate
 from unseen.anonymizers.base import Anonymizer, Step
 from unseen.data.codec import Image
 from unseen.errors import UnseenError, VideoError
-from unseen.faces.find import Faces
-from unseen.faces.region import FaceRegions
+from unseen.faces.region import Act, Patch
 from unseen.types import Boxes, Clips, to_clips, to_stored
 
 # Working sizes are multiples of this, so that strided filters need no padding.
 _MULTIPLE = 8
 # What rounding in float32 may overshoot [0, 1] by.
 _ROUNDING = 1e-4
-
-# Takes the next frames, and the number of the first; returns them anonymized.
-Paint: TypeAlias = Callable[[Sequence[Image], int], Sequence[Image]]
 
 
 def working_shape(height: int, width: int, working_size: int | None) -> tuple[int, int]:
@@ -96,49 +93,34 @@ class WholeFrames:
         return list(to_stored(_resize(step.clips, height, width))[0])
 
 
-class FacesOnly:
-    """Anonymizes the faces that were found, and leaves all else as it is.
+def on_faces(anonymizer: Anonymizer, device: torch.device | str) -> Act:
+    """An anonymizer as what is done to each face: told that all it is given is a face.
 
     Args:
         anonymizer: in evaluation mode, on `device`; made for the size `working_size`, it gets each
             face as a square of that size.
-        found: the faces.
-        source: what is anonymized, for messages.
         device: where.
     """
 
-    def __init__(
-        self, anonymizer: Anonymizer, found: Faces, source: object, device: torch.device | str
-    ) -> None:
-        self.anonymizer, self.found, self.source = anonymizer, found, source
-        self._where = ""
-        settings = found.settings
-        self._regions = FaceRegions(
-            self._act,
-            shape=settings.shape,
-            feather=settings.feather,
-            least_side=anonymizer.least_side,
-            device=device,
-        )
+    def act(image: Image, state: Any, where: str) -> Patch:
+        height, width = image.shape[:2]
+        clips = to_clips(image[None, None], device)
+        if anonymizer.working_size is not None:
+            clips = _resize(clips, anonymizer.working_size, anonymizer.working_size)
+        whole = torch.tensor([[[[0.0, 0.0, *clips.shape[:-3:-1]]]]], device=device)
+        step = _step(anonymizer, clips, state, where, whole)
+        return Patch(to_stored(_resize(step.clips, height, width))[0, 0], step.state)
 
-    def __call__(self, images: Sequence[Image], first: int) -> Sequence[Image]:
-        """The next frames, anonymized; `first` is the number of the first of them."""
-        painted = []
-        for frame, image in enumerate(images, first):
-            self._where = f"frame {frame} of {self.source}"
-            size = (self.found.height, self.found.width, 3)
-            if frame >= len(self.found.times) or image.shape != size:
-                raise VideoError(
-                    f"{self._where} was not there when faces were looked for: do not change a "
-                    "video while it is anonymized"
-                )
-            painted.append(self._regions(image, self.found.boxes(frame)))
-        return painted
+    return act
 
-    def _act(self, clips: Clips, state: Any, boxes: Boxes | None) -> Step:
-        """One face, at the size that the anonymizer was made for."""
-        size, shape = self.anonymizer.working_size, clips.shape[-2:]
-        if size is not None:
-            clips = _resize(clips, size, size)
-        step = _step(self.anonymizer, clips, state, self._where, boxes)
-        return Step(_resize(step.clips, *shape), step.state)
+
+@contextmanager
+def evaluating(anonymizer: Anonymizer, device: torch.device | str) -> Iterator[None]:
+    """The anonymizer on a device, in evaluation mode, without gradients; then as it was."""
+    was_training = anonymizer.training
+    anonymizer.to(device).eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        anonymizer.train(was_training)

@@ -1,55 +1,61 @@
 """An anonymizer inside of boxes: nothing of the face outside, nothing else touched."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-import torch
 from jaxtyping import Float, Float32
 
-from unseen.anonymizers.base import Step
 from unseen.data.codec import Image
 from unseen.faces.track import Box
-from unseen.types import Boxes, Clips, to_clips, to_stored
 
-# One step of an anonymizer whose output was checked; see `Anonymizer.step`.
-Act: TypeAlias = Callable[[Clips, Any, Boxes | None], Step]
+
+@dataclass(frozen=True)
+class Patch:
+    """What became of a part of a picture, of the same size, and what must be remembered of it."""
+
+    image: Image
+    state: Any = None
+
+
+# Anonymizes what lies in a box. Takes it, the memory of its track (None: none yet), and where that
+# is, for messages.
+Act: TypeAlias = Callable[[Image, Any, str], Patch]
 
 
 class FaceRegions:
     """Puts an anonymizer into boxes, frame by frame, with a memory for each track.
 
-    The anonymizer gets what lies in a box, and its border, as a small clip of one frame; one that
-    needs face boxes is told that all of it is a face. It works at full strength on every pixel that
-    the box or its ellipse touches. A feathered border lies outside of that.
+    The anonymizer gets what lies in a box, and its border, as a picture of its own. It works at
+    full strength on every pixel that the box or its ellipse touches. A feathered border lies
+    outside of that.
 
     Args:
-        act: the anonymizer's step.
+        act: the anonymizer; None: black, of which nothing can be read, not even a mean colour.
         shape: `box`, or `ellipse`: the largest one in the box.
         feather: the width of the blended border, in halves of the box.
         least_side: boxes with a side of fewer pixels become black; see `Anonymizer.least_side`.
-        device: where the anonymizer runs.
     """
 
     def __init__(
         self,
-        act: Act,
+        act: Act | None,
         *,
         shape: str = "box",
         feather: float = 0.0,
         least_side: int = 1,
-        device: torch.device | str = "cpu",
     ) -> None:
-        self.act, self.shape, self.feather, self.device = act, shape, feather, device
-        self.least_side = least_side
+        self.act, self.shape, self.feather, self.least_side = act, shape, feather, least_side
         self._states: dict[int, Any] = {}
 
-    def __call__(self, image: Image, boxes: Mapping[int, Box]) -> Image:
+    def __call__(self, image: Image, boxes: Mapping[int, Box], where: str = "a picture") -> Image:
         """The picture with the boxes anonymized; the one given stays as it is.
 
         Args:
             image: `uint8 (height, width, 3)`, RGB.
             boxes: x0, y0, x1, y1 in pixels, by the number of their track; they may reach beyond.
+            where: what the picture is, for messages.
         """
         result = image.copy()
         # A track that is not shown any more begins anew if it ever comes back.
@@ -62,14 +68,14 @@ class FaceRegions:
             if x0 >= x1 or y0 >= y1:
                 continue
             inside = np.zeros_like(image[y0:y1, x0:x1])
-            if min(inside.shape[:2]) >= self.least_side:
-                clips = to_clips(image[None, None, y0:y1, x0:x1], self.device)
-                whole = torch.tensor([[[[0.0, 0.0, x1 - x0, y1 - y0]]]], device=self.device)
-                step = self.act(clips, self._states.get(track), whole)
-                self._states[track] = step.state
-                inside = to_stored(step.clips)[0, 0]
+            if self.act is not None and min(inside.shape[:2]) >= self.least_side:
+                patch = self.act(image[y0:y1, x0:x1], self._states.get(track), where)
+                self._states[track], inside = patch.state, patch.image
             weights = strength(box, (x0, y0, x1, y1), self.shape, self.feather)[..., None]
             under = result[y0:y1, x0:x1]
+            if (weights >= 1).all():
+                under[:] = inside
+                continue
             # Under the border lies what earlier boxes left, not the raw picture.
             mixed = np.rint(weights * inside + (1 - weights) * under).astype(np.uint8)
             result[y0:y1, x0:x1] = np.where(weights >= 1, inside, mixed)

@@ -1,0 +1,44 @@
+"""Faces covered frame by frame: black without PyTorch, and only what was looked at."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from face_clips import moving
+from unseen.deploy.cover import FacesOnly
+from unseen.errors import VideoError
+from unseen.faces.find import FaceSettings, find_faces_in
+from video_files import decode, make_video
+
+
+def test_frames_that_nobody_looked_at_are_refused() -> None:
+    image = moving([(90, 40)])[0][0]
+    found = find_faces_in(image, Path("a.png"), FaceSettings())
+    paint = FacesOnly(found, "a.png")
+    assert (paint([image], 0)[0] != image).any()
+    with pytest.raises(VideoError, match=r"frame 1 of a\.png was not there"):
+        paint([image], 1)
+    with pytest.raises(VideoError, match="was not there when faces were looked for"):
+        paint([np.ascontiguousarray(image[:-2])], 0)
+
+
+def test_blackened_faces_need_no_pytorch(tmp_path: Path) -> None:
+    """Its import would take longer than many a video."""
+    src = make_video(tmp_path / "a.mp4", moving([(90, 40)] * 3)[0])
+    heavy = ("torch", "torchvision", "scipy", "sklearn", "pandas", "matplotlib", "pydantic")
+    program = (
+        "import sys; from unseen.cli import main\n"
+        "code = main(['anonymize', sys.argv[1], '-o', sys.argv[2], '--codec', 'lossless'])\n"
+        f"sys.exit(code or ' '.join(set(sys.modules) & set({heavy})) or 0)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program, str(src), str(tmp_path / "b.mp4")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (decode(tmp_path / "b.mp4")[0][:, 83, 126] == 0).all()

@@ -5,7 +5,6 @@ two steps is in the checkpoint, and randomness is a function of the step.
 """
 
 import math
-import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,13 +24,12 @@ from unseen.files import write_json
 from unseen.machine import use_cores
 from unseen.models.action_detector import save_detector
 from unseen.models.sphereface import Features, save_recogniser
-from unseen.progress import progress
 from unseen.training import checkpoint
 from unseen.training.face_game import FaceGame, ModifierMove
 from unseen.training.folder import CHECKPOINT, CONFIG_FILE, TRAINING_FILE
+from unseen.training.stages import Stage, StagedRun
 from unseen.training.state import known, running_mean
 
-FACE_STAGES = ("recogniser", "modifier", "game", "detector")
 # SphereFace's own schedule of the weight of cos(theta): 1000 / (1 + 0.12 t), down to a least.
 _EASE, _EASE_RATE = 1000.0, 0.12
 
@@ -173,14 +171,16 @@ def train_faces(
     return run.go()
 
 
-class _FaceRun:
+class _FaceRun(StagedRun):
+    state: _State
+
     def __init__(
         self, config: FaceRunConfig, data: FaceData, folder: Path, device: torch.device
     ) -> None:
-        self.config, self.data, self.folder = config, data, folder
+        super().__init__(folder, config.train.log_every, config.train.checkpoint_every)
+        self.config, self.data = config, data
         self.game = FaceGame(config, data.train, data.actions, device)
         self.state = _State()
-        self._saved_at = self._clock = time.monotonic()
 
     def open(self, resume: bool) -> None:
         if not resume:
@@ -196,67 +196,34 @@ class _FaceRun:
         self.game.moves = self.state.moves
         checkpoint.unpack(loaded, self.game.modules(), self.game.optimizers())
 
-    def _save(self) -> None:
-        self._count_seconds()
+    def _write(self, path: Path) -> None:
         self.state.moves = self.game.moves
         tensors = checkpoint.pack(self.game.modules(), self.game.optimizers())
         note = {"state": asdict(self.state), "people": list(self.data.train.names)}
-        checkpoint.save(self.folder / CHECKPOINT, checkpoint.Checkpoint(tensors, note))
-        self._saved_at = time.monotonic()
-
-    def _count_seconds(self) -> None:
-        now = time.monotonic()
-        self.state.seconds += now - self._clock
-        self._clock = now
+        checkpoint.save(path, checkpoint.Checkpoint(tensors, note))
 
     # ------------------------------------------------------------ stages
 
     def go(self) -> FaceTrained:
         train = self.config.train
-        lengths = {
-            "recogniser": train.init_recogniser,
-            "modifier": train.init_modifier,
-            "game": train.steps,
-            "detector": train.finish if self.game.detector is not None else 0,
-        }
-        moves = {
-            "recogniser": self._recognise,
-            "modifier": self._reconstruct,
-            "game": self._game_step,
-            "detector": self._detect,
-        }
-        while self.state.stage < len(FACE_STAGES):
-            name = FACE_STAGES[self.state.stage]
-            length = lengths[name]
-            with progress(length, name, "step", start=self.state.step) as bar:
-                while self.state.step < length:
-                    self._set(name, length)
-                    moves[name]()
-                    self.state.step += 1
-                    bar.update(1)
-                    bar.set_postfix_str(self._status(), refresh=False)
-                    if self.state.step % train.log_every == 0 or self.state.step == length:
-                        self._log(name)
-                    if time.monotonic() - self._saved_at >= train.checkpoint_every:
-                        self._save()
-            self.state.stage += 1
-            self.state.step = 0
-            if length:
-                self._save()
-        self._save()
+        self._go_through(
+            [
+                Stage("recogniser", train.init_recogniser, self._recognise),
+                Stage("modifier", train.init_modifier, self._reconstruct),
+                Stage("game", train.steps, self._game_step),
+                Stage("detector", train.finish if self.game.detector else 0, self._detect),
+            ]
+        )
         return self._finish()
 
-    def _set(self, stage: str, length: int) -> None:
+    def _prepare(self, stage: Stage) -> None:
         """Step sizes (Ren18 section 4), and how hard the angular softmax is."""
-        dropped = stage in ("game", "detector") and self.state.step >= (
-            self.config.train.lr_drop * length
-        )
+        step, least = self.state.step, self.config.game.ease
+        falls = stage.name in ("game", "detector")
+        dropped = falls and step >= self.config.train.lr_drop * stage.length
         self.game.set_rate(0.1 if dropped else 1.0)
-        least = self.config.game.ease
-        step = self.state.step
-        self.game.ease = (
-            max(least, _EASE / (1.0 + _EASE_RATE * step)) if stage == "recogniser" else least
-        )
+        easy = _EASE / (1.0 + _EASE_RATE * step)
+        self.game.ease = max(least, easy) if stage.name == "recogniser" else least
 
     def _recognise(self) -> None:
         self.state.recognition = running_mean(self.state.recognition, self.game.recognise_step())
@@ -294,13 +261,13 @@ class _FaceRun:
             f"L_det {state.detection:.2f}"
         )
 
-    def _log(self, stage: str) -> None:
+    def _log(self, stage: Stage) -> None:
         raw, modified = self._verification()
         self._count_seconds()
         state = self.state
         means = ("recognition", "privacy", "l1", "realism", "detection")
         state.rows.append(
-            {"stage": stage, "step": state.step}
+            {"stage": stage.name, "step": state.step}
             | {name: known(getattr(state, name)) for name in means}
             | {"verification_raw": raw, "verification_modified": modified}
             | {"seconds": state.seconds}

@@ -8,7 +8,6 @@ the checkpoint, and randomness is a function of the step.
 """
 
 import math
-import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from unseen.data.clips import ClipDataset
 from unseen.errors import RunError
 from unseen.files import write_json
 from unseen.machine import use_cores
-from unseen.progress import progress
 from unseen.training import checkpoint
 from unseen.training.folder import (
     CHECKPOINT,
@@ -32,6 +30,7 @@ from unseen.training.folder import (
 from unseen.training.game import Game
 from unseen.training.restarting import Restarting
 from unseen.training.schedules import SCHEDULES
+from unseen.training.stages import Stage, StagedRun
 from unseen.training.state import STAGES, State, known, running_mean
 
 
@@ -64,14 +63,15 @@ def train(config: RunConfig, data: ClipDataset, folder: Path, *, resume: bool = 
     return run.finish() if run.state.stage >= len(STAGES) else run.go()
 
 
-class _Run:
+class _Run(StagedRun):
+    state: State
+
     def __init__(self, config: RunConfig, data: ClipDataset, folder: Path, fabric: Fabric) -> None:
-        self.config, self.data, self.folder, self.fabric = config, data, folder, fabric
+        super().__init__(folder, config.train.log_every, config.train.checkpoint_every)
+        self.config, self.data, self.fabric = config, data, fabric
         self.game = Game(config, data, fabric)
         unknown = [math.nan] * self.game.ensemble
         self._use(State(gamma=config.game.gamma, budget_scores=unknown))
-        self._saved_at = time.monotonic()
-        self._clock = time.monotonic()
 
     def _use(self, state: State) -> None:
         """Go on from this state: schedule and restarting write to it."""
@@ -99,68 +99,36 @@ class _Run:
         self.game.moves = self.state.moves
         checkpoint.unpack(loaded, self.game.modules(), self.game.optimizers())
 
-    def _save(self, path: Path) -> None:
-        self._count_seconds()
+    def _write(self, path: Path) -> None:
         self.state.moves = self.game.moves
         if self.fabric.global_rank == 0:
             tensors = checkpoint.pack(self.game.modules(), self.game.optimizers())
             note = {"state": asdict(self.state), "data": self.data.hash}
             checkpoint.save(path, checkpoint.Checkpoint(tensors, note))
-        self._saved_at = time.monotonic()
-
-    def _maybe_save(self) -> None:
-        if time.monotonic() - self._saved_at >= self.config.train.checkpoint_every:
-            self._save(self.folder / CHECKPOINT)
-
-    def _count_seconds(self) -> None:
-        now = time.monotonic()
-        self.state.seconds += now - self._clock
-        self._clock = now
 
     # ------------------------------------------------------------ stages
 
     def go(self) -> Trained:
         train = self.config.train
-        ensemble = self.game.ensemble
-        lengths = {
-            "reconstruct": train.init_reconstruct,
-            "target-alone": train.init_target_alone,
-            "target": train.init_target,
-            "budget": train.init_budget if ensemble else 0,
-            "game": train.steps,
-            "finish": train.finish,
+        lengths_and_moves = {
+            "reconstruct": (train.init_reconstruct, self._reconstruct),
+            "target-alone": (train.init_target_alone, self._target_alone),
+            "target": (train.init_target, self._init_target),
+            "budget": (train.init_budget if self.game.ensemble else 0, self._init_budget),
+            "game": (train.steps, self._game_step),
+            "finish": (train.finish, self._target_alone),
         }
-        moves = {
-            "reconstruct": self._reconstruct,
-            "target-alone": self._target_alone,
-            "target": self._init_target,
-            "budget": self._init_budget,
-            "game": self._game_step,
-            "finish": self._target_alone,
-        }
-        self._clock = time.monotonic()
-        while self.state.stage < len(STAGES):
-            name = STAGES[self.state.stage]
-            length = lengths[name]
-            with progress(length, name, "step", start=self.state.step) as bar:
-                while self.state.step < length:
-                    self.game.set_rate(self._rate(name, length))
-                    moves[name]()
-                    self.state.step += 1
-                    bar.update(1)
-                    bar.set_postfix_str(self._status(), refresh=False)
-                    if self.state.step % train.log_every == 0 or self.state.step == length:
-                        self._log(name)
-                    self._maybe_save()
-            if name == "reconstruct":
-                self.state.target_loss = math.nan  # it was the error of the reconstruction
-            self.state.stage += 1
-            self.state.step = 0
-            if length:
-                self._save(self.folder / f"stage-{name}.safetensors")
-                self._save(self.folder / CHECKPOINT)
-        self._save(self.folder / CHECKPOINT)
+        self._go_through([Stage(name, *lengths_and_moves[name]) for name in STAGES])
         return self.finish()
+
+    def _prepare(self, stage: Stage) -> None:
+        self.game.set_rate(self._rate(stage.name, stage.length))
+
+    def _ended(self, stage: Stage) -> None:
+        if stage.name == "reconstruct":
+            self.state.target_loss = math.nan  # it was the error of the reconstruction
+        self._save(self.folder / f"stage-{stage.name}.safetensors")
+        super()._ended(stage)
 
     def _rate(self, stage: str, length: int) -> float:
         """Factor of the step sizes of f_D and f_T: up at the start, down at the end of the game."""
@@ -204,19 +172,19 @@ class _Run:
             factor = math.exp(game.gamma_rate * max(-1.0, min(1.0, slack)))
             state.gamma = min(game.gamma_max, max(game.gamma_min, state.gamma * factor))
 
-    def _log(self, stage: str) -> None:
-        if stage == "reconstruct":
+    def _log(self, stage: Stage) -> None:
+        if stage.name == "reconstruct":
             return
         state = self.state
         found = self.game.validate(8 * self.config.train.batch)
         self._count_seconds()
         state.rows.append(
             {
-                "stage": stage,
-                "step": first_steps(self.config)[stage] + state.step,
+                "stage": stage.name,
+                "step": first_steps(self.config)[stage.name] + state.step,
                 "target_loss": known(state.target_loss),
                 "target_accuracy": found.target_score,
-                "gamma": state.gamma if stage == "game" else 0.0,
+                "gamma": state.gamma if stage.name == "game" else 0.0,
                 "privacy_loss": state.privacy_loss,
                 "budget_accuracy": found.budget_scores,
                 "budget_training": [known(value) for value in state.budget_scores],

@@ -109,6 +109,30 @@ def test_by_hand(guesses: list[list[float]], scores: list[float], expected: floa
     assert measured.mean == pytest.approx(expected)
 
 
+def test_the_interval_is_that_of_frames_drawn_again() -> None:
+    """The naive way: lists of frames, drawn with replacement, each measured by itself."""
+    found, true = random_frames(5, frames=8)
+    measured = frame_map(found, true, CLASSES, draws=40, seed=3)
+    rng = np.random.default_rng([3, 23])
+    means = []
+    for _ in range(40):
+        chosen = np.sort(rng.integers(8, size=8))
+        again = frame_map([found[i] for i in chosen], [true[i] for i in chosen], CLASSES, draws=1)
+        means.append(again.mean)
+    assert measured.interval == pytest.approx(tuple(np.quantile(means, (0.025, 0.975))))
+    assert measured.interval[0] < measured.mean < measured.interval[1]
+
+
+def test_the_interval_is_over_videos() -> None:
+    found, true = random_frames(6, frames=12)
+    single = frame_map(found, true, CLASSES, videos=["a"] * 12)
+    assert single.interval == pytest.approx((single.mean, single.mean))
+    whole = frame_map(found * 2, true * 2, CLASSES, videos=[*range(12)] * 2, draws=200)
+    apart = frame_map(found * 2, true * 2, CLASSES, draws=200)
+    # Twice the same frames say no more; taken as other ones they would.
+    assert np.ptp(whole.interval) > 1.15 * np.ptp(apart.interval)
+
+
 def test_what_cannot_be_measured() -> None:
     with pytest.raises(DataError, match="boxes of 1 frames were found, 2 frames are true"):
         frame_map([one([BOX], [1.0])], [one([BOX])] * 2, ["drink"])

@@ -11,7 +11,7 @@ from unseen.anonymizers.load import load_anonymizer
 from unseen.data.face_images import Face, load_faces
 from unseen.data.lfw import load_lfw
 from unseen.errors import ConfigError
-from unseen.evaluation.modified_faces import batches, modify, resized_only
+from unseen.evaluation.modified_faces import batches, modify, modify_frame, resized_only
 from unseen.types import Boxes, Clips
 
 BOX = np.array([20, 15, 40, 35], np.float32)
@@ -106,3 +106,34 @@ def test_images_come_in_order_and_noise_by_the_seed(tmp_path: Path) -> None:
     assert all((a.image == b.image).all() for a, b in zip(one, again, strict=True))
     assert all((a.image != b.image).any() for a, b in zip(one, other, strict=True))
     assert (one[0].image[20:40, 20:40] != one[32].image[20:40, 20:40]).any()  # another batch
+
+
+def test_faces_of_a_frame_are_replaced_and_nothing_else() -> None:
+    image = np.random.default_rng(0).integers(1, 255, (60, 90, 3), dtype=np.uint8)
+    faces = np.array([[20, 10, 30, 30], [70, 40, 90, 60]], np.float32)
+    after = modify_frame(load_anonymizer("mask"), image, faces)
+    # Enlarged 1.6 times: 17 to 33 by 4 to 36, and 64 to 96 by 34 to 66, cut off at the edges.
+    black = np.zeros((60, 90), np.bool_)
+    black[4:36, 17:33] = True
+    black[34:, 64:] = True
+    assert not after[black].any()
+    np.testing.assert_array_equal(after[~black], image[~black])
+    unchanged = modify_frame(load_anonymizer("mask"), image, np.zeros((0, 4), np.float32))
+    np.testing.assert_array_equal(unchanged, image)
+
+
+def test_a_region_in_which_nothing_would_be_removed_becomes_black() -> None:
+    image = np.full((60, 90, 3), 200, np.uint8)
+    face = np.array([[20, 10, 30, 20]], np.float32)
+    small = modify_frame(load_anonymizer("blur:24"), image, face)
+    assert not small[7:23, 17:33].any()
+    assert (modify_frame(load_anonymizer("blur:8"), image, face) == 200).all()
+
+
+def test_a_region_has_the_size_that_the_anonymizer_was_made_for() -> None:
+    watching = Watching()
+    watching.working_size = 24
+    image = np.random.default_rng(0).integers(0, 255, (60, 90, 3), dtype=np.uint8)
+    after = modify_frame(watching, image, np.array([[20, 10, 30, 30]], np.float32))
+    assert watching.given[0].shape == (1, 3, 1, 24, 24)
+    assert after.shape == image.shape

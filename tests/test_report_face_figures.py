@@ -27,9 +27,7 @@ def verification(accuracy: float) -> dict[str, Any]:
             "matched": 20}  # fmt: skip
 
 
-def result(name: str, modified: float, mean: float | None) -> dict[str, Any]:
-    detection = {"data": "daly", "model": "small", "mean": mean, "per_class": {"Drinking": mean},
-                 "iou": 0.5, "frames": 10, "boxes": 12}  # fmt: skip
+def result(name: str, modified: float) -> dict[str, Any]:
     return {
         "schema": "unseen/faces/1",
         "name": name,
@@ -44,16 +42,43 @@ def result(name: str, modified: float, mean: float | None) -> dict[str, Any]:
             for recogniser, less in (("fisher", 0.0), ("dlib", 0.1))
         ],
         "identification": None,
-        "detection": detection if mean is not None else None,
+        "commit": None, "seed": 0, "device": "cpu", "machine": "m", "date": "d", "seconds": 1.0,
+        "configuration": {},
+    }  # fmt: skip
+
+
+def detected(name: str, mean: float, own: float | None = None) -> dict[str, Any]:
+    def detection(value: float) -> dict[str, Any]:
+        return {
+            "model": "small",
+            "mean": value,
+            "interval": [value - 0.02, value + 0.02],
+            "per_class": {"Drinking": value},
+            "iou": 0.5,
+            "frames": 10,
+            "boxes": 12,
+        }
+
+    return {
+        "schema": "unseen/actions/1",
+        "name": name,
+        "anonymizer": {"spec": name, "random": False, "parameters": 0, "working_size": None},
+        "data": {"name": "daly", "hash": "1", "classes": ["Drinking"], "train_frames": 9,
+                 "test_frames": 10, "test_faces": 8},
+        "fresh": detection(mean) | {"steps": 5},
+        "own": None if own is None else detection(own),
         "commit": None, "seed": 0, "device": "cpu", "machine": "m", "date": "d", "seconds": 1.0,
         "configuration": {},
     }  # fmt: skip
 
 
 def write(folder: Path, *results: dict[str, Any]) -> list[Path]:
+    paths = []
     for each in results:
-        (folder / f"{each['name']}.json").write_text(json.dumps(each))
-    return [folder / f"{each['name']}.json" for each in results]
+        kind = each["schema"].split("/")[1]
+        paths.append(folder / f"{each['name']}.{kind}.json")
+        paths[-1].write_text(json.dumps(each))
+    return paths
 
 
 def test_published_figures_are_those_of_table_1() -> None:
@@ -63,26 +88,31 @@ def test_published_figures_are_those_of_table_1() -> None:
 
 
 def test_figures_say_what_is_in_the_files(tmp_path: Path) -> None:
-    files = write(tmp_path, result("blur-8", 0.7, 0.42), result("M", 0.6, 0.5))
-    written = write_face_figures(files, tmp_path / "out")
+    verifications = [result("blur-8", 0.7), result("M", 0.6)]
+    detections = [detected("M", 0.5, own=0.48), detected("blur-8", 0.42)]
+    written = write_face_figures(write(tmp_path, *verifications, *detections), tmp_path / "out")
     assert [path.name for path in written] == ["verification.svg", "detection.svg"]
     for path in written:
         assert path.read_text().startswith("<?xml")
-    read = [json.loads(path.read_text()) for path in files]
-    drawn = detection_against_verification(read)
+    named = {each["name"]: each for each in detections}
+    drawn = detection_against_verification(verifications, named)
     assert "blur-8: mAP 42.0% at error 30.0%; M: mAP 50.0% at error 40.0%" in drawn.alt
+    assert "M, its A: mAP 48.0% at error 40.0%" in drawn.alt
     assert "Ours: mAP 52.3% at error 33.1%" in drawn.alt
     assert "Masked: mAP 38.9%" in drawn.alt
-    by_dlib = detection_against_verification(read, "dlib")
+    by_dlib = detection_against_verification(verifications, named, "dlib")
     assert "M: mAP 50.0% at error 50.0%" in by_dlib.alt
-    bars = verification_bars(read)
+    bars = verification_bars(verifications)
     assert "M: raw 90.0%, merely resized 85.0%, modified 60.0%, modified and raw 55.0%" in bars.alt
     assert "adapted" not in bars.alt
 
 
-def test_points_lie_where_their_figures_are(tmp_path: Path) -> None:
+def test_points_lie_where_their_figures_are() -> None:
     """Two anonymizers of one error stand above each other, and the better one higher."""
-    drawn = detection_against_verification([result("a", 0.6, 0.4), result("b", 0.6, 0.5)])
+    drawn = detection_against_verification(
+        [result("a", 0.6), result("b", 0.6)],
+        {"a": detected("a", 0.4), "b": detected("b", 0.5)},
+    )
     places = re.findall(r'<use xlink:href="[^"]+" x="([\d.]+)" y="([\d.]+)" style="fill: #1d4ed8',
                         drawn.wide)  # fmt: skip
     (ax, ay), (bx, by) = ((float(x), float(y)) for x, y in places)
@@ -91,12 +121,27 @@ def test_points_lie_where_their_figures_are(tmp_path: Path) -> None:
 
 
 def test_without_detection_there_is_one_figure(tmp_path: Path) -> None:
-    files = write(tmp_path, result("blur-8", 0.7, None))
+    files = write(tmp_path, result("blur-8", 0.7))
     assert [p.name for p in write_face_figures(files, tmp_path)] == ["verification.svg"]
 
 
+def test_detection_that_cannot_be_drawn(tmp_path: Path) -> None:
+    other = detected("raw", 0.6)
+    other["data"]["hash"] = "2"
+    files = write(tmp_path, result("M", 0.7), detected("M", 0.5), other)
+    (tmp_path / "more").mkdir()
+    again = write(tmp_path / "more", result("M", 0.7))
+    with pytest.raises(DataError) as caught:
+        write_face_figures([*files, *again], tmp_path / "out")
+    assert [fault.split(": ")[-1] for fault in caught.value.faults] == [
+        "a second result of this kind for 'M'",
+        "'raw' has no result of `unseen verify-faces`, whose error Fig. 4 needs",
+        "actions were detected in different test frames, which do not compare",
+    ]
+
+
 def test_all_results_that_cannot_be_drawn_are_named(tmp_path: Path) -> None:
-    files = write(tmp_path, result("blur-8", 0.7, None))
+    files = write(tmp_path, result("blur-8", 0.7))
     (tmp_path / "other.json").write_text("{}")
     with pytest.raises(DataError) as caught:
         write_face_figures([tmp_path / "no.json", *files, tmp_path / "other.json"],

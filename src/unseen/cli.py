@@ -38,7 +38,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         args.names = [name for name in args.names if "=" not in name]
         if not args.names:
             parser.error("the following arguments are required: FAMILY|PRESET")
-    first_word = args.anonymizer if args.verb in ("evaluate", "train-target") else ""
+    with_settings = ("evaluate", "train-target", "evaluate-actions")
+    first_word = args.anonymizer if args.verb in with_settings else ""
     if "=" in first_word and not Path(first_word).is_dir():
         # A setting stood first: the anonymizer is the first word that is none.
         first = next((i for i, word in enumerate(words) if "=" not in word), None)

@@ -1,15 +1,16 @@
 """The commands about faces: how well they are still recognised, figures and galleries."""
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
-from unseen.commands.settings import Verb
+from unseen.commands.settings import Verb, add_overrides
 from unseen.errors import ConfigError
 
 
 def add_commands(verb: Verb) -> None:
-    """Add `verify-faces`, `face-figures` and `face-gallery`."""
+    """Add `verify-faces`, `evaluate-actions`, `face-figures` and `face-gallery`."""
 
     def data_options(command: argparse.ArgumentParser) -> None:
         command.add_argument(
@@ -38,7 +39,18 @@ def add_commands(verb: Verb) -> None:
     check.add_argument("-o", "--out", type=Path, required=True, metavar="result.json")
     check.set_defaults(run=_verify)
 
-    figures = verb("face-figures", "Draw results of verify-faces (Ren18 Fig. 4).")
+    actions = verb("evaluate-actions", "Measure whether actions are found behind an anonymizer.")
+    actions.add_argument("anonymizer", metavar="RUN|NAME[:OPTION]")
+    actions.add_argument("--preset", help="how the detector learns; a run has its own [duet-faces]")
+    actions.add_argument(
+        "--data", metavar="NAME[:OPTION]", help="daly, jhmdb[:SPLIT], keyframes, duet, duet-faces:N"
+    )
+    actions.add_argument("--root", metavar="DIR", help="its folder")
+    actions.add_argument("-o", "--out", type=Path, required=True, metavar="result.json")
+    add_overrides(actions)
+    actions.set_defaults(run=_actions)
+
+    figures = verb("face-figures", "Draw results of verify-faces, evaluate-actions (Ren18 Fig. 4).")
     figures.add_argument("results", nargs="+", type=Path, metavar="result.json")
     figures.add_argument("--recogniser", metavar="NAME", help="by whose error; else the first's")
     figures.add_argument("-o", "--out", type=Path, required=True, metavar="DIR")
@@ -130,6 +142,33 @@ _ROWS = {
     "a modified and a raw face": "modified_one_side",
     "modified, by one trained on modified faces": "adapted",
 }
+
+
+def _actions(args: argparse.Namespace) -> None:
+    from unseen.evaluation.actions import evaluate_actions
+    from unseen.face_config import load_face_config, stored_face_config
+    from unseen.report.canvas import percent
+    from unseen.training.folder import CONFIG_FILE
+
+    stored = Path(args.anonymizer) / CONFIG_FILE
+    base = stored_face_config(stored) if stored.exists() and args.preset is None else None
+    named = {"data.actions": args.data, "data.actions_root": args.root}
+    options = [f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None]
+    preset = None if base else args.preset or "duet-faces"
+    config = load_face_config(preset, [*options, *args.overrides], base=base)
+    result = evaluate_actions(args.anonymizer, config, args.out)
+    about = result["data"]
+    print(
+        f"frame mAP at IoU 0.5 on {about['test_frames']} test frames of {about['name']}, "
+        f"{about['test_faces']} faces behind {result['name']}:"
+    )
+    fresh = f"detector trained behind it, {result['fresh']['steps']:,} steps"
+    for label, found in ((fresh, result["fresh"]), ("detector of its game", result["own"])):
+        if found is not None:
+            low, high = (percent(value) for value in found["interval"])
+            print(f"  {label:42} {percent(found['mean'])} [{low}, {high}]")
+            each = found["per_class"].items()
+            print("    " + ", ".join(f"{k} {percent(v)}" for k, v in each if v is not None))
 
 
 def _figures(args: argparse.Namespace) -> None:

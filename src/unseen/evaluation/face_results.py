@@ -1,4 +1,7 @@
-"""Result files of face anonymizers, checked against `faces.schema.json` on every way in."""
+"""Result files about faces: of `verify-faces` and of `evaluate-actions`.
+
+Each is checked against its schema, `faces.schema.json` or `actions.schema.json`, on every way in.
+"""
 
 import json
 from pathlib import Path
@@ -8,14 +11,15 @@ from unseen.errors import DataError
 from unseen.evaluation.results import refuse, schema_faults
 from unseen.files import write_json
 
-FACES_SCHEMA = "faces.schema.json"
+FACES, ACTIONS = "unseen/faces/1", "unseen/actions/1"
 
 
 def read_face_result(path: Path) -> dict[str, Any]:
-    """Read a result file of `evaluate_faces` and check it.
+    """Read a result file of `evaluate_faces` or `evaluate_actions` and check it.
 
     Returns:
-        The document; accuracies, errors and chance are fractions in [0, 1].
+        The document, `schema` says which of the two; accuracies, errors, average precisions and
+        chance are fractions in [0, 1].
 
     Raises:
         DataError: the file is missing, is no JSON, or breaks the schema; names every field.
@@ -26,7 +30,7 @@ def read_face_result(path: Path) -> dict[str, Any]:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     except ValueError as error:
         raise DataError(f"{path}: is not JSON: {error}") from error
-    refuse(path, schema_faults(value, FACES_SCHEMA) or _contradictions(value))
+    refuse(path, _faults(value))
     return dict(value)
 
 
@@ -36,8 +40,14 @@ def write_face_result(path: Path, result: dict[str, Any]) -> None:
     Raises:
         DataError: `result` breaks the schema; nothing is written.
     """
-    refuse(path, schema_faults(result, FACES_SCHEMA) or _contradictions(result))
+    refuse(path, _faults(result))
     write_json(path, result)
+
+
+def _faults(value: Any) -> list[str]:
+    if isinstance(value, dict) and value.get("schema") == ACTIONS:
+        return schema_faults(value, "actions.schema.json")
+    return schema_faults(value, "faces.schema.json") or _contradictions(value)
 
 
 def _contradictions(result: dict[str, Any]) -> list[str]:

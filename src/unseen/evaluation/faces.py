@@ -23,7 +23,7 @@ from unseen.anonymizers.load import load_anonymizer, refuse_device
 from unseen.config import FitConfig
 from unseen.data.face_images import FaceImages, Pairs, crop, draw_pairs, with_folds
 from unseen.errors import ConfigError, DataError
-from unseen.evaluation.face_results import write_face_result
+from unseen.evaluation.face_results import FACES, write_face_result
 from unseen.evaluation.identification import identify, split_by_person
 from unseen.evaluation.modified_faces import batches, resized_only
 from unseen.evaluation.provenance import provenance
@@ -132,7 +132,7 @@ def evaluate_faces(
         adapted = _read(plan, plan.train, module, config, "modified faces to learn from")
     name = module.name if isinstance(anonymizer, Anonymizer) else str(anonymizer)
     result: dict[str, Any] = {
-        "schema": "unseen/faces/1",
+        "schema": FACES,
         "name": Path(name).name,
         "anonymizer": {
             "spec": Path(name).name,
@@ -159,7 +159,6 @@ def evaluate_faces(
             parts, modified.crops, modified.features, plan.recognisers, config.attackers,
             config.attacker_fit, seed=config.seed, device=config.device,
         ),
-        "detection": None,
         **provenance(config.seed, config.device),
         "seconds": time.perf_counter() - start,
         "configuration": config.model_dump(mode="json"),

@@ -1,6 +1,6 @@
 """Frame mAP: are actions found where they happen, frame by frame? (Ren18 5.1, Table 1)"""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -40,6 +40,7 @@ class FrameMap:
         iou: overlap from which a box counts as found.
         frames: how many were looked at.
         boxes: true ones.
+        interval: 95% bootstrap interval of the mean, over videos.
     """
 
     mean: float
@@ -47,14 +48,22 @@ class FrameMap:
     iou: float
     frames: int
     boxes: int
+    interval: tuple[float, float]
 
     def as_json(self) -> dict[str, Any]:
         """For the result file."""
-        return asdict(self)
+        return asdict(self) | {"interval": list(self.interval)}
 
 
 def frame_map(
-    found: Sequence[Boxes], true: Sequence[Boxes], classes: Sequence[str], *, iou: float = 0.5
+    found: Sequence[Boxes],
+    true: Sequence[Boxes],
+    classes: Sequence[str],
+    *,
+    iou: float = 0.5,
+    videos: Sequence[Hashable] | None = None,
+    draws: int = 1000,
+    seed: int = 0,
 ) -> FrameMap:
     """Frame mAP as COCO defines it: precision interpolated at 101 recalls.
 
@@ -68,6 +77,10 @@ def frame_map(
         true: of the same frames.
         classes: names; labels are positions in it.
         iou: intersection over union from which a box counts as found (Ren18: 0.5).
+        videos: what each frame is from: the interval is over videos, whose frames are alike; None:
+            each frame stands for itself.
+        draws: of the bootstrap.
+        seed: of the bootstrap.
 
     Raises:
         DataError: different numbers of frames, boxes without scores, or no true box at all.
@@ -79,40 +92,73 @@ def frame_map(
     total = sum(len(frame.labels) for frame in true)
     if not total:
         raise DataError("no frame has a true box, so that there is nothing to find")
-    per_class = {
-        name: _average_precision(found, true, label, iou) for label, name in enumerate(classes)
-    }
-    known = [value for value in per_class.values() if value is not None]
-    if not known:
+    answers = {name: _answers(found, true, label, iou) for label, name in enumerate(classes)}
+    whole = np.ones(len(true))
+    per_class = {name: answer.precision(whole) for name, answer in answers.items()}
+    if all(value is None for value in per_class.values()):
         raise DataError(f"no true box has one of the {len(classes)} classes")
-    return FrameMap(float(np.mean(known)), per_class, iou, len(true), total)
+    numbers = {video: n for n, video in enumerate(dict.fromkeys(videos or range(len(true))))}
+    of_frame = np.array([numbers[video] for video in videos or range(len(true))])
+    rng = np.random.default_rng([seed, 23])
+    means = []
+    for _ in range(draws):
+        drawn = np.bincount(rng.integers(len(numbers), size=len(numbers)), minlength=len(numbers))
+        values = [answer.precision(drawn[of_frame]) for answer in answers.values()]
+        if any(value is not None for value in values):
+            means.append(_mean(values))
+    low, high = (float(v) for v in np.quantile(means, (0.025, 0.975)))
+    mean = _mean(list(per_class.values()))
+    return FrameMap(mean, per_class, iou, len(true), total, (low, high))
 
 
-def _average_precision(
-    found: Sequence[Boxes], true: Sequence[Boxes], label: int, iou: float
-) -> float | None:
-    positives = sum(int((frame.labels == label).sum()) for frame in true)
-    if not positives:
-        return None
-    scores: list[npt.NDArray[Any]] = []
-    hits: list[npt.NDArray[np.bool_]] = []
-    for guess, truth in zip(found, true, strict=True):
+def _mean(values: Sequence[float | None]) -> float:
+    """Of those that are known."""
+    return float(np.mean([value for value in values if value is not None]))
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """The boxes found for one class in all frames, the surest first.
+
+    Attributes:
+        frame: where each was found.
+        hit: whether it takes a true box.
+        true: how many true boxes each frame has.
+    """
+
+    frame: npt.NDArray[np.int64]
+    hit: npt.NDArray[np.bool_]
+    true: npt.NDArray[np.int64]
+
+    def precision(self, weights: npt.NDArray[Any]) -> float | None:
+        """Average precision where each frame counts so many times; None without a true box."""
+        positives = (self.true * weights).sum()
+        if not positives:
+            return None
+        counted = weights[self.frame]
+        right = np.cumsum(self.hit * counted)
+        recall = right / positives
+        precision = right / np.maximum(np.cumsum(counted), 1)
+        # The best precision at this recall or a higher one; none beyond the last.
+        best = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
+        return float(best[np.searchsorted(recall, _RECALLS, side="left")].mean())
+
+
+def _answers(found: Sequence[Boxes], true: Sequence[Boxes], label: int, iou: float) -> _Answers:
+    scores: list[npt.NDArray[Any]] = [np.zeros(0)]
+    hits: list[npt.NDArray[np.bool_]] = [np.zeros(0, np.bool_)]
+    frames: list[npt.NDArray[np.int64]] = [np.zeros(0, np.int64)]
+    for number, (guess, truth) in enumerate(zip(found, true, strict=True)):
         mine = guess.labels == label
         if guess.scores is None or not mine.any():
             continue
         order = np.argsort(-guess.scores[mine], kind="stable")
         scores.append(guess.scores[mine][order])
         hits.append(_hits(guess.boxes[mine][order], truth.boxes[truth.labels == label], iou))
-    if not scores:
-        return 0.0
+        frames.append(np.full(len(order), number))
     order = np.argsort(-np.concatenate(scores), kind="stable")
-    right = np.cumsum(np.concatenate(hits)[order])
-    recall = right / positives
-    precision = right / np.arange(1, len(right) + 1)
-    # The best precision at this recall or a higher one.
-    best = np.maximum.accumulate(precision[::-1])[::-1]
-    at = np.searchsorted(recall, _RECALLS, side="left")
-    return float(np.mean(np.where(at < len(best), best[np.minimum(at, len(best) - 1)], 0.0)))
+    positives = np.array([int((frame.labels == label).sum()) for frame in true])
+    return _Answers(np.concatenate(frames)[order], np.concatenate(hits)[order], positives)
 
 
 def _hits(

@@ -5,13 +5,16 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch.nn.functional import interpolate
 
-from unseen.anonymizers.base import Anonymizer
+from unseen.anonymizers.base import Anonymizer, Step
 from unseen.anonymizers.handcrafted import FACE_ENLARGEMENT, Raw
+from unseen.data.codec import Image
 from unseen.data.face_images import Face, FaceImages, region
 from unseen.errors import ConfigError
-from unseen.types import to_clips, to_stored
+from unseen.faces.region import FaceRegions
+from unseen.types import Boxes, Clips, to_clips, to_stored
 
 BATCH = 32
 
@@ -22,6 +25,14 @@ def resized_only(side: int) -> Anonymizer:
     plain.name = f"resized:{side}"
     plain.working_size = side
     return plain
+
+
+def refuse_bodies(anonymizer: Anonymizer) -> None:
+    """Raise `ConfigError` for an anonymizer that asks for other boxes than those of faces."""
+    if anonymizer.needs_boxes not in (None, "face"):
+        raise ConfigError(
+            f"'{anonymizer.name}' needs {anonymizer.needs_boxes} boxes, which face images lack"
+        )
 
 
 @torch.no_grad()
@@ -47,10 +58,7 @@ def modify(
     Raises:
         ConfigError: the anonymizer asks for boxes of bodies.
     """
-    if anonymizer.needs_boxes not in (None, "face"):
-        raise ConfigError(
-            f"'{anonymizer.name}' needs {anonymizer.needs_boxes} boxes, which face images lack"
-        )
+    refuse_bodies(anonymizer)
     anonymizer.to(device).eval()
     return [_modified(anonymizer, face, enlargement, device) for face in faces]
 
@@ -60,17 +68,54 @@ def _modified(anonymizer: Anonymizer, face: Face, enlargement: float, device: st
     rows, columns = (slice(None), slice(None)) if whole else region(face, enlargement)
     clips = to_clips(np.array(face.image[rows, columns])[None, None], device)
     boxes = torch.from_numpy(face.box).to(clips)[None, None, None] if whole else None
+    image = face.image.copy()
+    image[rows, columns] = to_stored(_at_its_size(anonymizer, clips, boxes))[0, 0]
+    return replace(face, image=image)
+
+
+def _at_its_size(anonymizer: Anonymizer, clips: Clips, boxes: Boxes | None) -> Clips:
+    """Clips of one frame through an anonymizer, at the size that it was made for."""
     size = anonymizer.working_size
     if size is None:
-        out = anonymizer(clips, boxes)
-    else:
-        shape = clips.shape[-2:]
-        small = interpolate(clips[:, :, 0], (size, size), mode="bilinear", antialias=True)
-        made = anonymizer(small.clamp(0.0, 1.0)[:, :, None], boxes)
-        out = interpolate(made[:, :, 0], shape, mode="bilinear", antialias=True)[:, :, None]
-    image = face.image.copy()
-    image[rows, columns] = to_stored(out)[0, 0]
-    return replace(face, image=image)
+        made: Clips = anonymizer(clips, boxes)
+        return made
+    shape = clips.shape[-2:]
+    small = interpolate(clips[:, :, 0], (size, size), mode="bilinear", antialias=True)
+    made = anonymizer(small.clamp(0.0, 1.0)[:, :, None], boxes)
+    return interpolate(made[:, :, 0], shape, mode="bilinear", antialias=True)[:, :, None]
+
+
+@torch.no_grad()
+def modify_frame(
+    anonymizer: Anonymizer,
+    image: Image,
+    faces: Float[np.ndarray, "faces 4"],
+    *,
+    enlargement: float = FACE_ENLARGEMENT,
+    device: str = "cpu",
+) -> Image:
+    """A frame whose face regions passed through the anonymizer: v' of Ren18 eq. 1.
+
+    As `unseen anonymize --region faces` does it: regions in which it would remove nothing become
+    black. A frame without faces stays as it is.
+
+    Args:
+        anonymizer: of clips; each region is a clip of one frame.
+        image: `uint8 (height, width, 3)`, RGB.
+        faces: boxes in pixels.
+        enlargement: of the boxes about their centres (Ren18 5.2: 1.6).
+        device: where.
+    """
+    anonymizer.to(device).eval()
+    faces = faces.astype(np.float64)
+    half = (faces[:, 2:] - faces[:, :2]) / 2 * enlargement
+    centre = (faces[:, :2] + faces[:, 2:]) / 2
+    regions = FaceRegions(
+        lambda clips, state, boxes: Step(_at_its_size(anonymizer, clips, boxes)),
+        least_side=anonymizer.least_side,
+        device=device,
+    )
+    return regions(image, dict(enumerate(np.concatenate([centre - half, centre + half], axis=1))))
 
 
 def batches(

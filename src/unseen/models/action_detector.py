@@ -16,6 +16,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.ops import MultiScaleRoIAlign
 
+from unseen.data.action_frames import ActionPicture
 from unseen.errors import UnseenError, WeightsError
 from unseen.files import write_json, written_whole
 from unseen.registry import Registry, Spec
@@ -40,6 +41,12 @@ class Actions:
 
     boxes: Float[Tensor, "actions 4"]
     labels: Int[Tensor, " actions"]
+
+    @classmethod
+    def of(cls, picture: ActionPicture, device: torch.device | str) -> "Actions":
+        """Those of a frame of a data set."""
+        boxes, labels = (torch.from_numpy(x).to(device) for x in (picture.boxes, picture.labels))
+        return cls(boxes, labels)
 
 
 class ActionDetector(nn.Module):

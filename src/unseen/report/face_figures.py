@@ -1,17 +1,20 @@
 """Figures about faces: verification, and action detection against it (Ren18 Fig. 4)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from unseen.errors import DataError
-from unseen.evaluation.face_results import read_face_result
+from unseen.evaluation.face_results import ACTIONS, read_face_result
 from unseen.files import written_whole
 from unseen.registry import nearest
 from unseen.report.canvas import FAINT, HALF, INK, NARROW, Picture, percent, percent_axis, picture
 from unseen.report.figures import apart
+from unseen.report.tradeoff import place_labels
 
 # Ren18 Table 1: frame mAP on DALY, whose faces were modified.
 PUBLISHED_MAP = {
@@ -37,35 +40,52 @@ _KINDS = {
     "modified_one_side": ("modified and raw", "#0891b2"),
     "adapted": ("modified, adapted attacker", "#b91c1c"),
 }
-_PUBLISHED = "#d97706"
+_PUBLISHED, _MEASURED = "#d97706", "#1d4ed8"
 
 
 def write_face_figures(
     results: Sequence[Path], folder: Path, *, recogniser: str | None = None
 ) -> list[Path]:
-    """Write `verification.svg`, and `detection.svg` where a result has action detection.
+    """Write `verification.svg`, and `detection.svg` where actions were detected.
 
     Args:
-        results: files of `unseen verify-faces`.
+        results: files of `unseen verify-faces`, and of `unseen evaluate-actions` for the same
+            anonymizers.
         folder: where to.
         recogniser: by whose verification; None: the first of each result.
 
     Raises:
-        DataError: names every result that is missing or broken, or lacks that recogniser.
+        DataError: names every result that is missing or broken, lacks that recogniser, or has no
+            partner that measured verification.
     """
-    read: list[dict[str, Any]] = []
+    verifications: dict[str, dict[str, Any]] = {}
+    detections: dict[str, dict[str, Any]] = {}
     faults: list[str] = []
     for path in results:
         try:
-            read.append(read_face_result(path))
-            verified(read[-1], recogniser)
+            result = read_face_result(path)
+            kind = detections if result["schema"] == ACTIONS else verifications
+            if result["name"] in kind:
+                raise DataError(f"{path}: a second result of this kind for '{result['name']}'")
+            kind[result["name"]] = result
+            if kind is verifications:
+                verified(result, recogniser)
         except DataError as error:
             faults.append(str(error))
+    faults += [
+        f"'{name}' has no result of `unseen verify-faces`, whose error Fig. 4 needs"
+        for name in detections
+        if name not in verifications
+    ]
+    data = {result["data"]["hash"] for result in detections.values()}
+    if len(data) > 1:
+        faults.append("actions were detected in different test frames, which do not compare")
     if faults:
         raise DataError("these results cannot be drawn", faults)
-    drawn = {"verification.svg": verification_bars(read, recogniser)}
-    if any(result["detection"] for result in read):
-        drawn["detection.svg"] = detection_against_verification(read, recogniser)
+    measured = list(verifications.values())
+    drawn = {"verification.svg": verification_bars(measured, recogniser)}
+    if detections:
+        drawn["detection.svg"] = detection_against_verification(measured, detections, recogniser)
     for name, figure in drawn.items():
         with written_whole(folder / name) as temporary:
             temporary.write_text(figure.wide, encoding="utf-8")
@@ -132,51 +152,85 @@ def _draw_bars(rows: Sequence[tuple[str, dict[str, Any]]], width: float) -> Figu
     return figure
 
 
+@dataclass(frozen=True)
+class _Point:
+    """A point of Fig. 4; `own` where the detector is that of the run's game."""
+
+    name: str
+    error: float
+    detection: float
+    interval: tuple[float, float]
+    own: bool
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}, its A" if self.own else self.name
+
+
 def detection_against_verification(
-    results: Sequence[dict[str, Any]], recogniser: str | None = None
+    verifications: Sequence[dict[str, Any]],
+    detections: Mapping[str, dict[str, Any]],
+    recogniser: str | None = None,
 ) -> Picture:
     """Frame mAP against the verification error on modified faces (Ren18 Fig. 4).
 
-    Upper right is better. Published points stand where both figures are printed in Ren18; of its
+    Upper right is better. Filled points have a detector trained behind the anonymizer, hollow ones
+    that of the run's game. Published points stand where both figures are printed in Ren18; of its
     other baselines the mAP alone is, as a mark on the right.
+
+    Args:
+        verifications: results of `unseen verify-faces`.
+        detections: results of `unseen evaluate-actions`, by the name of the anonymizer.
+        recogniser: by whose verification; None: the first of each result.
     """
-    points = [
-        (result["name"], 1 - verified(result, recogniser)["modified"]["accuracy"],
-         float(result["detection"]["mean"]))
-        for result in results
-        if result["detection"]
-    ]  # fmt: skip
+    points: list[_Point] = []
+    for result in verifications:
+        measured = detections.get(result["name"])
+        if measured is None:
+            continue
+        error = 1 - verified(result, recogniser)["modified"]["accuracy"]
+        for kind in ("fresh", "own"):
+            found = measured[kind]
+            if found is not None:
+                low, high = found["interval"]
+                points.append(
+                    _Point(result["name"], error, found["mean"], (low, high), kind == "own")
+                )
     alt = "Frame mAP against verification error; upper right is better. " + "; ".join(
-        f"{name}: mAP {percent(found)} at error {percent(error)}" for name, error, found in points
+        f"{p.label}: mAP {percent(p.detection)} at error {percent(p.error)}" for p in points
     )
     alt += ". Published for DALY: " + "; ".join(
         f"{name}: mAP {percent(found)}"
         + (f" at error {percent(PUBLISHED_ERROR[name])}" if name in PUBLISHED_ERROR else "")
         for name, found in PUBLISHED_MAP.items()
     )
-    return picture(lambda width: _draw_detection(points, width), alt, HALF)
+    where = next(iter(detections.values()))["data"]["name"]
+    return picture(lambda width: _draw_detection(points, where, width), alt, HALF)
 
 
-def _draw_detection(points: Sequence[tuple[str, float, float]], width: float) -> Figure:
-    height = 4.4
+def _draw_detection(points: Sequence[_Point], where: str, width: float) -> Figure:
+    height = 4.8
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.add_subplot()
-    for name, error in PUBLISHED_ERROR.items():
-        axes.plot(error, PUBLISHED_MAP[name], "s", color=_PUBLISHED, markersize=7)
-        axes.annotate(
-            f"{name} (Ren18)", (error, PUBLISHED_MAP[name]), (6, 4), textcoords="offset points",
-            size=8, color=_PUBLISHED,
+    shown = [*PUBLISHED_MAP.values(), *(end for p in points for end in (*p.interval, p.detection))]
+    low, high = min(shown) - 0.03, max(shown) + 0.05
+    axes.set_ylim(low, high)
+    axes.set_xlim(0.0, max(0.52, *(p.error + 0.02 for p in points)))
+    percent_axis(axes, "x")
+    percent_axis(axes, "y")
+    axes.set_xlabel("verification error; 50% is blind")
+    axes.set_ylabel("frame mAP at IoU 0.5")
+    axes.set_title(f"Upper right is better\nBlue: {where}; orange and grey: Ren18, DALY", size=8.5)
+    for p in points:
+        axes.plot([p.error] * 2, p.interval, color=_MEASURED, linewidth=1, alpha=0.5)
+        axes.plot(
+            p.error, p.detection, "o", color=_MEASURED, markersize=6,
+            markerfacecolor="white" if p.own else _MEASURED,
         )  # fmt: skip
-    for name, error, found in points:
-        axes.plot(error, found, "o", color="#1d4ed8", markersize=7)
-        axes.annotate(
-            name, (error, found), (6, -10), textcoords="offset points", size=8, color="#1d4ed8"
-        )
-    maps = [*PUBLISHED_MAP.values(), *(found for _, _, found in points)]
-    low, high = min(maps) - 0.03, max(maps) + 0.05
+    for name, error in PUBLISHED_ERROR.items():
+        axes.plot(error, PUBLISHED_MAP[name], "s", color=_PUBLISHED, markersize=6)
     others = {name: v for name, v in PUBLISHED_MAP.items() if name not in PUBLISHED_ERROR}
-    gap = (high - low) * 0.155 / (height - 1.0)
-    levels = apart(list(others.values()), gap, high)
+    levels = apart(list(others.values()), (high - low) * 0.155 / (height - 1.1), high)
     for (name, value), level in zip(others.items(), levels, strict=True):
         axes.annotate(
             f"{name} {percent(value)}", (1.0, value), (1.05, level),
@@ -184,11 +238,32 @@ def _draw_detection(points: Sequence[tuple[str, float, float]], width: float) ->
             va="center", size=7.5, color=FAINT, annotation_clip=False,
             arrowprops={"arrowstyle": "-", "color": FAINT, "linewidth": 0.5, "relpos": (0, 0.5)},
         )  # fmt: skip
-    axes.set_ylim(low, high)
-    axes.set_xlim(0.0, 0.52)
-    percent_axis(axes, "x")
-    percent_axis(axes, "y")
-    axes.set_xlabel("verification error; 50% is blind")
-    axes.set_ylabel("frame mAP at IoU 0.5")
-    axes.set_title("Upper right is better; orange and grey: Ren18, DALY", size=8.5)
+    named = [(p.label, p.error, p.detection, _MEASURED) for p in points]
+    named += [
+        (f"{name} (Ren18)", error, PUBLISHED_MAP[name], _PUBLISHED)
+        for name, error in PUBLISHED_ERROR.items()
+    ]
+    _label(figure, axes, named)
     return figure
+
+
+def _label(figure: Figure, axes: Axes, named: Sequence[tuple[str, float, float, str]]) -> None:
+    """Names beside points: (name, x, y, colour) each."""
+    figure.dpi = 72  # the unit of the SVG writer, in which the labels are placed
+    figure.draw_without_rendering()
+    texts = [axes.text(0, 0, name, size=7.5, color=colour) for name, _, _, colour in named]
+    sizes = [text.get_window_extent() for text in texts]
+    places = place_labels(
+        [(float(x), float(y)) for x, y in axes.transData.transform([each[1:3] for each in named])],
+        [(size.width, size.height) for size in sizes],
+        axes.get_window_extent(),
+        marker=5.0,
+    )
+    to_data = axes.transData.inverted().transform
+    for text, place in zip(texts, places, strict=True):
+        x, y = to_data((place.box.x0, place.box.y0))
+        text.set_position((float(x), float(y)))
+        text.set_verticalalignment("bottom")
+        if place.leader is not None:
+            (x0, y0), (x1, y1) = to_data(place.leader)
+            axes.plot((x0, x1), (y0, y1), color=text.get_color(), linewidth=0.5, alpha=0.6)

@@ -175,8 +175,7 @@ class FaceGame:
             clip = to_clips(picture.image[None, None], self.device)
             faces = torch.from_numpy(picture.faces).to(self.device)
             modified.append(self.modifier(clip, faces[None, None])[0, :, 0])
-            boxes, labels = (torch.from_numpy(x) for x in (picture.boxes, picture.labels))
-            found.append(Actions(boxes.to(self.device), labels.to(self.device)))
+            found.append(Actions.of(picture, self.device))
         return modified, found
 
     # ---------------------------------------------------------------- moves

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from PIL import Image
 
 from unseen.data.official import read_image
-from unseen.errors import DataError
+from unseen.errors import ConfigError, DataError
 from unseen.registry import Registry, Spec
 
 FaceBox: TypeAlias = Float[np.ndarray, "4"]
@@ -249,21 +249,28 @@ def draw_pairs(faces: FaceImages, folds: Sequence[int], count: int, seed: int) -
 
 
 FACES: Registry[Callable[[Path, Spec], FaceImages]] = Registry("face data set")
+# Those that are drawn and need no folder.
+DRAWN: set[str] = set()
 
 
-def load_faces(name: str, root: Path) -> FaceImages:
-    """Face images of a data set in a folder.
+def load_faces(name: str, root: Path | None = None) -> FaceImages:
+    """Face images of a data set.
 
     Args:
-        name: `lfw`, `casia-webface` or `orl`; those are known whose modules were imported.
-        root: its folder.
+        name: `lfw`, `casia-webface`, `orl`, or generated `duet-faces[:PEOPLE]`; those are known
+            whose modules were imported.
+        root: its folder, unless it is generated.
 
     Raises:
         UnknownNameError: no such data set.
+        ConfigError: no folder was named.
         DataError: naming every fault of its files and lists.
     """
     spec = Spec.parse(name)
-    return FACES[spec.name](root, spec)
+    load = FACES[spec.name]
+    if root is None and spec.name not in DRAWN:
+        raise ConfigError(f"the faces of '{spec}' are in a folder: name it (--root DIR)")
+    return load(root or Path(), spec)
 
 
 def refuse_faults(name: str, root: Path, faults: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ from typing import TypeVar
 import unseen.data.casia_webface
 import unseen.data.daly
 import unseen.data.drawn_actions
+import unseen.data.drawn_faces
 import unseen.data.hmdb51
 import unseen.data.jhmdb
 import unseen.data.lfw

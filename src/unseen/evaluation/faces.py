@@ -76,7 +76,7 @@ class FaceEvaluation(BaseModel):
 class _Seen:
     """What was read from some images, row by row: features by recogniser, and crops."""
 
-    features: dict[str, npt.NDArray[np.float32]]
+    features: dict[str, npt.NDArray[Any]]
     crops: npt.NDArray[np.uint8]
 
 
@@ -172,7 +172,7 @@ def _plan(faces: FaceImages, config: FaceEvaluation) -> _Plan:
     """Choose folds, images and pairs, and refuse what would fail after long work."""
     if not config.recognisers:
         raise ConfigError("name at least one recogniser")
-    recognisers = tuple(load_recogniser(name) for name in config.recognisers)
+    recognisers = tuple(load_recogniser(name, config.device) for name in config.recognisers)
     for name in config.attackers:
         canonical(name)
     faces = with_folds(faces, config.draw_folds, config.seed)
@@ -184,6 +184,17 @@ def _plan(faces: FaceImages, config: FaceEvaluation) -> _Plan:
             f"folds {', '.join(map(str, both))} are to be trained on and measured: a recogniser "
             "must not know the people it is measured on"
         )
+    known = {
+        recogniser.name: sorted({*folds} & {*recogniser.folds})
+        for recogniser in recognisers
+        if faces.name == "lfw"
+    }
+    for name, shared in known.items():
+        if shared:
+            raise ConfigError(
+                f"'{name}' was trained on people of folds {', '.join(map(str, shared))}, which are "
+                "to be measured"
+            )
     needy = [recogniser.name for recogniser in recognisers if recogniser.trainable]
     if needy and not len(train):
         raise ConfigError(
@@ -221,7 +232,7 @@ def _read(
     """Pass images once through an anonymizer, and take all that is needed of them."""
     # Faces of the training folds are read by those who learn from them alone.
     readers = [r for r in plan.recognisers if r.trainable or chosen is not plan.train]
-    features: dict[str, list[npt.NDArray[np.float32]]] = {r.name: [] for r in readers}
+    features: dict[str, list[npt.NDArray[Any]]] = {r.name: [] for r in readers}
     crops: list[npt.NDArray[np.uint8]] = []
     with progress(len(chosen), what, "face") as bar:
         for batch in batches(

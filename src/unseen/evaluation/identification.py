@@ -83,7 +83,7 @@ def split_by_person(identity: Int[np.ndarray, " images"], seed: int) -> Parts:
 def identify(
     parts: Parts,
     crops: UInt8[np.ndarray, "images 1 side side 3"],
-    features: Mapping[str, npt.NDArray[np.float32]],
+    features: Mapping[str, npt.NDArray[Any]],
     recognisers: Sequence[Recogniser],
     attackers: Sequence[str],
     config: FitConfig,
@@ -141,7 +141,7 @@ def identify(
 
 
 def _nearest(
-    recogniser: Recogniser, features: npt.NDArray[np.float32], parts: Parts
+    recogniser: Recogniser, features: npt.NDArray[Any], parts: Parts
 ) -> npt.NDArray[np.float32]:
     """How alike each test face is to the mean of each person, `(test, people)`."""
     known = np.concatenate([parts.train, parts.val])  # it needs no validation

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Num
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -21,7 +21,7 @@ from unseen.data.face_images import Face, crop
 from unseen.errors import ConfigError
 from unseen.registry import Registry, Spec
 
-Vectors: TypeAlias = Float[np.ndarray, "faces features"]
+Vectors: TypeAlias = Num[np.ndarray, "faces features"]
 
 
 class Recogniser(ABC):
@@ -30,10 +30,14 @@ class Recogniser(ABC):
     Attributes:
         name: its specification.
         trainable: whether `fit` learns anything: it must then be called first.
+        folds: of LFW, whose people it was trained on elsewhere.
+        device: where it computes, if it is a network of PyTorch.
     """
 
     name: str
     trainable: bool = False
+    folds: tuple[int, ...] = ()
+    device: str = "cpu"
 
     @abstractmethod
     def features(self, faces: Sequence[Face]) -> Vectors:
@@ -95,18 +99,14 @@ class Fisher(Recogniser):
         Raises:
             ConfigError: fewer than two people, or nobody with two images.
         """
-        people, counts = np.unique(identity, return_counts=True)
-        if len(people) < 2 or counts.max() < 2:
-            raise ConfigError(
-                f"'{self.name}' learns from several images of each of several people, not from "
-                f"{len(identity)} images of {len(people)}"
-            )
+        refuse_few(self.name, identity)
         fitted = Fisher()
         if not features.var(0).any():
             # Nothing of anyone is left: everyone is described by the same number.
             fitted._projection = make_pipeline(FunctionTransformer(_first_column))
             return fitted
-        count = min(self.components, len(features) - len(people), features.shape[1])
+        rank = len(features) - len(np.unique(identity))
+        count = min(self.components, rank, features.shape[1])
         fitted._projection = make_pipeline(
             PCA(max(1, count), whiten=True, random_state=0),
             LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto"),
@@ -122,6 +122,16 @@ class Fisher(Recogniser):
         if self._projection is None:
             raise ConfigError(f"'{self.name}' must be trained before it recognises anyone")
         return np.asarray(self._projection.transform(features), np.float32)
+
+
+def refuse_few(name: str, identity: Int[np.ndarray, " faces"]) -> None:
+    """Raise `ConfigError` for fewer than two people, or where nobody has two images."""
+    people, counts = np.unique(identity, return_counts=True)
+    if len(people) < 2 or counts.max() < 2:
+        raise ConfigError(
+            f"'{name}' learns from several images of each of several people, not from "
+            f"{len(identity)} images of {len(people)}"
+        )
 
 
 def _first_column(features: Vectors) -> Float[np.ndarray, "faces 1"]:
@@ -143,16 +153,27 @@ def _dlib(spec: Spec) -> Recogniser:
     return Dlib()
 
 
+def _sphereface(spec: Spec) -> Recogniser:
+    from unseen.models.recogniser_sphereface import by_name
+
+    return by_name(spec)
+
+
 RECOGNISERS.add("fisher", _fisher)
 RECOGNISERS.add("dlib", _dlib)
+RECOGNISERS.add("sphereface-20", _sphereface)
+RECOGNISERS.add("sphereface-small", _sphereface)
+RECOGNISERS.add("sphereface", _sphereface)
 
 
-def load_recogniser(name: str) -> Recogniser:
-    """A recogniser by its specification.
+def load_recogniser(name: str, device: str = "cpu") -> Recogniser:
+    """A recogniser by its specification, on a device.
 
     Raises:
         UnknownNameError: no such recogniser.
         ConfigError: an option that it does not have, or packages that are not installed.
     """
     spec = Spec.parse(name)
-    return RECOGNISERS[spec.name](spec)
+    recogniser = RECOGNISERS[spec.name](spec)
+    recogniser.device = device
+    return recogniser

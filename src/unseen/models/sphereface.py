@@ -116,11 +116,13 @@ class Recogniser(nn.Module):
     Args:
         name: `sphereface-20`, or `sphereface-small:W` with W channels in the first stage.
         identities: how many people it tells apart.
+        folds: of the list of people that it learns, if there is one.
     """
 
-    def __init__(self, name: str, identities: int) -> None:
+    def __init__(self, name: str, identities: int, folds: tuple[int, ...] = ()) -> None:
         super().__init__()
         spec = Spec.parse(name)
+        self.folds = folds
         self.name, self.identities = name, identities
         self.net = RECOGNISERS[spec.name](spec)
         features = self.net.features.out_features
@@ -195,6 +197,7 @@ def save_recogniser(recogniser: Recogniser, folder: Path) -> None:
     about = {
         "name": recogniser.name,
         "identities": recogniser.identities,
+        "folds": list(recogniser.folds),
         "input": "RGB faces aligned by five points, float32 (faces, 3, 112, 96), values in [0, 1]",
         "output": "features, compared by their cosine",
     }
@@ -206,7 +209,8 @@ def load_recogniser(folder: Path) -> Recogniser:
     path = folder / RECOGNISER_FILE
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
-        recogniser = Recogniser(str(about["name"]), int(about["identities"]))
+        folds = tuple(int(fold) for fold in about["folds"])
+        recogniser = Recogniser(str(about["name"]), int(about["identities"]), folds)
         recogniser.load_state_dict(load_file(folder / RECOGNISER_WEIGHTS))
     except OSError as error:
         raise WeightsError(f"{folder} holds no recogniser: {error}") from error

@@ -101,7 +101,8 @@ class FaceGame:
         self.ease = config.game.ease
 
     def _new_recogniser(self) -> Recogniser:
-        return Recogniser(self.config.recogniser, len(self.faces.names)).to(self.device)
+        folds = self.config.data.train_folds
+        return Recogniser(self.config.recogniser, len(self.faces.names), folds).to(self.device)
 
     def _adam(self, name: str) -> torch.optim.Adam:
         train = self.config.train

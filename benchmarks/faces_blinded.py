@@ -1,21 +1,24 @@
 """Faces left uncovered when the detector is blind in 30% of the frames, in runs of up to eight.
 
-    python benchmarks/faces_blinded.py CLIP... [--frames 250] [--draws 5] [--sure 0.5]
+    python benchmarks/faces_blinded.py CLIP... [--size WxH] [--frames 250] [--draws 5] [--sure 0.5]
 
-The detector looks at every frame once; what it is sure of is taken for the truth. Then it is
-blinded at random, and the faces are followed from what is left. Prints JSON: for each clip, looking
-five times a second and at every frame, how many sure detections were not covered whole, of those
-that lie between two frames in which that face was seen, and of all.
+The detector looks at every frame once; what it is sure of is taken for the truth, and followed.
+Then it is blinded at random, and the faces are found from what is left. Prints JSON: for each clip,
+at the default number of looks and looking at every frame, how many sure detections were not covered
+whole, of all and of those between two frames in which the detector, not blinded, saw that face; and
+which part of the picture is covered.
 """
 
 import argparse
 import json
 import tempfile
+from collections import Counter
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from faces import scaled
 
 from unseen.data.codec import Image
 from unseen.data.video import probe, read_frames, write_video
@@ -26,14 +29,21 @@ from unseen.faces.find import Faces, FaceSettings, find_faces
 class Recorded:
     """What the detector found in each frame, by the frame's pixels; nothing in blind frames."""
 
-    def __init__(self, images: list[Image], found: list[Detections]) -> None:
+    def __init__(self, images: list[Image], detector: CenterFace) -> None:
         self.frames = {image.tobytes(): frame for frame, image in enumerate(images)}
-        self.found = found
+        self.found = [detector(image) for image in images]
+        self.glanced = [detector.glance(image) for image in images]
         self.blind: set[int] = set()
 
     def __call__(self, image: Image) -> Detections:
+        return self._recall(image, self.found)
+
+    def glance(self, image: Image) -> Detections:
+        return self._recall(image, self.glanced)
+
+    def _recall(self, image: Image, found: list[Detections]) -> Detections:
         frame = self.frames[image.tobytes()]
-        return NONE if frame in self.blind else self.found[frame]
+        return NONE if frame in self.blind else found[frame]
 
 
 def blind_runs(frames: int, rng: np.random.Generator) -> set[int]:
@@ -47,22 +57,19 @@ def blind_runs(frames: int, rng: np.random.Generator) -> set[int]:
     return {int(frame) - 1 for frame in np.nonzero(blind)[0]}
 
 
-def uncovered(faces: Faces, found: list[Detections], sure: float) -> dict[str, int]:
+def uncovered(faces: Faces, truth: Faces, blind: set[int], sure: float) -> dict[str, int]:
     """Sure detections whose box is not inside one that is covered."""
-    counts = {"faces": 0, "between": 0, "uncovered_between": 0, "uncovered": 0}
-    spans = [(t.frames[0], t.frames[-1], np.stack(t.boxes).mean(0)) for t in faces.tracks]
-    for frame, detections in enumerate(found):
-        covers = list(faces.boxes(frame).values())
-        for box in detections.boxes[detections.scores >= sure]:
+    counts = {"faces": 0, "between": 0, "uncovered": 0, "uncovered_between": 0}
+    for track in truth.tracks:
+        seen = [frame for frame in track.frames if frame not in blind]
+        for frame, box, score in zip(track.frames, track.boxes, track.scores, strict=True):
             low = np.maximum(box[:2], 0)
             high = np.minimum(box[2:], (faces.width, faces.height))
+            if score < sure or (low >= high).any():
+                continue
+            covers = faces.boxes(frame).values()
             covered = any((c[:2] <= low).all() and (c[2:] >= high).all() for c in covers)
-            # Somebody was seen before and after, within three faces of here.
-            near = 3 * (box[2:] - box[:2]).max()
-            between = any(
-                first <= frame <= last and np.abs((mean - box)[:2]).max() < near
-                for first, last, mean in spans
-            )
+            between = bool(seen) and seen[0] < frame < seen[-1]
             counts["faces"] += 1
             counts["between"] += between
             counts["uncovered"] += not covered
@@ -70,30 +77,59 @@ def uncovered(faces: Faces, found: list[Detections], sure: float) -> dict[str, i
     return counts
 
 
+def area(faces: Faces) -> float:
+    """The mean part of a frame that is covered."""
+    parts = []
+    for frame in range(len(faces.times)):
+        covered = np.zeros((faces.height, faces.width), bool)
+        for box in faces.boxes(frame).values():
+            x0, y0, x1, y1 = np.maximum(box, 0).astype(int)
+            covered[y0 : y1 + 1, x0 : x1 + 1] = True
+        parts.append(covered.mean())
+    return float(np.mean(parts))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clips", nargs="+", type=Path)
+    parser.add_argument("--size", help="scale to this first, the rest cut off")
     parser.add_argument("--frames", type=int, default=250)
     parser.add_argument("--draws", type=int, default=5)
     parser.add_argument("--sure", type=float, default=0.5)
     args = parser.parse_args()
     detector = CenterFace(0.1)
     results = []
-    for clip in args.clips:
-        images = [frame.image for frame in islice(read_frames(clip), args.frames)]
-        recorded = Recorded(images, [detector(image) for image in images])
-        with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder:
+        for clip in args.clips:
+            given = clip
+            if args.size:
+                width, height = (int(side) for side in args.size.split("x"))
+                given = scaled(clip, Path(folder) / "scaled.mp4", (width, height), args.frames)
+            images = [frame.image for frame in islice(read_frames(given), args.frames)]
             video = Path(folder) / "clip.mp4"
-            rate = Fraction(probe(clip).rate).limit_denominator(1001)
+            rate = Fraction(probe(given).rate).limit_denominator(1001)
             write_video(video, images, rate, "lossless")
+            recorded = Recorded(images, detector)
+            truth = find_faces(video, FaceSettings(every=1), detector=recorded)
             for every in (None, 1):
-                total: dict[str, int] = {}
+                total: Counter[str] = Counter()
+                covered = []
                 for draw in range(args.draws):
                     recorded.blind = blind_runs(len(images), np.random.default_rng(draw))
                     faces = find_faces(video, FaceSettings(every=every), detector=recorded)
-                    for name, count in uncovered(faces, recorded.found, args.sure).items():
-                        total[name] = total.get(name, 0) + int(count)
-                results.append({"clip": clip.name, "frames": len(images), "every": every, **total})
+                    total.update(uncovered(faces, truth, recorded.blind, args.sure))
+                    covered.append(area(faces))
+                recorded.blind = set()
+                results.append(
+                    {
+                        "clip": clip.name,
+                        "size": f"{faces.width}x{faces.height}",
+                        "frames": len(images),
+                        "every": every,
+                        **total,
+                        "covered_part": round(float(np.mean(covered)), 3),
+                    }
+                )
     print(json.dumps(results, indent=2))
 
 

@@ -142,6 +142,39 @@ def test_any_size_of_picture(detector: CenterFace, size: tuple[int, int]) -> Non
         assert not len(found) or found.scores[0] < 0.2
 
 
+def test_a_glance_sees_what_is_not_small(detector: CenterFace) -> None:
+    """At a short side of 240 pixels, or a third of the picture's."""
+    for side in (300, 900):
+        image = cv2.resize(ASTRONAUT, (side, side), interpolation=cv2.INTER_AREA)
+        found = detector.glance(image)
+        assert found.scores[0] > 0.5
+        assert overlap(found.boxes[0], np.array(FACE) * side / 512) > 0.5
+    small = cv2.resize(ASTRONAUT, None, fx=0.2, fy=0.2, interpolation=cv2.INTER_AREA)
+    scene = cv2.copyMakeBorder(small, 400, 220, 300, 320, cv2.BORDER_CONSTANT)
+    assert scene.shape == (722, 722, 3)
+    assert detector(scene).scores.max(initial=0) > 0.5
+    assert detector.glance(scene).scores.max(initial=0) < 0.2
+
+
+def test_opencv_and_onnx_runtime_agree() -> None:
+    """Whichever runs the network, the maps are the same, at any size and in any order of sizes."""
+    weights = detect._weights()
+    (one, _), (other, again) = detect._by_opencv(weights, 2), detect._by_onnxruntime(weights, 2)
+    for height, width in ((64, 96), (128, 64), (64, 96)):
+        image = cv2.resize(ASTRONAUT, (width, height), interpolation=cv2.INTER_AREA)
+        picture = cv2.dnn.blobFromImage(image)
+        for maps in (other(picture), again(picture)):
+            for ours, theirs in zip(one(picture), maps, strict=True):
+                np.testing.assert_allclose(ours, theirs, atol=2e-4)
+
+
+def test_opencv_is_enough(monkeypatch: pytest.MonkeyPatch, detector: CenterFace) -> None:
+    monkeypatch.setattr(detect, "find_spec", lambda name: None)
+    monkeypatch.setattr(detect, "_by_onnxruntime", lambda *_: pytest.fail("not installed"))
+    found, expected = CenterFace(0.1)(ASTRONAUT), detector(ASTRONAUT)
+    np.testing.assert_allclose(found.boxes, expected.boxes, atol=0.05)
+
+
 def test_faces_at_the_border_keep_their_place(detector: CenterFace) -> None:
     """Half of the face is cut off: the box reaches beyond the picture instead of moving in."""
     found = detector(np.ascontiguousarray(ASTRONAUT[:, 215:470]))

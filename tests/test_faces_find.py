@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from face_clips import HEIGHT, WIDTH, Blinded, background, blind_runs, moving, place
+from unseen.data.codec import Image
 from unseen.errors import ConfigError, VideoError
-from unseen.faces.detect import CenterFace, Detections
+from unseen.faces.detect import NONE, CenterFace, Detections
 from unseen.faces.find import FORMAT, Faces, FaceSettings, find_faces, find_faces_in
 from unseen.faces.manual import Excluded, ManualBox
 from video_files import make_video
@@ -42,7 +43,8 @@ def test_a_face_that_enters_and_leaves(tmp_path: Path, detector: CenterFace) -> 
     calls: list[tuple[int, int | None]] = []
     faces = find_faces(video, detector=detector, progress=lambda *call: calls.append(call))
     assert (faces.width, faces.height, len(faces.times)) == (WIDTH, HEIGHT, 60)
-    assert faces.looks == 13  # five a second at 25 a second, and the last frame
+    # Five looks a second at 25 a second, and one at the last frame; a glance at two between each.
+    assert faces.looks == 13 + 2 * 12
     assert faces.cuts == ()
     assert len(faces) == 1
     inside = [k for k, face in enumerate(truth) if face[0] >= 0 and face[2] <= WIDTH]
@@ -69,6 +71,47 @@ def test_a_blinded_detector_uncovers_nothing(
     faces = find_faces(video, FaceSettings(every=every), detector=Blinded(detector, images, blind))
     for frame, face in enumerate(truth):
         assert covered(faces, frame, face), frame
+
+
+class Glancing:
+    """Tells which frames it was shown; sees a face in one of them, at a glance."""
+
+    def __init__(self, images: np.ndarray, there: int) -> None:
+        self.frames = {image.tobytes(): k for k, image in enumerate(images)}
+        self.there = there
+        self.looks: list[int] = []
+        self.glances: list[int] = []
+
+    def __call__(self, image: Image) -> Detections:
+        self.looks.append(self.frames[image.tobytes()])
+        return NONE
+
+    def glance(self, image: Image) -> Detections:
+        self.glances.append(self.frames[image.tobytes()])
+        if self.glances[-1] != self.there:
+            return NONE
+        box, points = np.array([[50, 40, 80, 80]], np.float32), np.zeros((1, 5, 2), np.float32)
+        return Detections(box, np.ones(1, np.float32), points)
+
+
+def test_glances_between_looks(tmp_path: Path) -> None:
+    """Twelve a second; a detector that cannot glance looks instead."""
+    images = np.repeat(background()[None], 13, 0)
+    images[:, 0, 0, 0] = np.arange(13)
+    video = make_video(tmp_path / "a.mp4", images)
+    one = Glancing(images, 2)
+    faces = find_faces(video, FaceSettings(hold=0.1), detector=one)
+    assert one.looks == [0, 5, 10, 12]
+    assert one.glances == [2, 4, 7, 9, 12]
+    assert faces.looks == 9
+    assert [k for k in range(13) if faces.boxes(k)] == [0, 1, 2, 3, 4]
+    other = Glancing(images, 2)
+    find_faces(video, FaceSettings(every=5), detector=other)
+    assert other.looks == [0, 5, 10, 12]
+    assert other.glances == []
+    third = Glancing(images, 2)
+    find_faces(video, detector=lambda image: third(image))
+    assert third.looks == [0, 2, 4, 5, 7, 9, 10, 12, 12]
 
 
 def test_several_people_and_small_faces(tmp_path: Path, detector: CenterFace) -> None:
@@ -139,7 +182,8 @@ def test_tracks_as_json(tmp_path: Path, detector: CenterFace) -> None:
     assert read["frames"] == 40
     assert read["manual"] == [{"box": [1, 2, 3, 4], "start": 2, "end": None}]
     (track,) = read["tracks"]
-    assert [one["frame"] for one in track["detections"]] == faces.tracks[0].frames == [30, 35, 39]
+    frames = [one["frame"] for one in track["detections"]]
+    assert frames == faces.tracks[0].frames == [30, 32, 34, 35, 37, 39]
     assert track["covered_from"] == 25
     assert len(track["covered"]) == 15
     for frame, box in enumerate(track["covered"], 25):

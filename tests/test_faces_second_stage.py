@@ -28,6 +28,23 @@ def test_only_faces_pass() -> None:
     np.testing.assert_array_equal(found.boxes, boxes[[0, 2]])
 
 
+def test_glances_are_filtered_as_well() -> None:
+    image = background(0, 240, 360)
+    boxes = np.array([place(image, 40, 30, 0.6), (200, 30, 260, 110)], np.float32)
+
+    class First:
+        def __call__(self, given: Image) -> Detections:
+            return self.glance(given).take(np.zeros(2, bool))
+
+        def glance(self, given: Image) -> Detections:
+            return Detections(boxes, np.full(2, 0.3, np.float32), np.zeros((2, 5, 2), np.float32))
+
+    assert len(SecondStage(First())(image)) == 0
+    np.testing.assert_array_equal(SecondStage(First()).glance(image).boxes, boxes[:1])
+    looks = First().glance  # one that cannot glance
+    np.testing.assert_array_equal(SecondStage(looks).glance(image).boxes, boxes[:1])
+
+
 def test_crops_are_squares_and_black_outside() -> None:
     boxes = np.array([[10.0, 20.0, 20.0, 60.0], [-30.0, -10.0, 10.0, 10.0]])
     expected = [[-5.0, 20.0, 35.0, 60.0], [-30.0, -20.0, 10.0, 20.0]]

@@ -140,6 +140,34 @@ def test_weak_detections_only_continue() -> None:
     assert [track.times for track in tracks] == [[0.2, 0.4]]
 
 
+def test_weak_detections_far_away_are_not_the_same() -> None:
+    """A strong one may be further away: a face that moves fast."""
+    for score, continued in ((0.15, False), (0.9, True)):
+        tracks = follow({0.0: seen(square(100, 50)), 0.2: seen(square(150, 50), score=score)})
+        assert (len(tracks[0].times) == 2) == continued
+
+
+def test_a_closer_look_at_a_frame_replaces_a_glance() -> None:
+    tracker = Tracker(0.2, INTERVAL, HOLD)
+    tracker.update(0, 0.0, seen(square(100, 50)))
+    tracker.update(2, 0.2, seen(square(104, 50)))
+    tracker.update(2, 0.2, seen(square(103, 50), square(30, 80), score=0.7))
+    first, second = tracker.tracks
+    assert (first.frames, first.times) == ([0, 2], [0.0, 0.2])
+    assert first.scores[1] == pytest.approx(0.7)
+    np.testing.assert_array_equal(first.boxes[1], square(103, 50))
+    assert len(first.landmarks) == 2
+    assert second.frames == [2]
+
+
+def test_two_frames_in_a_row_tell_little_of_the_speed() -> None:
+    """Within 60 ms, 2 pixels of jitter are not 33 pixels a second but 20."""
+    (track,) = follow({0.0: seen(square(100, 50)), 0.06: seen(square(102, 50))})
+    np.testing.assert_allclose(track.box(0.26, INTERVAL), (92, 40, 116, 60))
+    (track,) = follow({t: seen(square(100 + 100 * t, 50)) for t in (0.0, 0.06, 0.15)})
+    np.testing.assert_allclose(track.box(0.25, INTERVAL)[2], 135, atol=0.1)
+
+
 def test_nothing_reaches_across_a_cut() -> None:
     still = seen(square(100, 50))
     before, after = follow({0.0: still, 0.5: still, 0.6: still, 1.0: still}, cuts=(0.6,))

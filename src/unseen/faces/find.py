@@ -17,6 +17,7 @@ from unseen.data.codec import Image
 from unseen.data.video import probe, read_frames
 from unseen.errors import ConfigError, UnseenError, VideoError
 from unseen.faces.detect import CenterFace, Detector
+from unseen.faces.follow import Follower
 from unseen.faces.manual import Excluded, ManualBox
 from unseen.faces.second_stage import SecondStage
 from unseen.faces.track import Box, Change, ChangeFinder, Track, Tracker, merged
@@ -25,8 +26,11 @@ from unseen.files import write_json
 FORMAT = "unseen/faces/1"
 # Detections weaker than the threshold by this factor still continue a track.
 _WEAKER = 0.5
-# Looks for a second of video, where nothing else is asked for.
-_LOOKS = 5
+# Looks for a second of video, where nothing else is asked for, and glances with them, which are at
+# most at every second frame: they see no small faces, but cost a quarter or less.
+_LOOKS, _GLANCES = 5, 12
+# For how many seconds a face is looked for by its picture.
+_FOLLOW = 1.0
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,8 @@ class FaceSettings:
 
     Attributes:
         threshold: the least detector score with which a face is believed, in (0, 1).
-        every: look at every so many frames, and at both sides of sudden changes; None: so that
-            it looks five times a second.
+        every: look at every so many frames, and at both sides of sudden changes; None: five
+            times a second, with a glance at every second frame or twelve times a second.
         hold: seconds for which a face is covered before its first and after its last detection.
         enlarge: how many times the detected box is covered (1.6 in Ren18 5.2).
         two_stage: pass detections through a second detector, as in Ren18 section 4.
@@ -92,7 +96,7 @@ class Faces:
         width, height: pixels, upright.
         times: of all frames, in seconds.
         cuts: the frames with which a new scene begins.
-        looks: at how many frames the detector looked.
+        looks: at how many frames the detector looked, glances among them.
         interval: seconds between two looks.
         tracks: one for each face and stretch of time.
         settings: with which they were found.
@@ -129,7 +133,7 @@ class Faces:
         boxes = {}
         for index in shown:
             track = self.tracks[index]
-            box = track.box(time, self.interval)
+            box = track.box(time, self.interval, frame)
             half = (self.settings.enlarge - 1) / 2 * (box[2:] - box[:2])
             boxes[track.id] = np.concatenate([box[:2] - half, box[2:] + half])
         for number, manual in enumerate(self.settings.boxes, 1):
@@ -189,7 +193,8 @@ def find_faces(
     Args:
         video: mp4, mov, mkv, webm, avi, mpg or ts.
         settings: see `FaceSettings`.
-        detector: in place of the one that the settings ask for.
+        detector: in place of the one that the settings ask for; see
+            `unseen.faces.detect.Detector`.
         progress: called with the frames read and their number (None: not known).
 
     Raises:
@@ -200,16 +205,17 @@ def find_faces(
     video, settings = Path(video), settings or FaceSettings()
     info = probe(video)
     every = settings.every or max(1, round(info.rate / _LOOKS))
+    glances = None if settings.every else max(2, round(info.rate / _GLANCES))
     images = ((frame.image, float(frame.time)) for frame in read_frames(video))
     return _follow(
-        images, settings, detector or settings.detector, every, every / float(info.rate),
+        images, settings, detector or settings.detector, every, every / float(info.rate), glances,
         source=video, progress=progress and (lambda done: progress(done, info.frames)),
     )  # fmt: skip
 
 
 def find_faces_in(image: Image, source: Path, settings: FaceSettings) -> Faces:
     """Find the faces of one picture, `uint8 (height, width, 3)`; see `find_faces`."""
-    return _follow([(image, 0.0)], settings, settings.detector, 1, 0.0, source=source)
+    return _follow([(image, 0.0)], settings, settings.detector, 1, 0.0, None, source=source)
 
 
 def _follow(
@@ -218,21 +224,28 @@ def _follow(
     detector: Detector,
     every: int,
     interval: float,
+    glances: int | None,
     *,
     source: Path,
     progress: Callable[[int], None] | None = None,
 ) -> Faces:
-    """Look at every so many frames, and at both sides of sudden changes, and follow the faces."""
+    """Look at every so many frames, and at both sides of sudden changes, and follow the faces.
+
+    With `glances`, glance when the last look or glance is so many frames ago.
+    """
     change_to, tracker = ChangeFinder(), Tracker(settings.threshold, interval, settings.hold)
+    follower = Follower(_FOLLOW)
+    glance = getattr(detector, "glance", detector)
     times: list[float] = []
     cuts: list[int] = []
     last: Image | None = None
-    looked, looks = -every, 0
+    looked = glanced = -every
+    looks = 0
 
-    def look(image: Image, frame: int) -> None:
-        nonlocal looked, looks
+    def look(image: Image, frame: int, closely: bool = True) -> None:
+        nonlocal looked, glanced, looks
         try:
-            found = detector(image)
+            found = detector(image) if closely else glance(image)
         except UnseenError:
             raise
         except Exception as error:
@@ -240,8 +253,10 @@ def _follow(
                 f"the face detector failed at frame {frame} of {source}: {error}"
             ) from error
         kept = [not any(region.holds(box) for region in settings.exclude) for box in found.boxes]
-        tracker.update(frame, times[frame], found.take(np.array(kept, bool)))
-        looked, looks = frame, looks + 1
+        follower.detected(tracker.update(frame, times[frame], found.take(np.array(kept, bool))))
+        glanced, looks = frame, looks + 1
+        if closely:
+            looked = frame
 
     for frame, (image, time) in enumerate(images):
         times.append(time)
@@ -250,9 +265,13 @@ def _follow(
             look(last, frame - 1)
         if change is Change.CUT:
             tracker.cut(time)
+            follower.cut()
             cuts.append(frame)
+        follower.add(frame, time, image)
         if change is not Change.SMALL or frame - looked >= every:
             look(image, frame)
+        elif glances is not None and frame - glanced >= glances:
+            look(image, frame, closely=False)
         last = image
         if progress is not None:
             progress(frame + 1)

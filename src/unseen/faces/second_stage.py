@@ -76,11 +76,18 @@ class SecondStage:
 
     def __init__(self, first: Detector) -> None:
         self.first = first
+        self._glance: Detector = getattr(first, "glance", first)
         self._refine, self._output = _network("rnet.onnx"), _network("onet.onnx")
 
     def __call__(self, image: Image) -> Detections:
         """What of the first stage's detections is sure, or a face to both networks as well."""
-        found = self.first(image)
+        return self._filtered(image, self.first(image))
+
+    def glance(self, image: Image) -> Detections:
+        """The same of what the first stage sees at a glance."""
+        return self._filtered(image, self._glance(image))
+
+    def _filtered(self, image: Image, found: Detections) -> Detections:
         kept = found.scores > _SURE
         unsure = np.nonzero(~kept)[0]
         if len(unsure):

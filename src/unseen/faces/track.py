@@ -2,14 +2,16 @@
 
 A detector misses faces in single frames, and it does not look at every frame. Detections that
 belong together become a track; a track covers the frames between its detections, and some time
-before the first and after the last, with a margin that grows with the time since the last look.
-Nothing reaches across a scene cut.
+before the first and after the last, with a margin that grows with the time since the last look, and
+wherever the face was found again by its picture (`unseen.faces.follow`). Nothing reaches across a
+scene cut.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -23,16 +25,21 @@ from unseen.faces.detect import Detections
 _PATIENCE = 2.0
 # How far a face may have gone, in its own sizes: at once, and for each second; and at most.
 _REACH, _SPEED, _FURTHEST = 1.0, 12.0, 4.0
+# The same for detections too weak to begin a track.
+_WEAK_REACH = 1.5
 # Two detections of one face differ in size by less than this factor.
 _RESIZED = 2.0
 # By how much of its size a box grows for each second since the last look.
 _GROWTH = 1.0
 # How long a face that went out of sight is taken to go on as it did, in seconds.
 _INERTIA = 0.3
+# How far apart detections must be in time to tell how fast a face is, in seconds.
+_APART = 0.1
 # A track is a duplicate when so much of it lies inside another one all along.
 _INSIDE = 0.7
 
 Box = Float[np.ndarray, " 4"]
+Boxes: TypeAlias = Sequence[Box] | Float[np.ndarray, "detections 4"]
 
 
 class Change(Enum):
@@ -88,6 +95,7 @@ class Track:
         boxes: `(4,)` each, in pixels.
         scores: of the detector.
         landmarks: `(5, 2)` each, in pixels.
+        followed: by frame, boxes in which the face was found again by its picture.
     """
 
     id: int
@@ -97,14 +105,24 @@ class Track:
     boxes: list[Box] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     landmarks: list[Float32[np.ndarray, "5 2"]] = field(default_factory=list)
+    followed: dict[int, Box] = field(default_factory=dict)
 
     def add(self, frame: int, time: float, found: Detections, which: int) -> None:
-        """Append detection number `which` of a frame."""
+        """Append detection number `which` of a frame; a closer look replaces a glance."""
+        if self.frames[-1:] == [frame]:
+            for values in (self.frames, self.times, self.boxes, self.scores, self.landmarks):
+                del values[-1]
         self.frames.append(frame)
         self.times.append(time)
         self.boxes.append(found.boxes[which].astype(np.float64))
         self.scores.append(float(found.scores[which]))
         self.landmarks.append(found.landmarks[which])
+        self.followed.pop(frame, None)
+
+    def follow(self, frame: int, box: Box) -> None:
+        """The face was found in a frame by its picture; what was found there before counts too."""
+        there = self.followed.get(frame, box)
+        self.followed[frame] = _around([there, box])
 
     @cached_property
     def smooth(self) -> Float[np.ndarray, "detections 4"]:
@@ -115,13 +133,19 @@ class Track:
         """From when to when it covers, in seconds."""
         return max(self.times[0] - hold, self.scene[0]), min(self.times[-1] + hold, self.scene[1])
 
-    def box(self, time: float, interval: float) -> Box:
+    def box(self, time: float, interval: float, frame: int = -1) -> Box:
         """Where the face may be at a time within its span.
 
         Args:
             time: in seconds.
             interval: seconds between two looks: within them the box does not grow.
+            frame: its number, where there may be more to know than what was detected.
         """
+        box = self._expected(time, interval)
+        return _around([box, self.followed[frame]]) if frame in self.followed else box
+
+    def _expected(self, time: float, interval: float) -> Box:
+        """Where the face may be by what was detected."""
         times, boxes = self.times, self.smooth
         after = int(np.searchsorted(times, time))
         if after < len(times) and times[after] == time:
@@ -176,34 +200,50 @@ def between(
     places = [(1 - part) * boxes[before] + part * boxes[after]]
     if (low[2:] < high[:2]).any():
         places = [low, high]
-    for one, other, away in ((before, before - 1, since), (after, after + 1, until)):
-        if 0 <= other < len(times):
-            # Of the boxes as they were detected: smoothing slows down what turns or stops.
-            moved = (
-                detected[one][:2] + detected[one][2:] - detected[other][:2] - detected[other][2:]
-            )
-            speed = moved / 2 / abs(times[one] - times[other])
-            places.append(boxes[one] + np.tile(speed * min(away, _INERTIA), 2))
-    box = np.concatenate([np.min(places, 0)[:2], np.max(places, 0)[2:]])
-    return grown(box, min(since, until) if since + until > 1.5 * interval else 0.0)
+    for one, step, away in ((before, -1, since), (after, 1, -until)):
+        # Of the boxes as they were detected: smoothing slows down what turns or stops.
+        speed = _speed(detected, times, one, step)
+        if speed is not None:
+            places.append(boxes[one] + np.tile(speed * np.clip(away, -_INERTIA, _INERTIA), 2))
+    return grown(_around(places), min(since, until) if since + until > 1.5 * interval else 0.0)
 
 
-def beyond(
-    boxes: Float[np.ndarray, "detections 4"], times: Sequence[float], time: float, interval: float
-) -> Box:
+def _around(boxes: Sequence[Box]) -> Box:
+    """The smallest box that holds them all."""
+    return np.concatenate([np.min(boxes, 0)[:2], np.max(boxes, 0)[2:]])
+
+
+def beyond(boxes: Boxes, times: Sequence[float], time: float, interval: float) -> Box:
     """Where a face may be before the first or after the last of its detections.
 
     The box holds where it was last and where it would be, had it gone on; and it grows.
     """
-    nearest, second = (0, 1) if time < times[0] else (-1, -2)
-    last, away = boxes[nearest], time - times[nearest]
-    box = last
-    if len(times) > 1:
-        centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-        speed = (centres[nearest] - centres[second]) / (times[nearest] - times[second])
-        move = np.tile(speed * np.clip(away, -_INERTIA, _INERTIA), 2)
-        box = np.concatenate([np.minimum(last, last + move)[:2], np.maximum(last, last + move)[2:]])
-    return grown(box, abs(away) - interval)
+    nearest, step = (0, 1) if time < times[0] else (len(times) - 1, -1)
+    away = time - times[nearest]
+    speed = _speed(boxes, times, nearest, step)
+    places = [boxes[nearest]]
+    if speed is not None:
+        places.append(places[0] + np.tile(speed * np.clip(away, -_INERTIA, _INERTIA), 2))
+    return grown(_around(places), abs(away) - interval)
+
+
+def _speed(
+    boxes: Boxes, times: Sequence[float], at: int, step: int
+) -> Float[np.ndarray, " 2"] | None:
+    """Pixels a second at a detection, judged by those before it (`step` -1) or after it (1).
+
+    By the nearest that is far enough in time: of two frames in a row jitter makes most of it. None
+    where there is no other detection.
+    """
+    other = at
+    while 0 <= other + step < len(times) and abs(times[at] - times[other]) < _APART:
+        other += step
+    if other == at:
+        return None
+    moved = boxes[at][:2] + boxes[at][2:] - boxes[other][:2] - boxes[other][2:]
+    apart = max(abs(times[at] - times[other]), _APART)
+    speed: Float[np.ndarray, " 2"] = -step * moved / 2 / apart
+    return speed
 
 
 class Tracker:
@@ -231,21 +271,25 @@ class Tracker:
         self._begin = time
         self._open = []
 
-    def update(self, frame: int, time: float, found: Detections) -> None:
-        """Take in what was found in a frame; frames come in order, not all need to come."""
+    def update(self, frame: int, time: float, found: Detections) -> list[Track]:
+        """Take in what was found in a frame; frames come in order, not all need to come.
+
+        Returns:
+            the tracks that were detected in this frame.
+        """
         self._open = [track for track in self._open if time - track.times[-1] <= _PATIENCE]
         free = set(range(len(found)))
         pairs = [
             (distance, track.id, track, which)
             for track in self._open
-            for which, distance in enumerate(_distances(track, time, found))
+            for which, distance in enumerate(_distances(track, time, found, self.threshold))
             if distance <= 1
         ]
-        taken: set[int] = set()
+        taken: dict[int, Track] = {}
         for _, _, track, which in sorted(pairs, key=lambda pair: pair[:2]):
             if which in free and track.id not in taken:
                 free.remove(which)
-                taken.add(track.id)
+                taken[track.id] = track
                 track.add(frame, time, found, which)
         for which in sorted(free):
             if found.scores[which] >= self.threshold:
@@ -253,6 +297,8 @@ class Tracker:
                 track.add(frame, time, found, which)
                 self.tracks.append(track)
                 self._open.append(track)
+                taken[track.id] = track
+        return list(taken.values())
 
     def now(self, time: float) -> list[tuple[int, Box]]:
         """For cameras: the boxes to cover at `time`, not before the last update, and their tracks.
@@ -263,24 +309,30 @@ class Tracker:
         shown = []
         for track in self._open:
             if time <= track.times[-1] + self.hold:
-                boxes = np.stack(track.boxes[-2:])
-                shown.append((track.id, beyond(boxes, track.times[-2:], time, self.interval)))
+                shown.append((track.id, beyond(track.boxes, track.times, time, self.interval)))
         return shown
 
 
-def _distances(track: Track, time: float, found: Detections) -> Float[np.ndarray, " faces"]:
-    """How far each detection is from where the track may be; above 1: not the same face."""
+def _distances(
+    track: Track, time: float, found: Detections, threshold: float
+) -> Float[np.ndarray, " faces"]:
+    """How far each detection is from where the track may be; above 1: not the same face.
+
+    Weak detections are often none: far away they would lead a track astray.
+    """
     last, away = track.boxes[-1], time - track.times[-1]
     centre, size = (last[:2] + last[2:]) / 2, float(np.sqrt(np.prod(last[2:] - last[:2])))
     places = [centre]
-    if len(track.times) > 1:
-        before = (track.boxes[-2][:2] + track.boxes[-2][2:]) / 2
-        speed = (centre - before) / (track.times[-1] - track.times[-2])
+    speed = _speed(track.boxes, track.times, len(track.times) - 1, -1)
+    if speed is not None:
         places.append(centre + speed * min(away, _INERTIA))
+    latest = next(reversed(track.followed), -1)
+    if latest > track.frames[-1]:
+        places.append((track.followed[latest][:2] + track.followed[latest][2:]) / 2)
     centres = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
     sizes = np.sqrt(np.prod(found.boxes[:, 2:] - found.boxes[:, :2], axis=1))
     far = np.min([np.linalg.norm(centres - place, axis=1) for place in places], axis=0)
-    reach = min(_REACH + _SPEED * away, _FURTHEST)
+    reach = np.where(found.scores < threshold, _WEAK_REACH, min(_REACH + _SPEED * away, _FURTHEST))
     distance = far / (np.sqrt(size * sizes) * reach)
     ratio = sizes / size
     distance[(ratio > _RESIZED) | (ratio < 1 / _RESIZED)] = np.inf

@@ -1,4 +1,5 @@
 import gc
+import threading
 import time
 from collections.abc import Iterator
 from fractions import Fraction
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 
 from unseen.data.video import (
+    VideoFrame,
     VideoWriter,
+    ahead,
     codec_round_trip,
     probe,
     read_clip,
@@ -205,6 +208,39 @@ def test_a_change_of_frame_size_raises(tmp_path: Path) -> None:
                 output.mux(packet)
     with pytest.raises(VideoError, match=r"changes its frame size from .48, 32. to .64, 32."):
         read_clip(path)
+
+
+def test_frames_are_read_ahead_in_order_until_the_fault(tmp_path: Path) -> None:
+    images = noise(6)
+    asked: list[int] = []
+    going_on = threading.Event()
+
+    def frames() -> Iterator[VideoFrame]:
+        for number, frame in enumerate(read_frames(make_video(tmp_path / "a.mp4", images))):
+            asked.append(number)
+            if number == 2:
+                going_on.set()
+            yield frame
+        raise VideoError("damaged after the last frame")
+
+    coming = ahead(frames())
+    np.testing.assert_array_equal(next(coming).image, images[0])
+    np.testing.assert_array_equal(next(coming).image, images[1])
+    assert going_on.wait(10)  # the third is read while the second is worked on
+    for image in images[2:]:
+        np.testing.assert_array_equal(next(coming).image, image)
+    with pytest.raises(VideoError, match="after the last"):
+        next(coming)
+    assert asked == list(range(6))
+    assert list(ahead(iter(()))) == []
+
+
+def test_who_stops_early_waits_for_nothing(tmp_path: Path) -> None:
+    before = threading.active_count()
+    coming = ahead(read_frames(make_video(tmp_path / "a.mp4", noise(6))))
+    next(coming)
+    coming.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == before
 
 
 def test_frames_are_freed_at_once(tmp_path: Path) -> None:

@@ -387,14 +387,33 @@ def test_all_faults_of_the_inputs_come_first(tmp_path: Path) -> None:
 
 def test_the_others_are_done_and_the_broken_listed(tmp_path: Path) -> None:
     videos = folder(tmp_path / "in")
-    data = (videos / "a.mp4").read_bytes()
-    (videos / "a.mp4").write_bytes(data[: len(data) // 2])
-    (videos / "c.mp4").write_bytes(b"")
-    with pytest.raises(DataError, match="2 of 4 files failed") as caught:
+    for name in ("c.mkv", "d.mkv"):
+        data = make_video(videos / name, noise(20)).read_bytes()
+        middle = len(data) // 2
+        (videos / name).write_bytes(data[:middle] + bytes(800) + data[middle + 800 :])
+    with pytest.raises(DataError, match="2 of 5 files failed") as caught:
         anonymize_paths([videos], tmp_path / "out", Invert())
-    assert "in/a.mp4" in caught.value.faults[0]
-    assert "in/c.mp4 is empty" in caught.value.faults[1]
-    assert names(tmp_path / "out") == ["b.mp4", "sub/a.mkv"]
+    assert "in/c.mkv is damaged" in caught.value.faults[0]
+    assert "in/d.mkv is damaged" in caught.value.faults[1]
+    assert names(tmp_path / "out") == ["a.mp4", "b.mp4", "sub/a.mkv"]
+
+
+def test_what_headers_tell_of_damage_is_told_before_any_work(tmp_path: Path) -> None:
+    videos = folder(tmp_path / "in")
+    for name in ("a.mp4", "sub/a.mkv"):
+        data = (videos / name).read_bytes()
+        (videos / name).write_bytes(data[: len(data) // 2])
+    (videos / "c.mp4").write_bytes(b"")
+    (videos / "d.mp4").write_text("no video")
+    with pytest.raises(DataError, match="nothing was anonymized") as caught:
+        anonymize_paths([videos], tmp_path / "out", Invert())
+    faults = "\n".join(caught.value.faults)
+    assert len(caught.value.faults) == 4
+    assert "in/a.mp4" in faults
+    assert "in/c.mp4 is empty" in faults
+    assert "in/d.mp4 cannot be read as a video" in faults
+    assert "sub/a.mkv is cut off" in faults
+    assert not (tmp_path / "out").exists()
 
 
 def test_memory_is_flat(tmp_path: Path) -> None:

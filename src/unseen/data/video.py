@@ -5,6 +5,7 @@ What is and what is not noticed in damaged files stands in `unseen.data.containe
 """
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -28,6 +29,7 @@ __all__ = [
     "VideoFrame",
     "VideoInfo",
     "VideoWriter",
+    "ahead",
     "codec_round_trip",
     "probe",
     "read_clip",
@@ -165,6 +167,15 @@ def read_frames(path: Path) -> Iterator[VideoFrame]:
         to_rgb = _UprightRGB(path)
         for frame in decoded(path, container, stream):
             yield VideoFrame(to_rgb(frame), frame.pts, frame.duration or 0, frame.time_base)
+
+
+def ahead(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
+    """The same frames; each is read in another thread while the one before is worked on."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, frames, None)
+        while (frame := coming.result()) is not None:
+            coming = thread.submit(next, frames, None)
+            yield frame
 
 
 def read_clip(

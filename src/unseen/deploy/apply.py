@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from unseen.data.codec import Codec
-from unseen.data.video import VideoWriter, probe, read_frames
+from unseen.data.video import VideoWriter, ahead, probe, read_frames
 from unseen.deploy.cover import FacesOnly, Paint
 from unseen.deploy.pictures import read_picture, write_picture
 from unseen.deploy.plan import plan
@@ -181,7 +181,7 @@ def anonymize_video(
             audio=src if keep_audio else None,
         ) as writer,
     ):
-        frames = read_frames(src)
+        frames = ahead(read_frames(src))
         while stretch := list(islice(frames, size)):
             images = paint([frame.image for frame in stretch], writer.frames)
             for frame, image in zip(stretch, images, strict=True):

@@ -66,8 +66,9 @@ def plan(inputs: Sequence[Path], out: Path | None) -> list[Job]:
     """Which outputs the inputs give; see `anonymize_paths`.
 
     Raises:
-        DataError: with every fault: missing inputs, files that are no videos, folders without
-            any, two inputs for one output, an output that is an input.
+        DataError: with every fault: missing inputs, files that are no videos, or damaged ones as
+            far as their headers and their first frame tell, folders without any, two inputs for one
+            output, an output that is an input.
         ConfigError: `out` cannot hold the outputs.
     """
     faults: list[str] = []
@@ -87,12 +88,6 @@ def plan(inputs: Sequence[Path], out: Path | None) -> list[Job]:
             continue
         else:
             found = [(path, Path(path.name))]
-            if path.suffix.lower() not in (*VIDEOS, *PICTURES):
-                try:
-                    probe(path)
-                except VideoError as error:
-                    faults.append(str(error))
-                    continue
         for file, inside in found:
             if out is None:
                 output = _named(file, _MARK)
@@ -100,6 +95,12 @@ def plan(inputs: Sequence[Path], out: Path | None) -> list[Job]:
                 output = out if as_file else out / _named(inside)
             # A file that is named twice is done once.
             jobs.setdefault(file.resolve(), Job(file, output))
+    for job in jobs.values():
+        if not job.is_picture:
+            try:
+                probe(job.source)  # its headers, and its first frame
+            except VideoError as error:
+                faults.append(str(error))
     sources = defaultdict(list)
     for job in jobs.values():
         sources[job.output.resolve()].append(job)

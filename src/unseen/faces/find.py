@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unseen.data.codec import Image
-from unseen.data.video import probe, read_frames
+from unseen.data.video import ahead, probe, read_frames
 from unseen.errors import ConfigError, UnseenError, VideoError
 from unseen.faces.detect import CenterFace, Detector
 from unseen.faces.follow import Follower
@@ -206,7 +206,7 @@ def find_faces(
     info = probe(video)
     every = settings.every or max(1, round(info.rate / _LOOKS))
     glances = None if settings.every else max(2, round(info.rate / _GLANCES))
-    images = ((frame.image, float(frame.time)) for frame in read_frames(video))
+    images = ((frame.image, float(frame.time)) for frame in ahead(read_frames(video)))
     return _follow(
         images, settings, detector or settings.detector, every, every / float(info.rate), glances,
         source=video, progress=progress and (lambda done: progress(done, info.frames)),

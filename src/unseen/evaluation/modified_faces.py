@@ -2,19 +2,20 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch.nn.functional import interpolate
 
-from unseen.anonymizers.base import Anonymizer, Step
+from unseen.anonymizers.base import Anonymizer
 from unseen.anonymizers.handcrafted import FACE_ENLARGEMENT, Raw
 from unseen.data.codec import Image
-from unseen.data.face_images import Face, FaceImages, region
+from unseen.data.face_images import Face, FaceBox, FaceImages, region
 from unseen.errors import ConfigError
-from unseen.faces.region import FaceRegions
-from unseen.types import Boxes, Clips, to_clips, to_stored
+from unseen.faces.region import FaceRegions, Patch
+from unseen.types import Clips, to_clips, to_stored
 
 BATCH = 32
 
@@ -64,25 +65,28 @@ def modify(
 
 
 def _modified(anonymizer: Anonymizer, face: Face, enlargement: float, device: str) -> Face:
-    whole = anonymizer.needs_boxes is not None
-    rows, columns = (slice(None), slice(None)) if whole else region(face, enlargement)
-    clips = to_clips(np.array(face.image[rows, columns])[None, None], device)
-    boxes = torch.from_numpy(face.box).to(clips)[None, None, None] if whole else None
+    if anonymizer.needs_boxes is not None:
+        return replace(face, image=_put_through(anonymizer, face.image, face.box, device))
     image = face.image.copy()
-    image[rows, columns] = to_stored(_at_its_size(anonymizer, clips, boxes))[0, 0]
+    rows, columns = region(face, enlargement)
+    image[rows, columns] = _put_through(anonymizer, face.image[rows, columns], None, device)
     return replace(face, image=image)
 
 
-def _at_its_size(anonymizer: Anonymizer, clips: Clips, boxes: Boxes | None) -> Clips:
-    """Clips of one frame through an anonymizer, at the size that it was made for."""
+def _put_through(anonymizer: Anonymizer, image: Image, box: FaceBox | None, device: str) -> Image:
+    """A picture, as a clip of one frame, at the size that the anonymizer was made for."""
+    clips = to_clips(np.array(image)[None, None], device)
+    boxes = None if box is None else torch.from_numpy(box).to(clips)[None, None, None]
     size = anonymizer.working_size
     if size is None:
-        made: Clips = anonymizer(clips, boxes)
-        return made
-    shape = clips.shape[-2:]
-    small = interpolate(clips[:, :, 0], (size, size), mode="bilinear", antialias=True)
-    made = anonymizer(small.clamp(0.0, 1.0)[:, :, None], boxes)
-    return interpolate(made[:, :, 0], shape, mode="bilinear", antialias=True)[:, :, None]
+        out: Clips = anonymizer(clips, boxes)
+    else:
+        small = interpolate(clips[:, :, 0], (size, size), mode="bilinear", antialias=True)
+        made = anonymizer(small.clamp(0.0, 1.0)[:, :, None], boxes)
+        shape = clips.shape[-2:]
+        out = interpolate(made[:, :, 0], shape, mode="bilinear", antialias=True)[:, :, None]
+    stored: Image = to_stored(out)[0, 0]
+    return stored
 
 
 @torch.no_grad()
@@ -110,11 +114,14 @@ def modify_frame(
     faces = faces.astype(np.float64)
     half = (faces[:, 2:] - faces[:, :2]) / 2 * enlargement
     centre = (faces[:, :2] + faces[:, 2:]) / 2
-    regions = FaceRegions(
-        lambda clips, state, boxes: Step(_at_its_size(anonymizer, clips, boxes)),
-        least_side=anonymizer.least_side,
-        device=device,
-    )
+
+    def act(part: Image, state: Any, where: str) -> Patch:
+        height, width = part.shape[:2]
+        whole = np.array([0, 0, width, height], np.float32)
+        box = None if anonymizer.needs_boxes is None else whole
+        return Patch(_put_through(anonymizer, part, box, device))
+
+    regions = FaceRegions(act, least_side=anonymizer.least_side)
     return regions(image, dict(enumerate(np.concatenate([centre - half, centre + half], axis=1))))
 
 

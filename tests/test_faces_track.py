@@ -195,6 +195,23 @@ def test_duplicates_are_merged() -> None:
     assert len(merged(alone, INTERVAL)) == 2
 
 
+def test_what_was_lost_since_the_last_look() -> None:
+    tracker = Tracker(0.2, INTERVAL, HOLD)
+    tracker.update(0, 0.0, seen(square(100, 50), square(200, 50)))
+    assert not tracker.lost(0, 0.0)
+    tracker.update(2, 0.2, seen(square(100, 50)))
+    assert tracker.lost(2, 0.2)
+    tracker.update(3, 0.3, seen(square(100, 50)))
+    assert not tracker.lost(3, 0.3)  # it is gone
+    tracker.update(4, 0.4, seen(square(100, 50), score=0.15))
+    assert not tracker.lost(4, 0.4)
+    tracker.update(6, 0.6, seen())
+    assert not tracker.lost(6, 0.6)  # it was hardly believed any more
+    tracker.update(7, 0.7, seen(square(100, 50)))
+    tracker.cut(0.8)
+    assert not tracker.lost(8, 0.8)
+
+
 def test_a_camera_knows_no_future() -> None:
     tracker = Tracker(0.2, INTERVAL, HOLD)
     assert tracker.now(0.0) == []

@@ -231,7 +231,8 @@ def _follow(
 ) -> Faces:
     """Look at every so many frames, and at both sides of sudden changes, and follow the faces.
 
-    With `glances`, glance when the last look or glance is so many frames ago.
+    With `glances`, glance when the last look or glance is so many frames ago; or look again, where
+    the last look lost a face.
     """
     change_to, tracker = ChangeFinder(), Tracker(settings.threshold, interval, settings.hold)
     follower = Follower(_FOLLOW)
@@ -241,9 +242,10 @@ def _follow(
     last: Image | None = None
     looked = glanced = -every
     looks = 0
+    lost = False
 
     def look(image: Image, frame: int, closely: bool = True) -> None:
-        nonlocal looked, glanced, looks
+        nonlocal looked, glanced, looks, lost
         try:
             found = detector(image) if closely else glance(image)
         except UnseenError:
@@ -256,7 +258,7 @@ def _follow(
         follower.detected(tracker.update(frame, times[frame], found.take(np.array(kept, bool))))
         glanced, looks = frame, looks + 1
         if closely:
-            looked = frame
+            looked, lost = frame, tracker.lost(frame, times[frame])
 
     for frame, (image, time) in enumerate(images):
         times.append(time)
@@ -271,7 +273,7 @@ def _follow(
         if change is not Change.SMALL or frame - looked >= every:
             look(image, frame)
         elif glances is not None and frame - glanced >= glances:
-            look(image, frame, closely=False)
+            look(image, frame, closely=lost)
         last = image
         if progress is not None:
             progress(frame + 1)

@@ -300,6 +300,16 @@ class Tracker:
                 taken[track.id] = track
         return list(taken.values())
 
+    def lost(self, frame: int, time: float) -> bool:
+        """Whether a face that was believed a look ago was not found in the last frame."""
+        since = time - 1.01 * self.interval  # times are rounded
+        return any(
+            track.frames[-1] != frame
+            and track.times[-1] >= since
+            and track.scores[-1] >= self.threshold
+            for track in self._open
+        )
+
     def now(self, time: float) -> list[tuple[int, Box]]:
         """For cameras: the boxes to cover at `time`, not before the last update, and their tracks.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from unseen.errors import DataError
 from unseen.evaluation.face_results import ACTIONS, read_face_result
@@ -243,12 +244,17 @@ def _draw_detection(points: Sequence[_Point], where: str, width: float) -> Figur
         (f"{name} (Ren18)", error, PUBLISHED_MAP[name], _PUBLISHED)
         for name, error in PUBLISHED_ERROR.items()
     ]
-    _label(figure, axes, named)
+    _label(figure, axes, named, [(p.error, *p.interval) for p in points])
     return figure
 
 
-def _label(figure: Figure, axes: Axes, named: Sequence[tuple[str, float, float, str]]) -> None:
-    """Names beside points: (name, x, y, colour) each."""
+def _label(
+    figure: Figure,
+    axes: Axes,
+    named: Sequence[tuple[str, float, float, str]],
+    bars: Sequence[tuple[float, float, float]],
+) -> None:
+    """Names beside points, (name, x, y, colour) each, and off their error bars, (x, low, high)."""
     figure.dpi = 72  # the unit of the SVG writer, in which the labels are placed
     figure.draw_without_rendering()
     texts = [axes.text(0, 0, name, size=7.5, color=colour) for name, _, _, colour in named]
@@ -257,6 +263,7 @@ def _label(figure: Figure, axes: Axes, named: Sequence[tuple[str, float, float, 
         [(float(x), float(y)) for x, y in axes.transData.transform([each[1:3] for each in named])],
         [(size.width, size.height) for size in sizes],
         axes.get_window_extent(),
+        [Bbox(axes.transData.transform([(x, low), (x, high)])).padded(1) for x, low, high in bars],
         marker=5.0,
     )
     to_data = axes.transData.inverted().transform

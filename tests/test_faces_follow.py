@@ -131,7 +131,7 @@ def test_what_is_gone_or_cannot_be_recognised_is_not_followed() -> None:
 
 
 def test_what_was_followed_is_covered_and_where_the_face_is_found() -> None:
-    """The head goes up and down between two looks, as a runner's does."""
+    """The head goes up and down between two looks, as of one who jumps."""
     images, truth = [], []
     for k in range(11):
         image = background(3)

@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--preset", default="demo")
     parser.add_argument("--attackers", type=int, default=10)
     parser.add_argument("overrides", nargs="*", metavar="key=value")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     run = Path(args.anonymizer) / "config.json"
     trained = json.loads(run.read_text(encoding="utf-8"))["budget_models"] if run.exists() else ()
     config = load_config(args.preset, args.overrides)

@@ -4,8 +4,6 @@ CenterFace (Xu et al., "CenterFace: Joint Face Detection and Alignment Using Fac
 sections 3.1-3.2) is a network of one stage. For each cell of 4x4 pixels it puts out how likely the
 centre of a face lies there, where in the cell, the logarithms of the face's height and width, and
 five landmarks. Weights: `centerface.onnx`, MIT licence, see `centerface.LICENSE` beside it.
-
-OpenCV runs it, or ONNX Runtime where that is installed, in half the time.
 """
 
 import hashlib
@@ -13,12 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from importlib.util import find_spec
 from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+import onnxruntime
 from jaxtyping import Float, Float32
 
 from unseen.data.codec import Image
@@ -158,33 +156,15 @@ def _weights() -> bytes:
     return data
 
 
-def _by_opencv(weights: bytes, count: int) -> list[Network]:
-    """So many networks: to change one's input size costs as much as a picture."""
-
-    def network() -> Network:
-        net = cv2.dnn.readNetFromONNX(np.frombuffer(weights, np.uint8))
-
-        def run(picture: npt.NDArray[Any]) -> Sequence[Any]:
-            net.setInput(picture)
-            maps: Sequence[Any] = net.forward(_OUTPUTS)
-            return maps
-
-        return run
-
-    return [network() for _ in range(count)]
-
-
-def _by_onnxruntime(weights: bytes, count: int) -> list[Network]:
-    """One network, which takes any size."""
-    import onnxruntime
-
+def _network() -> Network:
+    """CenterFace, for pictures of any size; OpenCV takes twice as long."""
     options = onnxruntime.SessionOptions()
     # Said explicitly, it does not pin threads to cores; and they do not spin while they wait.
     options.intra_op_num_threads = cv2.getNumThreads()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(_weights(), options, providers=["CPUExecutionProvider"])
     (given,) = session.get_inputs()
-    return [lambda picture: session.run(_OUTPUTS, {given.name: picture})] * count
+    return lambda picture: session.run(_OUTPUTS, {given.name: picture})
 
 
 class CenterFace:
@@ -199,27 +179,26 @@ class CenterFace:
 
     def __init__(self, threshold: float = 0.1) -> None:
         self.threshold = threshold
-        networks = _by_onnxruntime if find_spec("onnxruntime") else _by_opencv
-        self._closely, self._nearby, self._glancing = networks(_weights(), 3)
+        self._network = _network()
 
     def __call__(self, image: Image) -> Detections:
         """The faces of an RGB picture, `uint8 (height, width, 3)`, strongest first."""
         height, width = image.shape[:2]
         scale = min(1.0, (_MOST_PIXELS / (height * width)) ** 0.5)
-        found = [self._at(scale, image, self._closely)]
+        found = [self._at(scale, image)]
         near = _NEAR / min(height, width)
         if near <= scale / 2:
-            found.append(self._at(near, image, self._nearby))
+            found.append(self._at(near, image))
         return without_duplicates(joined(found))
 
     def glance(self, image: Image) -> Detections:
         """Its faces that are not small, at a quarter of the cost or less."""
         short = min(image.shape[:2])
         scale = min(1.0, max(_GLANCE, short / 3) / short)
-        return without_duplicates(self._at(scale, image, self._glancing))
+        return without_duplicates(self._at(scale, image))
 
-    def _at(self, scale: float, image: Image, network: Network) -> Detections:
-        """What a network finds in the picture at a scale."""
+    def _at(self, scale: float, image: Image) -> Detections:
+        """What the network finds in the picture at a scale."""
         if scale != 1.0:
             size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
             image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
@@ -227,5 +206,5 @@ class CenterFace:
         image = cv2.copyMakeBorder(
             image, 0, -height % _MULTIPLE, 0, -width % _MULTIPLE, cv2.BORDER_CONSTANT
         )
-        heat, extent, offset, landmarks = network(cv2.dnn.blobFromImage(image))
+        heat, extent, offset, landmarks = self._network(cv2.dnn.blobFromImage(image))
         return decode(heat, extent, offset, landmarks, self.threshold).scaled(1 / scale)

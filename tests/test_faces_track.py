@@ -147,6 +147,13 @@ def test_weak_detections_far_away_are_not_the_same() -> None:
         assert (len(tracks[0].times) == 2) == continued
 
 
+def test_what_is_seen_elsewhere_after_long_is_not_the_same() -> None:
+    """Within half a second a face may be three of its sizes away, after a second it may not."""
+    for gap, continued in ((0.5, True), (1.0, False)):
+        tracks = follow({0.0: seen(square(100, 50)), gap: seen(square(160, 50))})
+        assert (len(tracks[0].times) == 2) == continued
+
+
 def test_a_closer_look_at_a_frame_replaces_a_glance() -> None:
     tracker = Tracker(0.2, INTERVAL, HOLD)
     tracker.update(0, 0.0, seen(square(100, 50)))

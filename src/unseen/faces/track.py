@@ -25,8 +25,9 @@ from unseen.faces.detect import Detections
 _PATIENCE = 2.0
 # How far a face may have gone, in its own sizes: at once, and for each second; and at most.
 _REACH, _SPEED, _FURTHEST = 1.0, 12.0, 4.0
-# The same for detections too weak to begin a track.
-_WEAK_REACH = 1.5
+# The same for detections too weak to begin a track, and for all after so many seconds without one:
+# what is seen elsewhere then is more likely another face, or none.
+_NEAR_REACH, _LONG = 1.5, 0.8
 # Two detections of one face differ in size by less than this factor.
 _RESIZED = 2.0
 # By how much of its size a box grows for each second since the last look.
@@ -142,7 +143,8 @@ class Track:
             frame: its number, where there may be more to know than what was detected.
         """
         box = self._expected(time, interval)
-        return _around([box, self.followed[frame]]) if frame in self.followed else box
+        there = self.followed.get(frame)
+        return box if there is None or _apart(there, box) else _around([box, there])
 
     def _expected(self, time: float, interval: float) -> Box:
         """Where the face may be by what was detected."""
@@ -206,6 +208,12 @@ def between(
         if speed is not None:
             places.append(boxes[one] + np.tile(speed * np.clip(away, -_INERTIA, _INERTIA), 2))
     return grown(_around(places), min(since, until) if since + until > 1.5 * interval else 0.0)
+
+
+def _apart(there: Box, box: Box) -> bool:
+    """Whether a face cannot have got from one box to the other: its picture led elsewhere."""
+    moved = (there[:2] + there[2:] - box[:2] - box[2:]) / 2
+    return bool(np.hypot(*moved) > _FURTHEST * np.sqrt(np.prod(there[2:] - there[:2])))
 
 
 def _around(boxes: Sequence[Box]) -> Box:
@@ -335,14 +343,15 @@ def _distances(
     places = [centre]
     speed = _speed(track.boxes, track.times, len(track.times) - 1, -1)
     if speed is not None:
-        places.append(centre + speed * min(away, _INERTIA))
+        places += [centre + speed * min(away, _INERTIA), centre + speed * away]
     latest = next(reversed(track.followed), -1)
-    if latest > track.frames[-1]:
+    if latest > track.frames[-1] and not _apart(track.followed[latest], last):
         places.append((track.followed[latest][:2] + track.followed[latest][2:]) / 2)
     centres = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
     sizes = np.sqrt(np.prod(found.boxes[:, 2:] - found.boxes[:, :2], axis=1))
     far = np.min([np.linalg.norm(centres - place, axis=1) for place in places], axis=0)
-    reach = np.where(found.scores < threshold, _WEAK_REACH, min(_REACH + _SPEED * away, _FURTHEST))
+    usual = _NEAR_REACH if away > _LONG else min(_REACH + _SPEED * away, _FURTHEST)
+    reach = np.where(found.scores < threshold, _NEAR_REACH, usual)
     distance = far / (np.sqrt(size * sizes) * reach)
     ratio = sizes / size
     distance[(ratio > _RESIZED) | (ratio < 1 / _RESIZED)] = np.inf

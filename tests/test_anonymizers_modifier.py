@@ -94,6 +94,18 @@ def test_what_the_cells_do_not_tell_cannot_pass() -> None:
     assert not torch.allclose(shown.modify(face, grain), shown.modify(face.flip(-1), grain))
 
 
+def test_a_pixel_out_of_range_is_cut_and_still_called_back() -> None:
+    modifier = _modifier(LIMITED)
+    with torch.no_grad():
+        modifier.network.net[-1].bias.fill_(3.0)  # makes all nearly white, and the view adds to it
+    made = modifier.modify(torch.full((1, 3, 16, 16), 0.8), torch.zeros(1, 3, 4, 4))
+    assert float(made.detach().max()) == 1.0
+    made.sum().backward()  # type: ignore[no-untyped-call]
+    gradient = modifier.network.net[-1].bias.grad
+    assert gradient is not None
+    assert bool((gradient > 0).all())
+
+
 def test_noise_is_drawn_once_for_a_video() -> None:
     modifier = _modifier(LIMITED)
     assert modifier.random

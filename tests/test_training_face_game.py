@@ -43,7 +43,7 @@ def _moved(game: FaceGame, move: Callable[[], Any]) -> set[str]:
     ("move", "moved"),
     [
         ("recognise_step", {"recogniser"}),
-        ("reconstruct_step", {"modifier", "critic"}),
+        ("reconstruct_step", {"modifier"}),
         ("recogniser_step", {"recogniser"}),
         ("round", {"modifier", "recogniser", "critic", "detector"}),
         ("detector_step", {"detector"}),
@@ -53,6 +53,21 @@ def test_each_move_moves_its_players_only(move: str, moved: set[str]) -> None:
     game = _game("game.realism=1", actions=True)
     assert _moved(game, getattr(game, move)) == moved
     assert all(p.requires_grad for m in game.modules().values() for p in m.parameters())
+
+
+def test_the_mean_of_m_is_what_a_run_leaves() -> None:
+    game = _game("game.average=0.75", actions=True)
+    expected: dict[str, Tensor] = {}
+    for _ in range(3):
+        game.round()
+        now = game.modifier.state_dict()
+        expected = {k: 0.75 * expected.get(k, v) + 0.25 * v for k, v in now.items()}
+    for key, value in game.result.state_dict().items():
+        torch.testing.assert_close(value, expected[key])
+    assert any(not torch.equal(v, expected[k]) for k, v in game.modifier.state_dict().items())
+    assert _moved(game, game.detector_step) == {"detector"}
+    assert _game().result is not None
+    assert _game().mean is None
 
 
 def _loss_of_d(game: FaceGame, batch: FaceBatch, faces: Tensor) -> float:
@@ -86,10 +101,10 @@ def test_m_ascends_the_loss_of_d_on_modified_faces() -> None:
         return game.modifier.modify(batch.faces, game.modifier.grain(4))
 
     before = _loss_of_d(game, batch, modified())
-    move = game._train_modifier(batch, modified(), adversarial=True)
+    move = game._train_modifier(batch, modified(), playing=True)
     assert move.privacy == pytest.approx(-before, rel=1e-4)
     for _ in range(10):
-        game._train_modifier(batch, modified(), adversarial=True)
+        game._train_modifier(batch, modified(), playing=True)
     assert _loss_of_d(game, batch, modified()) > before
 
 
@@ -104,7 +119,7 @@ def test_the_gradient_of_m_is_that_of_the_sum_by_hand() -> None:
     expected = torch.autograd.grad(loss, list(game.modifier.parameters()))
     norm = torch.cat([g.flatten() for g in expected]).norm()
     made = game.modifier.modify(batch.faces, game.modifier.grain(4))
-    game._train_modifier(batch, made, adversarial=True)
+    game._train_modifier(batch, made, playing=True)
     for found, wanted in zip(game.modifier.parameters(), expected, strict=True):
         assert found.grad is not None
         clipped = wanted * min(1.0, 5.0 / float(norm))
@@ -116,7 +131,7 @@ def test_m_follows_the_detector_too() -> None:
     game = _game("game.l1=0", "game.gamma=0", actions=True)
     batch = game.draw()
     made = game.modifier.modify(batch.faces, game.modifier.grain(4))
-    game._train_modifier(batch, made, adversarial=True)
+    game._train_modifier(batch, made, playing=True)
     gradients = [p.grad for p in game.modifier.parameters()]
     assert any(g is not None and g.abs().sum() > 0 for g in gradients)
 

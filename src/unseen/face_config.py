@@ -73,6 +73,8 @@ class FaceGameConfig(_Section):
         l1_size: height and width in pixels at which L1 compares faces, averaged down to it; 0: as
             they are (the paper).
         realism: weight of a critic that tells made faces from real ones; 0: none (the paper).
+        average: decay of the running mean of M's weights, which is what the run leaves; 0: the last
+            weights (the paper). Pictures of single steps flicker, those of the mean are calmer.
         margin: m of the angular softmax.
         ease: the least weight of cos(theta) beside psi(theta) in it.
         recogniser_steps: steps of D for each step of M.
@@ -87,6 +89,7 @@ class FaceGameConfig(_Section):
     l1: float = Field(1.0, ge=0)
     l1_size: int = Field(0, ge=0)
     realism: float = Field(0.0, ge=0)
+    average: float = Field(0.0, ge=0, lt=1)
     margin: int = Field(4, ge=1, le=8)
     ease: float = Field(5.0, ge=0)
     recogniser_steps: int = Field(1, ge=1)
@@ -104,7 +107,7 @@ class FaceTrainConfig(_Section):
         batch: faces a step.
         frames: of actions a step.
         init_recogniser: steps in which D learns real faces.
-        init_modifier: steps in which M learns L1, and realism where it counts.
+        init_modifier: steps in which M learns L1 alone.
         steps: T1 of algorithm 1: D, then M and A together.
         finish: T2 of algorithm 1: A alone.
         lr_modifier, lr_recogniser, lr_detector, lr_critic: Adam's step sizes.

@@ -103,7 +103,9 @@ class FaceModifier(Anonymizer):
             shown: Tensor = self.network(view)
             return shown
         made: Tensor = self.network(view + self.canvas)
-        return (view + 2.0 * made - 1.0).clamp(0.0, 1.0)
+        total = view + 2.0 * made - 1.0
+        # The gradient of a clamp alone is zero outside of [0, 1]: M would never be called back.
+        return total.clamp(0.0, 1.0).detach() + (total - total.detach())
 
     def step(self, clips: Clips, state: Any = None, boxes: Boxes | None = None) -> Step:
         """Modify the faces of the next stretch; `state` is the noise of each video."""

@@ -14,19 +14,23 @@ Scores = Float[Tensor, "faces rows columns"]
 class FaceCritic(nn.Module):
     """Faces `(faces, 3, size, size)` in [0, 1] to scores of patches: large where they look real.
 
-    Four convolutions 4x4 of stride 2, so that a score sees some 46 pixels, with spectral
-    normalisation (Miyato et al. 2018). Not in Ren18, whose photorealistic term is L1 alone (eq. 3):
-    where M is not shown the face, L1 alone gives the average of all faces it could be.
+    Convolutions 4x4 of stride 2 down to two or three scores a side (five from 64 pixels), so that a
+    score sees the whole face, with spectral normalisation (Miyato et al. 2018); with one fewer skin
+    and hair came right, and eyes and mouth did not. Not in Ren18, whose photorealistic term is L1
+    alone (eq. 3): where M is not shown the face, L1 alone gives the average of all faces it could
+    be.
 
     Args:
-        width: channels of the first convolution.
+        size: height and width of faces in pixels.
+        width: channels of the first convolution; each next one has twice as many, up to 8 times.
     """
 
-    def __init__(self, width: int = 16) -> None:
+    def __init__(self, size: int, width: int = 24) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         channels = 3
-        for outputs in (width, 2 * width, 4 * width, 8 * width):
+        for depth in range(size.bit_length() - 2):
+            outputs = width * min(2**depth, 8)
             layers += [spectral_norm(nn.Conv2d(channels, outputs, 4, 2, 1)), nn.LeakyReLU(0.2)]
             channels = outputs
         self.net = nn.Sequential(*layers, spectral_norm(nn.Conv2d(channels, 1, 3, 1, 1)))

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from unseen.anonymizers.modifier import FaceModifier
 from unseen.face_config import FaceRunConfig
@@ -87,14 +88,15 @@ class FaceGame:
             if actions is not None
             else None
         )
-        self.critic = FaceCritic().to(device) if config.game.realism else None
+        self.critic = FaceCritic(config.modifier.size).to(device) if config.game.realism else None
+        self.mean = _mean_of(self.modifier, config.game.average) if config.game.average else None
         self.rates = {
             "modifier": train.lr_modifier,
             "recogniser": train.lr_recogniser,
             "detector": train.lr_detector,
             "critic": train.lr_critic,
         }
-        self.adam = {name: self._adam(name) for name in self.modules()}
+        self.adam = {name: self._adam(name) for name in self.modules() if name in self.rates}
         self.order = Order(len(faces), train.batch, train.seed)
         self.frame_order = Order(len(actions or ()), train.frames, train.seed + 1)
         self.moves = 0
@@ -112,13 +114,21 @@ class FaceGame:
             betas=(train.beta1, train.beta2),
         )
 
+    @property
+    def result(self) -> FaceModifier:
+        """The M that a run leaves: the mean of M's weights, where one is kept."""
+        made = self.modifier if self.mean is None else self.mean.module
+        assert isinstance(made, FaceModifier)
+        return made
+
     def modules(self) -> dict[str, nn.Module]:
-        """All players by name, for checkpoints."""
+        """All players by name, and the mean of M, for checkpoints."""
         players: Mapping[str, nn.Module | None] = {
             "modifier": self.modifier,
             "recogniser": self.recogniser,
             "detector": self.detector,
             "critic": self.critic,
+            "mean": self.mean,
         }
         return {name: player for name, player in players.items() if player is not None}
 
@@ -166,7 +176,7 @@ class FaceGame:
             torch.from_numpy(images.identities[chosen]).to(self.device),
         )
 
-    def _modified_frames(self) -> tuple[list[Frame], list[Actions]]:
+    def _modified_frames(self, modifier: FaceModifier) -> tuple[list[Frame], list[Actions]]:
         """v' of this move's frames, which may be of different sizes, and their actions (eq. 1)."""
         assert self.actions is not None
         modified, found = [], []
@@ -175,7 +185,7 @@ class FaceGame:
             assert picture.faces is not None
             clip = to_clips(picture.image[None, None], self.device)
             faces = torch.from_numpy(picture.faces).to(self.device)
-            modified.append(self.modifier(clip, faces[None, None])[0, :, 0])
+            modified.append(modifier(clip, faces[None, None])[0, :, 0])
             found.append(Actions.of(picture, self.device))
         return modified, found
 
@@ -188,11 +198,9 @@ class FaceGame:
         return self._update(loss, ["recogniser"])
 
     def reconstruct_step(self) -> ModifierMove:
-        """M learns the photorealistic terms alone, and the critic its part."""
+        """M learns L1 alone: faces before a critic and D ask for sharp ones, and for others."""
         batch = self.draw()
-        modified = self._modified(batch)
-        self._train_critic(batch, modified.detach())
-        return self._train_modifier(batch, modified, adversarial=False)
+        return self._train_modifier(batch, self._modified(batch), playing=False)
 
     def recogniser_step(self) -> float:
         """D alone against the M of now: what it does after a restart."""
@@ -211,22 +219,21 @@ class FaceGame:
         modified = self._modified(batch)
         recognition = self._train_recogniser(batch, modified.detach())
         self._train_critic(batch, modified.detach())
-        return recognition, self._train_modifier(batch, modified, adversarial=True)
+        return recognition, self._train_modifier(batch, modified, playing=True)
 
     def detector_step(self) -> float:
         """arg min_A L_det with M and D frozen (algorithm 1, line 11)."""
         assert self.detector is not None
         self._reseed()
-        with _frozen([self.modifier]):
-            return self._update(self._detection(), ["detector"])
+        with _frozen([self.result]):
+            return self._update(self._detection(self.result), ["detector"])
 
     # ---------------------------------------------------------------- losses
 
     def _modified(self, batch: FaceBatch) -> Frames:
         self.modifier.train()
-        return self.modifier.modify(
-            batch.faces, self.modifier.grain(len(batch.faces)).to(self.device)
-        )
+        grain = self.modifier.grain(len(batch.faces)).to(self.device)
+        return self.modifier.modify(batch.faces, grain)
 
     def _recognition(self, faces: Frames, batch: FaceBatch) -> PerFace:
         """L_D of each face, aligned."""
@@ -246,7 +253,7 @@ class FaceGame:
             self._update(loss, ["critic"])
 
     def _train_modifier(
-        self, batch: FaceBatch, modified: Frames, *, adversarial: bool
+        self, batch: FaceBatch, modified: Frames, *, playing: bool
     ) -> ModifierMove:
         """arg min_{M,A} L_det + L_adv + lambda L_l1 (algorithm 1, line 9)."""
         game = self.config.game
@@ -256,18 +263,20 @@ class FaceGame:
         with _frozen([self.recogniser, *([] if self.critic is None else [self.critic])]):
             l1 = self._l1(modified, batch.faces)
             loss = game.l1 * l1
-            if self.critic is not None:
+            if playing and self.critic is not None:
                 self.critic.eval()  # its spectral norms move with its own steps only
                 realism = realism_loss(self.critic(modified))
                 loss = loss + game.realism * realism
-            if adversarial:
+            if playing:
                 privacy = self._privacy(modified, batch)
                 loss = loss + game.gamma * privacy
-            if adversarial and self.detector is not None:
-                detection = self._detection()
+            if playing and self.detector is not None:
+                detection = self._detection(self.modifier)
                 loss = loss + detection
                 moving.append("detector")
             self._update(loss, moving)
+        if self.mean is not None:
+            self.mean.update_parameters(self.modifier)
         return ModifierMove(*(float(x.detach()) for x in (privacy, l1, realism, detection)))
 
     def _privacy(self, modified: Frames, batch: FaceBatch) -> Float[Tensor, ""]:
@@ -293,11 +302,11 @@ class FaceGame:
             modified, faces = (F.adaptive_avg_pool2d(x, size) for x in (modified, faces))
         return F.l1_loss(modified, faces)
 
-    def _detection(self) -> Float[Tensor, ""]:
+    def _detection(self, modifier: FaceModifier) -> Float[Tensor, ""]:
         """L_det of the next frames v' (eq. 1); a frame without faces is used as it is."""
         assert self.detector is not None
         self.detector.train()
-        return self.detector.loss(*self._modified_frames())
+        return self.detector.loss(*self._modified_frames(modifier))
 
     def _update(self, loss: Tensor, moving: Sequence[str]) -> float:
         for name in moving:
@@ -320,9 +329,13 @@ class FaceGame:
             chosen = np.arange(start, min(len(images), start + self.config.train.batch))
             batch = self.batch(images, chosen)
             real.append(self.recogniser.embed(align(batch.faces, batch.landmarks)))
-            faces = self._modified(batch)
+            faces = self.result.modify(batch.faces, self.result.grain(len(chosen)).to(self.device))
             modified.append(self.recogniser.embed(align(faces, batch.landmarks)))
         return torch.cat(real).cpu(), torch.cat(modified).cpu()
+
+
+def _mean_of(module: nn.Module, decay: float) -> AveragedModel:
+    return AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
 
 
 @contextmanager

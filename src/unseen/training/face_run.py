@@ -299,7 +299,7 @@ class _FaceRun(StagedRun):
             },
         )
         about = {"preset": self.config.preset, "people": len(self.data.train.names)}
-        save_modifier(self.game.modifier, self.folder, about | measured)
+        save_modifier(self.game.result, self.folder, about | measured)
         return trained
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from face_trees import lfw
+from unseen.anonymizers.modifier import FaceModifier, ModifierConfig
 from unseen.cli import main
 from unseen.commands.faces import fold_numbers
 from unseen.data.lfw import load_lfw
@@ -63,6 +64,19 @@ def test_an_attacker_that_knows_the_anonymizer_does_better(results: dict[str, Pa
     assert row["resized"]["accuracy"] > 0.7
     assert row["modified"]["accuracy"] < row["raw"]["accuracy"]
     assert row["adapted"]["auc"] > row["modified"]["auc"]
+
+
+def test_beside_a_learned_modifier_stands_what_its_resolution_does(
+    root: Path, results: dict[str, Path], tmp_path: Path
+) -> None:
+    modifier = FaceModifier(ModifierConfig(size=16, width=4, blocks=1))
+    config = PLAIN.model_copy(update={"adapt": False})
+    evaluate_faces(modifier, load_lfw(root), tmp_path / "learned.json", config)
+    result = read_face_result(tmp_path / "learned.json")
+    (row,) = result["recognisers"]
+    (same,) = read_face_result(results["pixelate:2"])["recognisers"]
+    assert result["resolution"] == 16
+    assert row["resized"] == same["resized"] != row["modified"]
 
 
 def test_a_broken_result_is_refused_with_all_that_is_wrong(

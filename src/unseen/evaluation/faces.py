@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from unseen.anonymizers.base import Anonymizer
 from unseen.anonymizers.handcrafted import FACE_ENLARGEMENT, Raw
 from unseen.anonymizers.load import load_anonymizer, refuse_device
+from unseen.anonymizers.modifier import FaceModifier
 from unseen.config import FitConfig
 from unseen.data.face_images import FaceImages, Pairs, crop, draw_pairs, with_folds
 from unseen.errors import ConfigError, DataError
@@ -120,7 +121,8 @@ def evaluate_faces(
     module = anonymizer if isinstance(anonymizer, Anonymizer) else load_anonymizer(anonymizer)
     plan = _plan(faces, config)
     parts = split_by_person(plan.faces.identity[plan.test], config.seed)
-    side = config.resolution or module.working_size
+    made_at = module.config.size if isinstance(module, FaceModifier) else module.working_size
+    side = config.resolution or made_at
     raw = _read(plan, plan.test, None, config, "raw faces")
     modified = _read(plan, plan.test, module, config, "modified faces")
     resized = None
@@ -138,7 +140,7 @@ def evaluate_faces(
             "spec": Path(name).name,
             "random": module.random,
             "parameters": parameter_count(module),
-            "working_size": module.working_size,
+            "working_size": made_at,
         },
         "data": {
             "name": faces.name,

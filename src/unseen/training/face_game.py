@@ -252,9 +252,7 @@ class FaceGame:
             loss = critic_loss(self.critic(batch.faces), self.critic(modified))
             self._update(loss, ["critic"])
 
-    def _train_modifier(
-        self, batch: FaceBatch, modified: Frames, *, playing: bool
-    ) -> ModifierMove:
+    def _train_modifier(self, batch: FaceBatch, modified: Frames, *, playing: bool) -> ModifierMove:
         """arg min_{M,A} L_det + L_adv + lambda L_l1 (algorithm 1, line 9)."""
         game = self.config.game
         zero = torch.zeros((), device=self.device)

@@ -79,6 +79,15 @@ def test_beside_a_learned_modifier_stands_what_its_resolution_does(
     assert row["resized"] == same["resized"] != row["modified"]
 
 
+def test_results_that_are_kept_are_whole_and_name_nobody() -> None:
+    kept = sorted((Path(__file__).parents[1] / "results").glob("*/verification/*.json"))
+    assert len(kept) > 2
+    for path in kept:
+        result = read_face_result(path)
+        assert not set(result["data"]) & {"names", "root"}
+        assert 0.5 < max(row["raw"]["accuracy"] for row in result["recognisers"]) <= 1
+
+
 def test_a_broken_result_is_refused_with_all_that_is_wrong(
     results: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from pydantic import ValidationError
+from torch import nn
 
 from unseen.anonymizers.learned import CONTRACT_FILE, WEIGHTS_FILE, load_filter
 from unseen.anonymizers.load import load_anonymizer
@@ -96,12 +97,15 @@ def test_what_the_cells_do_not_tell_cannot_pass() -> None:
 
 def test_a_pixel_out_of_range_is_cut_and_still_called_back() -> None:
     modifier = _modifier(LIMITED)
+    last = modifier.network.net[-1]
+    assert isinstance(last, nn.Conv2d)
+    assert last.bias is not None
     with torch.no_grad():
-        modifier.network.net[-1].bias.fill_(3.0)  # makes all nearly white, and the view adds to it
+        last.bias.fill_(3.0)  # makes all nearly white, and the view adds to it
     made = modifier.modify(torch.full((1, 3, 16, 16), 0.8), torch.zeros(1, 3, 4, 4))
     assert float(made.detach().max()) == 1.0
     made.sum().backward()  # type: ignore[no-untyped-call]
-    gradient = modifier.network.net[-1].bias.grad
+    gradient = last.bias.grad
     assert gradient is not None
     assert bool((gradient > 0).all())
 

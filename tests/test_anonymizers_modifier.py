@@ -95,19 +95,24 @@ def test_what_the_cells_do_not_tell_cannot_pass() -> None:
     assert not torch.allclose(shown.modify(face, grain), shown.modify(face.flip(-1), grain))
 
 
-def test_a_pixel_out_of_range_is_cut_and_still_called_back() -> None:
+def test_m_covers_what_it_is_shown_as_far_as_it_says() -> None:
     modifier = _modifier(LIMITED)
     last = modifier.network.net[-1]
     assert isinstance(last, nn.Conv2d)
     assert last.bias is not None
+    face, none = torch.rand(1, 3, 16, 16), torch.zeros(1, 3, 4, 4)
+    shown = modifier.view(face, none)
     with torch.no_grad():
-        last.bias.fill_(3.0)  # makes all nearly white, and the view adds to it
-    made = modifier.modify(torch.full((1, 3, 16, 16), 0.8), torch.zeros(1, 3, 4, 4))
-    assert float(made.detach().max()) == 1.0
-    made.sum().backward()  # type: ignore[no-untyped-call]
-    gradient = last.bias.grad
-    assert gradient is not None
-    assert bool((gradient > 0).all())
+        last.weight.zero_()
+        for cover, (red, green, blue) in (
+            (0.0, (0, 0, 0)),
+            (0.25, (0.9, 0.5, 0.2)),
+            (1.0, (0, 1, 0.5)),
+        ):
+            colour = torch.tensor([red, green, blue, cover])
+            last.bias.copy_(torch.atanh((2 * colour - 1).clamp(-1 + 1e-6, 1 - 1e-6)))
+            expected = cover * colour[:3].reshape(1, 3, 1, 1) + (1 - cover) * shown
+            torch.testing.assert_close(modifier.modify(face, none), expected, atol=1e-5, rtol=0)
 
 
 def test_noise_is_drawn_once_for_a_video() -> None:

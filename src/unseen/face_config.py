@@ -72,6 +72,10 @@ class FaceGameConfig(_Section):
         l1: lambda of eq. 3.
         l1_size: height and width in pixels at which L1 compares faces, averaged down to it; 0: as
             they are (the paper).
+        l1_goal: the face that L1 asks M for: `own` (the paper), or a `stranger`'s in its place, see
+            `unseen.training.strangers`.
+        occluders: at most so many random shapes lie over each face that M learns from, and have to
+            stay; 0: none (the paper).
         realism: weight of a critic that tells made faces from real ones; 0: none (the paper).
         average: decay of the running mean of M's weights, which is what the run leaves; 0: the last
             weights (the paper). Pictures of single steps flicker, those of the mean are calmer.
@@ -88,6 +92,8 @@ class FaceGameConfig(_Section):
     gamma: float = Field(1.0, ge=0)
     l1: float = Field(1.0, ge=0)
     l1_size: int = Field(0, ge=0)
+    l1_goal: Literal["own", "stranger"] = "own"
+    occluders: int = Field(0, ge=0)
     realism: float = Field(0.0, ge=0)
     average: float = Field(0.0, ge=0, lt=1)
     margin: int = Field(4, ge=1, le=8)

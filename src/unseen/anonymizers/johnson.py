@@ -1,6 +1,7 @@
 """Johnson's image transformation network: f_D of Wu18 and Wang19, M of Ren18."""
 
 import torch
+from jaxtyping import Float
 from torch import nn
 from torch.nn import functional as F
 
@@ -52,9 +53,10 @@ class JohnsonNet(nn.Module):
     Args:
         width: channels of the first convolution.
         blocks: number of residual blocks.
+        outputs: channels of what it makes.
     """
 
-    def __init__(self, width: int = 32, blocks: int = 5) -> None:
+    def __init__(self, width: int = 32, blocks: int = 5, outputs: int = 3) -> None:
         super().__init__()
         self.net = nn.Sequential(
             _Convolution(3, width, 9),
@@ -71,11 +73,11 @@ class JohnsonNet(nn.Module):
             _Convolution(2 * width, width, 3),
             nn.ReLU(inplace=True),
             nn.ReflectionPad2d(4),
-            nn.Conv2d(width, 3, 9),
+            nn.Conv2d(width, outputs, 9),
         )
 
-    def forward(self, frames: Frames) -> Frames:
-        """Transformed frames, same shape, in [0, 1]."""
+    def forward(self, frames: Frames) -> Float[torch.Tensor, "frames outputs height width"]:
+        """Transformed frames, same height and width, in [0, 1]."""
         height, width = frames.shape[-2:]
         missing_rows, missing_columns = (
             max(_SMALLEST, -(-side // _STRIDE) * _STRIDE) - side for side in (height, width)

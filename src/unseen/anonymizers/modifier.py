@@ -60,10 +60,11 @@ class FaceModifier(Anonymizer):
     box enlarged 1.6 times about its centre (5.2), v' = v - r_v + M(r_v) (eq. 1), and leaves frames
     without faces as they are; without boxes a whole frame is one face region.
 
-    Differs from the paper: where `sees` is set M is not shown the face but a few noisy averages of
-    it, which are also carried around the network (instance normalisation loses brightness and
-    colour); what they do not tell, M makes up. A learned picture is laid over them, so that the
-    network knows where in the region it is. Resizing averages where it shrinks.
+    Differs from the paper: where `sees` is set M is not shown the face but noisy averages of it;
+    what they do not tell, M makes up. It makes a picture and says for each pixel how much of it
+    covers what it was shown, so that what need not change stays (instance normalisation loses
+    brightness and colour). A learned picture is added to what the network sees, so that it knows
+    where in the region it is. Resizing averages where it shrinks.
 
     Args:
         config: which network, and what it is shown.
@@ -79,7 +80,7 @@ class FaceModifier(Anonymizer):
         self.random = config.noise > 0
         # A region of fewer pixels than cells would be shown whole.
         self.least_side = config.sees + 1
-        self.network = JohnsonNet(config.width, config.blocks)
+        self.network = JohnsonNet(config.width, config.blocks, 4 if config.sees else 3)
         if config.sees:
             self.canvas = nn.Parameter(0.1 * torch.randn(3, config.size, config.size))
 
@@ -103,9 +104,8 @@ class FaceModifier(Anonymizer):
             shown: Tensor = self.network(view)
             return shown
         made: Tensor = self.network(view + self.canvas)
-        total = view + 2.0 * made - 1.0
-        # The gradient of a clamp alone is zero outside of [0, 1]: M would never be called back.
-        return total.clamp(0.0, 1.0).detach() + (total - total.detach())
+        picture, cover = made[:, :3], made[:, 3:]
+        return cover * picture + (1.0 - cover) * view
 
     def step(self, clips: Clips, state: Any = None, boxes: Boxes | None = None) -> Step:
         """Modify the faces of the next stretch; `state` is the noise of each video."""

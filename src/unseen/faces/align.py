@@ -21,7 +21,7 @@ TEMPLATE = (
 Landmarks = Float[Tensor, "faces 5 2"]
 
 
-def similarity(landmarks: Landmarks) -> Float[Tensor, "faces 2 3"]:
+def similarity(landmarks: Landmarks, onto: Landmarks | None = None) -> Float[Tensor, "faces 2 3"]:
     """The similarity transforms that take points of the template to points of the picture.
 
     Rotation, one scale and translation, no reflection: the least squares fit of the landmarks to
@@ -30,10 +30,12 @@ def similarity(landmarks: Landmarks) -> Float[Tensor, "faces 2 3"]:
     Args:
         landmarks: eyes, nose tip, mouth corners (each left to right as seen), (x, y) in pixels,
             pixel centres at whole numbers.
+        onto: landmarks of other faces in place of the template.
     """
-    wanted = torch.tensor(TEMPLATE, dtype=landmarks.dtype, device=landmarks.device)
-    middle, goal = landmarks.mean(1, keepdim=True), wanted.mean(0)
-    p, q = landmarks - middle, wanted - goal
+    if onto is None:
+        onto = torch.tensor(TEMPLATE, dtype=landmarks.dtype, device=landmarks.device)[None]
+    middle, goal = landmarks.mean(1, keepdim=True), onto.mean(1, keepdim=True)
+    p, q = landmarks - middle, onto - goal
     # As complex numbers q = (c + i s) p; in two dimensions the best c + i s has a closed form.
     size = p.square().sum((1, 2)).clamp_min(1e-12)
     c = (p * q).sum((1, 2)) / size
@@ -41,7 +43,7 @@ def similarity(landmarks: Landmarks) -> Float[Tensor, "faces 2 3"]:
     norm = (c.square() + s.square()).clamp_min(1e-12)
     c, s = c / norm, s / norm
     turn = torch.stack([torch.stack([c, s], 1), torch.stack([-s, c], 1)], 1)
-    shift = middle[:, 0] - torch.einsum("nij,j->ni", turn, goal)
+    shift = middle[:, 0] - torch.einsum("nij,nj->ni", turn, goal[:, 0].expand(len(turn), 2))
     return torch.cat([turn, shift[:, :, None]], 2)
 
 
@@ -54,13 +56,33 @@ def align(pictures: Frames, landmarks: Landmarks) -> AlignedFaces:
         pictures: `(faces, 3, height, width)`.
         landmarks: five points in each, see `similarity`.
     """
+    return _sampled(pictures, similarity(landmarks), FACE_HEIGHT, FACE_WIDTH)
+
+
+def lay_over(pictures: Frames, landmarks: Landmarks, onto: Landmarks) -> Frames:
+    """Pictures moved, turned and scaled so that their landmarks lie as near to `onto` as can be.
+
+    Beyond the picture its edge is repeated.
+
+    Args:
+        pictures: `(faces, 3, height, width)`.
+        landmarks: five points in each, see `similarity`.
+        onto: where they should be.
+    """
     height, width = pictures.shape[-2:]
-    rows = torch.arange(FACE_HEIGHT, dtype=pictures.dtype, device=pictures.device)
-    columns = torch.arange(FACE_WIDTH, dtype=pictures.dtype, device=pictures.device)
+    return _sampled(pictures, similarity(landmarks, onto), height, width)
+
+
+def _sampled(
+    pictures: Frames, transforms: Float[Tensor, "faces 2 3"], height: int, width: int
+) -> Float[Tensor, "frames 3 rows columns"]:
+    """What lies at the transforms of the pixels of a picture of this height and width."""
+    rows = torch.arange(height, dtype=pictures.dtype, device=pictures.device)
+    columns = torch.arange(width, dtype=pictures.dtype, device=pictures.device)
     y, x = torch.meshgrid(rows, columns, indexing="ij")
     points = torch.stack([x, y, torch.ones_like(x)], -1)
-    where = torch.einsum("nij,hwj->nhwi", similarity(landmarks), points)
-    sides = torch.tensor([width, height], dtype=pictures.dtype, device=pictures.device)
+    where = torch.einsum("nij,hwj->nhwi", transforms, points)
+    sides = torch.tensor(pictures.shape[:-3:-1], dtype=pictures.dtype, device=pictures.device)
     grid = (2.0 * where + 1.0) / sides - 1.0
     return F.grid_sample(
         pictures, grid, mode="bilinear", padding_mode="border", align_corners=False

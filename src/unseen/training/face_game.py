@@ -26,6 +26,7 @@ from unseen.models.critic import FaceCritic, critic_loss, realism_loss
 from unseen.models.sphereface import Features, PerFace, Recogniser, angular_softmax
 from unseen.training.batches import Order
 from unseen.training.face_objectives import FACE_OBJECTIVES, Exposed, other_identities
+from unseen.training.strangers import occlude, occluders, strangers
 from unseen.types import Frames, to_clips
 
 
@@ -37,11 +38,13 @@ class FaceBatch:
         faces: `(faces, 3, size, size)` in [0, 1].
         landmarks: `(faces, 5, 2)` in pixels of `faces`.
         labels: `(faces,)`.
+        goals: what L1 asks M to make of them; as `faces`.
     """
 
     faces: Frames
     landmarks: Float[Tensor, "faces 5 2"]
     labels: Int[Tensor, " faces"]
+    goals: Frames
 
 
 @dataclass(frozen=True)
@@ -160,7 +163,7 @@ class FaceGame:
         """The next faces; seeds everything random that the move does with them."""
         rng = self._reseed()
         chosen = self.order.at(self.moves - 1)
-        return self.batch(self.faces, chosen, rng)
+        return self._with_goals(self.batch(self.faces, chosen, rng))
 
     def batch(
         self,
@@ -170,11 +173,24 @@ class FaceGame:
     ) -> FaceBatch:
         """These pictures as the modifier's input; moved and mirrored with `rng`."""
         crops, points = face_crops(images, chosen, self.config.modifier.size, rng)
+        faces = to_clips(crops[:, None], self.device)[:, :, 0]
         return FaceBatch(
-            to_clips(crops[:, None], self.device)[:, :, 0],
+            faces,
             torch.from_numpy(points).to(self.device),
             torch.from_numpy(images.identities[chosen]).to(self.device),
+            faces,
         )
+
+    def _with_goals(self, batch: FaceBatch) -> FaceBatch:
+        """The batch with what the configuration asks M for, and with shapes over both."""
+        game = self.config.game
+        faces, goals = batch.faces, batch.goals
+        if game.l1_goal == "stranger":
+            goals = strangers(faces, batch.landmarks, batch.labels)
+        if game.occluders:
+            shapes = occluders(len(faces), game.occluders, faces.shape[-1])
+            faces, goals = occlude(faces, *shapes), occlude(goals, *shapes)
+        return FaceBatch(faces, batch.landmarks, batch.labels, goals)
 
     def _modified_frames(self, modifier: FaceModifier) -> tuple[list[Frame], list[Actions]]:
         """v' of this move's frames, which may be of different sizes, and their actions (eq. 1)."""
@@ -259,7 +275,7 @@ class FaceGame:
         privacy, realism, detection = zero, zero, zero
         moving = ["modifier"]
         with _frozen([self.recogniser, *([] if self.critic is None else [self.critic])]):
-            l1 = self._l1(modified, batch.faces)
+            l1 = self._l1(modified, batch.goals)
             loss = game.l1 * l1
             if playing and self.critic is not None:
                 self.critic.eval()  # its spectral norms move with its own steps only

@@ -55,6 +55,18 @@ def test_random_label_turns_the_face_to_the_other_identity() -> None:
     assert _cosines(_moved("random_label", FEATURES))[2] > _cosines(FEATURES)[2]
 
 
+def test_angular_entropy_does_not_care_how_long_features_are() -> None:
+    cosines = np.array(_cosines(FEATURES))
+    p = np.exp(16 * cosines) / np.exp(16 * cosines).sum()
+    value = FACE_OBJECTIVES["angular_entropy"](_exposed(FEATURES, 0, 2))
+    assert value.item() == pytest.approx((p * np.log(p)).sum(), abs=1e-5)
+    shorter = FACE_OBJECTIVES["angular_entropy"](_exposed(0.01 * FEATURES, 0, 2))
+    torch.testing.assert_close(shorter, value)
+    gap = max(_cosines(FEATURES)) - min(_cosines(FEATURES))
+    moved = _cosines(_moved("angular_entropy", FEATURES))
+    assert max(moved) - min(moved) < gap
+
+
 def test_negative_entropy_makes_all_identities_alike() -> None:
     logits = FEATURES[0].numpy()  # directions are the axes: ||x|| cos(theta_j) = x_j
     p = np.exp(logits) / np.exp(logits).sum()

@@ -87,7 +87,8 @@ class FaceGameConfig(_Section):
     """
 
     objectives: tuple[
-        Literal["misclassify", "random_label", "negative_entropy", "distance"], ...
+        Literal["misclassify", "random_label", "negative_entropy", "angular_entropy", "distance"],
+        ...,
     ] = ("misclassify",)
     gamma: float = Field(1.0, ge=0)
     l1: float = Field(1.0, ge=0)

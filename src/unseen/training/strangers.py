@@ -15,14 +15,13 @@ from torch import Tensor
 from unseen.faces.align import Landmarks, lay_over
 from unseen.types import Frames
 
-# The head in an enlarged face box: an ellipse, half axes in half boxes, and how softly it ends.
-HEAD, SOFT = 0.9, 0.05
-
 
 def strangers(faces: Frames, landmarks: Landmarks, labels: Int[Tensor, " faces"]) -> Frames:
-    """Each face replaced by a stranger's from the batch, laid over it by the landmarks.
+    """Each picture replaced by a stranger's from the batch, laid over it by the landmarks.
 
-    Outside of the head (an ellipse in the enlarged box) the picture stays.
+    All of it: hair, neck and the outline of the head tell who somebody is, too. With the picture
+    left as it is outside of an ellipse, and grey inside, recognisers were right about 9 of 10 pairs
+    of `duet-faces`.
 
     Args:
         faces: `(faces, 3, size, size)`.
@@ -30,9 +29,7 @@ def strangers(faces: Frames, landmarks: Landmarks, labels: Int[Tensor, " faces"]
         labels: who they are; where a batch holds one person alone, another picture of the person.
     """
     where = someone_else(labels)
-    laid = lay_over(faces[where], landmarks[where], landmarks)
-    inside = _head(faces)
-    return faces + inside * (laid - faces)
+    return lay_over(faces[where], landmarks[where], landmarks)
 
 
 def someone_else(labels: Int[Tensor, " faces"]) -> Int[Tensor, " faces"]:
@@ -40,13 +37,6 @@ def someone_else(labels: Int[Tensor, " faces"]) -> Int[Tensor, " faces"]:
     other = (labels[:, None] != labels[None]).double()
     alone = other.sum(1, keepdim=True) == 0
     return torch.multinomial(torch.where(alone, torch.ones_like(other), other), 1)[:, 0]
-
-
-def _head(faces: Frames) -> Float[Tensor, "size size"]:
-    size = faces.shape[-1]
-    line = (2.0 * torch.arange(size, device=faces.device) + 1.0) / size - 1.0
-    radius = torch.hypot(line[:, None], line[None]) / HEAD
-    return torch.sigmoid((1.0 - radius) / SOFT).to(faces)
 
 
 def occluders(

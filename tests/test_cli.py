@@ -311,6 +311,10 @@ BAD = {
     "column": ((*TRAIN, "--private", "glases"), "did you mean 'glasses'?"),
     "resume": ((*TRAIN, CPU, "--resume"), "new holds no run to resume"),
     "model": ((*TRAIN, CPU, "target_model=c3d-smal"), "did you mean 'c3d-small'?"),
+    "models": ((*TRAIN, CPU, "target_model=cn", "budget_models=cn,crn"), "  - unknown model 'crn'"),
+    "limits": ((*TRAIN, CPU, "filter.output_limits=noise"), "'noise' needs a number, as in"),
+    "memory": ((*TRAIN, CPU, "data.train=1000000000000"), "there is not enough memory"),
+    "all attackers": ((*EVALUATE, "--attackers", "cn,crn,gone"), "  - unknown model 'gone'"),
     "measured column": ((*FURTHER, "contac"), "did you mean 'contact'?"),
     "measured folder": (("evaluate", "raw", "-o", "text.mp4/r.json"), "text.mp4 is no folder"),
     "run's folder": ((*TRAIN[:1], "-o", "text.mp4", *TRAIN[3:], CPU), "text.mp4 is no folder"),
@@ -500,3 +504,21 @@ def test_annotations_become_numbers_and_figures(
     assert json.loads((tmp_path / "out" / "statistics.json").read_text())["frames"] == 10
     assert main(["data", "stats", "pa-hmdb51", str(tmp_path / "no"), "-o", "out"]) == 2
     assert "there are no annotations" in capsys.readouterr().err
+    assert main(["data", "stats", "pa-hmdb51", str(tmp_path)]) == 2
+    assert "name a folder with -o DIR" in capsys.readouterr().err
+
+
+def test_labels_of_a_data_set_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lists = tmp_path / "testTrainMulti_7030_splits"
+    lists.mkdir()
+    (lists / "wave_test_split2.txt").write_text("a_wave_1.avi 1\nb_wave_1.avi 2\nc_wave_1.avi 1\n")
+    out = tmp_path / "out"
+    assert main(["data", "stats", "hmdb51:2", str(tmp_path), "-o", str(out)]) == 0
+    assert capsys.readouterr().out.splitlines()[2].split() == ["action", "wave", "2", "1"]
+    content = json.loads((out / "statistics.json").read_text())
+    assert content["items"] == {"train": 2, "test": 1}
+    assert content["labels"]["action"]["wave"] == {"train": 2, "test": 1}
+    assert main(["data", "stats", "hmdb5", str(tmp_path)]) == 2
+    assert "did you mean 'hmdb51'?" in capsys.readouterr().err

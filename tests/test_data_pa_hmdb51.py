@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unseen.data.hmdb51 import ACTIONS
+from unseen.data.load import check_data
 from unseen.data.pa_hmdb51 import (
     Findings,
     check_annotations,
@@ -276,6 +277,27 @@ def test_gaps_and_overlaps_are_notices(tmp_path: Path) -> None:
     )
     assert "wave" not in found.notices[-1]
     assert frame_labels(read_annotations(folder)[0], "face")[6] == {1, 2}
+
+
+def test_a_check_is_one_report(tmp_path: Path) -> None:
+    folder = write(tmp_path, kiss={KISS: entry(nudity=[[0, 8, 0]])}, wave={WAVE: entry()})
+    (tmp_path / "notes.txt").write_text("this is no test list")
+    report = check_data("pa-hmdb51", folder)
+    assert report.counts == {"videos": (2, 515), "classes": (2, 51)}
+    assert report.differences == ("videos: 2, officially 515", "classes: 2, officially 51")
+    assert report.faults == ()
+    assert report.notices[0] == f"kiss.json: '{KISS}': frame 9 unlabelled in nudity"
+    lists = tmp_path / "privacy_split_test_set"
+    lists.mkdir()
+    (lists / "kiss.txt").write_text(KISS)
+    assert "the test list misses 1 of 2 annotated videos" in str(check_data("pa-hmdb51", folder))
+    (folder / "PrivacyAttributes" / "wave.json").write_text("{")
+    (folder / "PrivacyAttributes" / "kis.json").write_text("{}")
+    report = check_data("pa-hmdb51", folder)
+    assert report.mistakes == report.faults
+    assert len(report.faults) == 2
+    with pytest.raises(DataError, match="there is no folder"):
+        check_data("pa-hmdb51", tmp_path / "absent")
 
 
 def test_annotated_videos_are_test(tmp_path: Path) -> None:

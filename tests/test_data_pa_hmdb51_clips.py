@@ -181,8 +181,8 @@ def test_some_attributes_in_another_order_and_pictures_that_drift(roots: dict[st
     [
         ({"name": "duet"}, "--data hmdb51 --private-data vispr:5"),
         ({"private_name": None}, "--data hmdb51 --private-data vispr:5"),
-        ({"root": None}, "where are HMDB51 and the annotations of PA-HMDB51"),
-        ({"test_on_root": None}, "where are HMDB51 and the annotations of PA-HMDB51"),
+        ({"root": None}, "where is 'hmdb51:1'? Name its folder: --root DIR"),
+        ({"test_on_root": None}, "where are the annotations of PA-HMDB51? Name their folder: --te"),
         ({"private_root": None}, "where is 'vispr:5'? Name its folder: --private-root DIR"),
         (
             {"private_name": "duet:attributes", "train": 16, "val": 8, "test": 8},
@@ -197,6 +197,15 @@ def test_what_cannot_be_tested_on_it(
     with pytest.raises((ConfigError, DataError)) as caught:
         load_data(config(roots, **change))
     assert message in str(caught.value)
+
+
+def test_all_folders_that_are_missing_are_told(roots: dict[str, Path], tmp_path: Path) -> None:
+    nowhere = {"root": None, "private_root": str(tmp_path / "no"), "test_on_root": None}
+    with pytest.raises(DataError) as caught:
+        load_data(config(roots, **nowhere))
+    assert [fault[:18] for fault in caught.value.faults] == [
+        "where are the anno", "where is 'hmdb51:1", "there is no folder",
+    ]  # fmt: skip
 
 
 def test_annotations_that_hmdb51_does_not_bear_out(roots: dict[str, Path], tmp_path: Path) -> None:

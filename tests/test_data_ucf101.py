@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from unseen.data.load import count_labels
 from unseen.data.official import Item, check, read_official
 from unseen.data.official_clips import with_validation
 from unseen.data.ucf101 import ACTIONS, COUNTS, read_ucf101
@@ -89,6 +90,19 @@ def test_a_tree_in_the_official_layout(root: Path, split: int) -> None:
         "test": (4, COUNTS[split]["test"]),
     }
     assert "; there is no ApplyEyeMakeup, ApplyLipstick, BabyCrawling, " in report.differences[1]
+
+
+def test_labels_are_counted_by_split(root: Path) -> None:
+    counts = count_labels("ucf101:2", root)
+    assert counts.items == {"train": 16, "test": 4}
+    each = {"train": 8, "test": 2}
+    assert counts.labels == {"action": {"Archery": each, "Biking": each}}
+    assert str(counts).splitlines() == [
+        "                 train    test",
+        "ucf101:2            16       4",
+        "action Archery       8       2",
+        "action Biking        8       2",
+    ]
 
 
 def test_class_folders_may_stand_in_the_root(root: Path) -> None:

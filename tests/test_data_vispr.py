@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from unseen.data.load import count_labels
 from unseen.data.official import Item, check, read_official
 from unseen.data.vispr import ATTRIBUTES, OFFICIAL_COUNTS, SUBSETS, read_vispr
 from unseen.errors import DataError, UnknownNameError
@@ -82,6 +83,19 @@ def test_a_tree_in_the_official_layout(root: Path, lists: bool) -> None:
         "val": (1, 4167),
         "test": (1, 8000),
     }
+
+
+def test_an_attribute_is_counted_where_it_is_there(root: Path) -> None:
+    told = str(count_labels("vispr:5", root)).splitlines()
+    assert told == [
+        "               train     val    test",
+        "vispr:5            2       1       1",
+        "skin_color         0       1       0",
+        "face               1       1       1",
+        "gender             1       0       0",
+        "nudity             0       0       1",
+        "relationship       0       1       0",
+    ]
 
 
 def test_merged_attributes_are_there_if_one_of_them_is(root: Path) -> None:

@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 from unseen import errors
-from unseen.errors import DataError, UnseenError
+from unseen.errors import ConfigError, DataError, UnseenError, WeightsError, together
 
 
 def test_one_base_catches_every_error() -> None:
@@ -39,3 +39,19 @@ def test_errors_survive_the_way_out_of_a_worker_process() -> None:
         if issubclass(kind, UnseenError):
             again = pickle.loads(pickle.dumps(kind("what is wrong")))
             assert (type(again), str(again)) == (kind, "what is wrong")
+
+
+def test_what_is_wrong_in_several_places_is_told_at_once() -> None:
+    def fails(error: Exception) -> str:
+        raise error
+
+    assert together(ConfigError, "two", [lambda: "a", lambda: "b"]) == ["a", "b"]
+    one = WeightsError("no weights", ["a.pt", "b.pt"])
+    with pytest.raises(WeightsError) as alone:
+        together(ConfigError, "two", [lambda: "a", lambda: fails(one)])
+    assert alone.value is one
+    with pytest.raises(ConfigError) as caught:
+        together(ConfigError, "two", [lambda: fails(one), lambda: fails(DataError("no data"))] * 2)
+    assert str(caught.value) == "two\n  - no weights\n  - a.pt\n  - b.pt\n  - no data"
+    with pytest.raises(ZeroDivisionError):  # not one that a user can mend
+        together(ConfigError, "two", [lambda: fails(one), lambda: fails(ZeroDivisionError())])

@@ -168,6 +168,9 @@ def test_data_that_are_not_there_fail_their_runs_only(
         (["duet-raw", "--seeds", "x"], "--seeds 'x': write whole numbers, as in 0,1,2"),
         (["duet-raw", "--jobs", "0"], "--jobs 0: at least 1"),
         (["duet-raw", "game.gama=1"], "did you mean 'game.gamma'"),
+        (["duet-*", "evaluation.attackers=cn"], "did you mean 'cnn'?"),
+        (["duet-grl-m1", "duet-raw", "target_model=c3d-smal"], "did you mean 'c3d-small'?"),
+        (["duet-entropy", "evaluation.attackers=c3d-small:8"], "trained against this filter"),
     ],
 )
 def test_bad_input_is_one_line(
@@ -177,6 +180,21 @@ def test_bad_input_is_one_line(
     told = capsys.readouterr().err
     assert message in told
     assert told.count("\n") == 1
+    assert not (tmp_path / "new").exists()
+
+
+def test_all_that_is_wrong_is_told_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sweep", "nosuch", "duet-raw", "duet-grl-m9", "-o", str(tmp_path / "new")]) == 2
+    told = capsys.readouterr().err
+    assert "unknown preset 'nosuch'" in told
+    assert "unknown preset 'duet-grl-m9' (did you mean 'duet-grl-m4'?)" in told
+    wrong = ["budget_models=cn,c3d-smal", "filter.output_limits=nois:1", "evaluation.suite=big"]
+    assert main(["sweep", "duet-grl", "-o", str(tmp_path / "new"), *wrong]) == 2
+    told = capsys.readouterr().err
+    for name in ("model 'cn'", "model 'c3d-smal'", "output limit 'nois'"):
+        assert told.count(f"unknown {name}") == 1  # of six runs
     assert not (tmp_path / "new").exists()
 
 

@@ -57,6 +57,12 @@ def _terminate(signum: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def _no_memory(error: Exception) -> bool:
+    """Whether memory was short, of a CPU or a GPU; PyTorch has no kind of its own for the first."""
+    text = str(error)
+    return isinstance(error, MemoryError) or "allocate memory" in text or "out of memory" in text
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
@@ -76,6 +82,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(
             "unseen: a worker process was killed, most often for want of memory; try fewer at a "
             "time, with evaluation.jobs=1",
+            file=sys.stderr,
+        )
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if not _no_memory(error):
+            raise
+        print(
+            "unseen: there is not enough memory for this; use less at a time (train.batch, "
+            f"data.size, evaluation.jobs, a narrower model): {str(error).partition(chr(10))[0]}",
             file=sys.stderr,
         )
         return 2

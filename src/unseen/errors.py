@@ -4,11 +4,28 @@ The command line prints the message alone and exits with code 2; nothing of a tr
 the user. Code that calls the library catches `UnseenError`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class UnseenError(Exception):
-    """Base of every error that a user can mend."""
+    """Base of every error that a user can mend.
+
+    Args:
+        summary: one line that says what is wrong, or what was read and how many faults it has.
+        faults: every fault found, one line each.
+    """
+
+    def __init__(self, summary: str, faults: Sequence[str] = ()) -> None:
+        self.summary = summary
+        self.faults = tuple(faults)
+        super().__init__("\n".join([summary, *(f"  - {fault}" for fault in self.faults)]))
+
+    def __reduce__(self) -> tuple[type["UnseenError"], tuple[str, tuple[str, ...]]]:
+        """Worker processes hand errors on by pickling, which knows of the whole text only."""
+        return type(self), (self.summary, self.faults)
 
 
 class ConfigError(UnseenError):
@@ -20,21 +37,7 @@ class UnknownNameError(UnseenError):
 
 
 class DataError(UnseenError):
-    """Data that is missing, broken or inconsistent.
-
-    Args:
-        summary: one line that says what was read and how many faults it has.
-        faults: every fault found, one line each.
-    """
-
-    def __init__(self, summary: str, faults: Sequence[str] = ()) -> None:
-        self.summary = summary
-        self.faults = tuple(faults)
-        super().__init__("\n".join([summary, *(f"  - {fault}" for fault in self.faults)]))
-
-    def __reduce__(self) -> tuple[type["DataError"], tuple[str, tuple[str, ...]]]:
-        """Worker processes hand errors on by pickling, which knows of the whole text only."""
-        return type(self), (self.summary, self.faults)
+    """Data that is missing, broken or inconsistent."""
 
 
 class VideoError(UnseenError):
@@ -51,3 +54,30 @@ class RunError(UnseenError):
 
 class NoFacesError(UnseenError):
     """No face was found where there must be one; the command line exits with 3."""
+
+
+def together(kind: type[UnseenError], summary: str, calls: Iterable[Callable[[], T]]) -> list[T]:
+    """What several calls return; where some of them fail, all that is wrong is told at once.
+
+    Args:
+        kind: of the error where several fail.
+        summary: its first line.
+        calls: none of them needs what another one does.
+
+    Raises:
+        UnseenError: the only one there was, as it is; of several, one with every line of theirs.
+    """
+    done: list[T] = []
+    errors: list[UnseenError] = []
+    for call in calls:
+        try:
+            done.append(call())
+        except UnseenError as error:
+            errors.append(error)
+    if not errors:
+        return done
+    lines = [line.removeprefix("  - ") for error in errors for line in str(error).splitlines()]
+    faults = list(dict.fromkeys(lines))
+    if len(errors) == 1 or len(faults) == 1:
+        raise errors[0]
+    raise kind(summary, faults)

@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,14 +20,14 @@ from pydantic import ValidationError
 from unseen.config import EvaluationConfig, RunConfig, load_config, preset_names
 from unseen.data.clips import ClipDataset
 from unseen.data.load import load_data
-from unseen.errors import ConfigError, RunError, UnseenError
-from unseen.evaluation.evaluate import evaluate
+from unseen.errors import ConfigError, RunError, UnseenError, together
+from unseen.evaluation.evaluate import evaluate, refuse_evaluation
 from unseen.evaluation.results import read_result
 from unseen.families.family import find_members, unknown_preset
 from unseen.files import write_json, written_whole
 from unseen.machine import use_cores
 from unseen.report.entries import SWEEP_FILE
-from unseen.training.folder import CONFIG_FILE, TRAINING_FILE, run_config
+from unseen.training.folder import CONFIG_FILE, TRAINING_FILE, refuse_training, run_config
 from unseen.training.run import train
 
 SCHEMA = "unseen/sweep/1"
@@ -112,26 +113,23 @@ def plan(
     """
     if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
         raise ConfigError("seeds: name each once, as whole numbers from 0, as in 0,1,2")
-    chosen: dict[str, str | None] = {}
-    for name in names:
-        if name in preset_names():
-            chosen[name] = None
-            continue
-        found = find_members(name)
-        if not found:
-            raise unknown_preset(name, preset_names())
-        chosen |= {member.name: member.anonymizer for member in found}
+    asked = "what the sweep is to do is not clear"
+    named = together(ConfigError, asked, [partial(_named, name) for name in names])
+    chosen = {name: anonymizer for part in named for name, anonymizer in part.items()}
+    loading = [partial(load_config, name, overrides) for name in chosen]
+    configs = together(ConfigError, asked, loading)
     runs = [
         SweepRun(
             name=f"{name}-seed{seed}",
-            config=load_config(name, [*overrides, *(f"{key}={seed}" for key in SEEDS)]),
+            config=load_config(None, [f"{key}={seed}" for key in SEEDS], base=config),
             anonymizer=anonymizer,
             folder=folder / "runs" / f"{name}-seed{seed}",
             result=folder / "results" / f"{name}-seed{seed}.json",
         )
         for seed in seeds
-        for name, anonymizer in chosen.items()
+        for (name, anonymizer), config in zip(chosen.items(), configs, strict=True)
     ]
+    together(ConfigError, asked, [partial(_refuse, run) for run in runs[: len(chosen)]])
     faults = [fault for run in runs for fault in _other_settings(run)]
     if faults:
         raise ConfigError(
@@ -139,6 +137,25 @@ def plan(
             + "\n".join(f"  - {fault}" for fault in faults)
         )
     return runs
+
+
+def _named(name: str) -> dict[str, str | None]:
+    """The presets that a name stands for, with the anonymizer of those that are not trained."""
+    if name in preset_names():
+        return {name: None}
+    found = find_members(name)
+    if not found:
+        raise unknown_preset(name, preset_names())
+    return {member.name: member.anonymizer for member in found}
+
+
+def _refuse(run: SweepRun) -> None:
+    """Raise where a run could not be trained, or not be measured after it."""
+    if run.anonymizer is None:
+        refuse_training(run.config)
+        refuse_evaluation(run.config.evaluation, run.config.budget_models)
+    else:
+        refuse_evaluation(run.config.evaluation)
 
 
 def _other_settings(run: SweepRun) -> Iterator[str]:

@@ -1,10 +1,11 @@
 """Commands about data sets."""
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 from unseen.commands.settings import Verb, add_overrides, config_of
-from unseen.errors import UnseenError
+from unseen.errors import ConfigError, UnseenError
 
 
 def add_commands(verb: Verb) -> None:
@@ -35,10 +36,12 @@ def add_commands(verb: Verb) -> None:
     keyframes.add_argument("root", type=Path, metavar="ROOT")
     keyframes.add_argument("-o", "--out", type=Path, required=True, metavar="DIR")
     keyframes.set_defaults(run=_keyframes)
-    stats = actions.add_parser("stats", help="figures and numbers of PA-HMDB51's annotations")
-    stats.add_argument("name", choices=["pa-hmdb51"])
+    stats = actions.add_parser("stats", help="how often each label occurs, of PA-HMDB51 in figures")
+    stats.add_argument("name", metavar="NAME[:OPTION]")
     stats.add_argument("root", type=Path, metavar="ROOT")
-    stats.add_argument("-o", "--out", type=Path, required=True, metavar="DIR")
+    stats.add_argument(
+        "-o", "--out", type=Path, metavar="DIR", help="for statistics.json, and the figures"
+    )
     stats.set_defaults(run=_stats)
 
 
@@ -96,7 +99,22 @@ def _keyframes(args: argparse.Namespace) -> None:
 
 
 def _stats(args: argparse.Namespace) -> None:
-    from unseen.report.annotations import write_statistics
+    from unseen.data import pa_hmdb51
 
-    statistics = write_statistics(args.root, args.out)
-    print(f"{args.out}: {statistics.videos} videos")
+    if args.name == pa_hmdb51.NAME:
+        from unseen.report.annotations import write_statistics
+
+        if args.out is None:
+            raise ConfigError("the statistics of PA-HMDB51 are figures: name a folder with -o DIR")
+        statistics = write_statistics(args.root, args.out)
+        print(f"{args.out}: {statistics.videos} videos")
+        return
+    from unseen.data.load import count_labels
+    from unseen.files import refuse_unwritable, write_json
+
+    if args.out is not None:
+        refuse_unwritable(args.out / "statistics.json")
+    counts = count_labels(args.name, args.root)
+    print(counts)
+    if args.out is not None:
+        write_json(args.out / "statistics.json", asdict(counts))

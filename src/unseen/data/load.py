@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import unseen.data.casia_webface
 import unseen.data.daly
@@ -18,21 +18,30 @@ import unseen.data.sbu
 import unseen.data.ucf101
 import unseen.data.vispr  # noqa: F401 - importing a reader registers it
 from unseen.config import DataConfig
+from unseen.data import pa_hmdb51
 from unseen.data.clips import ClipDataset, across
 from unseen.data.decode import Progress
 from unseen.data.duet import load_duet
 from unseen.data.hmdb51 import read_hmdb51
 from unseen.data.manifest import load_manifest
-from unseen.data.official import OFFICIAL, Report, check, read_official, split_number
+from unseen.data.official import (
+    OFFICIAL,
+    Inventory,
+    Report,
+    check,
+    read_official,
+    split_number,
+)
 from unseen.data.official_clips import load_official
-from unseen.data.pa_hmdb51 import read_annotations
 from unseen.data.pa_hmdb51_clips import with_test_frames
-from unseen.errors import ConfigError, DataError, UnseenError
+from unseen.data.pa_hmdb51_labels import VideoAnnotation
+from unseen.data.statistics import LabelCounts, label_counts
+from unseen.errors import ConfigError, DataError, UnknownNameError, together
 from unseen.registry import Registry, Spec, nearest
 
-T = TypeVar("T")
 # Of generated data: takes `target`, `private`, `size`, `frames`, `seed`, `counts` and `jobs`.
 Loader = Callable[..., ClipDataset]
+_NEITHER = "neither of the two data sets can be loaded"
 DATASETS: Registry[Loader] = Registry("data set")
 DATASETS.add("duet", load_duet)
 DATASETS.add("duet:silhouette", partial(load_duet, silhouette=True))
@@ -46,6 +55,7 @@ ABOUT = {
     "ucf101[:SPLIT]": "UCF101: 101 actions, 3 splits; --root DIR",
     "hmdb51[:SPLIT]": "HMDB51: 51 actions, 3 splits; --root DIR",
     "vispr[:ATTRIBUTES]": "VISPR: images; 68 attributes, or the subsets 17, 7, 5, 1; --root DIR",
+    "pa-hmdb51": "PA-HMDB51: 5 attributes, frame by frame, of HMDB51's; --test-on-root DIR",
     "jhmdb[:SPLIT]": "JHMDB: 21 actions with boxes, 3 splits; --root DIR",
     "daly": "DALY: 10 actions with boxes on keyframes; --root DIR",
     "lfw": "Labeled Faces in the Wild: 5,749 people, 10 folds of pairs; --root DIR",
@@ -66,7 +76,26 @@ def check_data(
         decode: read every listed file to its end.
         progress: called with (files read, files in all) while decoding.
     """
-    return check(read_official(name, root), decode=decode, progress=progress)
+    if name == pa_hmdb51.NAME:
+        return pa_hmdb51.check_folder(root)
+    return check(_official(name, root), decode=decode, progress=progress)
+
+
+def count_labels(name: str, root: Path) -> LabelCounts:
+    """How often each label occurs in each split of a published data set, see `LabelCounts`."""
+    return label_counts(_official(name, root))
+
+
+def _official(name: str, root: Path) -> Inventory:
+    """`read_official`, with an error that knows of all that can be checked."""
+    spec = Spec.parse(name)
+    if spec.name not in OFFICIAL:
+        known = [*OFFICIAL, pa_hmdb51.NAME]
+        raise UnknownNameError(
+            f"unknown official data set '{name}'{nearest(name, known)}; choose from: "
+            f"{', '.join(known)}"
+        )
+    return read_official(name, root)
 
 
 def load_data(config: DataConfig, *, jobs: int = 1, cache: Path | None = None) -> ClipDataset:
@@ -92,7 +121,7 @@ def load_data(config: DataConfig, *, jobs: int = 1, cache: Path | None = None) -
     private = partial(
         _found, config, config.private_name, config.private_root, "--private-root", jobs, cache
     )
-    return across(*_labelled(config, *_both(target, private)))
+    return across(*_labelled(config, *together(DataError, _NEITHER, (target, private))))
 
 
 def _found(
@@ -122,10 +151,11 @@ def _found(
 
 def _labelled(config: DataConfig, target: Loader, private: Loader) -> list[ClipDataset]:
     """Two data sets, one with the target's labels, one with the private ones."""
-    return _both(
+    labelled = (
         partial(target, target=config.target, private=None),
         partial(private, target=None, private=config.private),
     )
+    return together(DataError, _NEITHER, labelled)
 
 
 def _tested_on_pa_hmdb51(config: DataConfig, jobs: int, cache: Path | None) -> ClipDataset:
@@ -136,18 +166,19 @@ def _tested_on_pa_hmdb51(config: DataConfig, jobs: int, cache: Path | None) -> C
             "PA-HMDB51 tests an action of HMDB51 and attributes such as those of VISPR-5; name "
             "both: --data hmdb51 --private-data vispr:5"
         )
-    if config.root is None or config.test_on_root is None:
-        raise DataError(
-            "where are HMDB51 and the annotations of PA-HMDB51? Name their folders: --root DIR "
-            "--test-on-root DIR"
-        )
-    annotations = read_annotations(Path(config.test_on_root))
+    reading: tuple[Callable[[], Any], ...] = (
+        partial(_annotations, config.test_on_root),
+        partial(_found, config, config.name, config.root, "--root", jobs, cache),
+        partial(
+            _found, config, config.private_name, config.private_root, "--private-root", jobs, cache
+        ),
+    )
+    annotations, _, images = together(DataError, "PA-HMDB51 cannot be tested on", reading)
     inventory = read_hmdb51(
-        Path(config.root),
+        Path(config.root or ""),
         split=split_number(spec),
         annotated={video.name: video.action for video in annotations},
     )
-    images = _found(config, config.private_name, config.private_root, "--private-root", jobs, cache)
     videos = partial(
         load_official,
         inventory,
@@ -169,18 +200,9 @@ def _tested_on_pa_hmdb51(config: DataConfig, jobs: int, cache: Path | None) -> C
     return across(replace(target, name=f"{target.name}, pa-hmdb51"), frames)
 
 
-def _both(one: Callable[[], T], other: Callable[[], T]) -> list[T]:
-    """What two calls return; where both fail, both are told."""
-    done: list[T] = []
-    errors: list[UnseenError] = []
-    for call in (one, other):
-        try:
-            done.append(call())
-        except UnseenError as error:
-            errors.append(error)
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
-        lines = [line.removeprefix("  - ") for e in errors for line in str(e).splitlines()]
-        raise DataError("neither of the two data sets can be loaded", lines)
-    return done
+def _annotations(root: str | None) -> tuple[VideoAnnotation, ...]:
+    if root is None:
+        raise DataError(
+            "where are the annotations of PA-HMDB51? Name their folder: --test-on-root DIR"
+        )
+    return pa_hmdb51.read_annotations(Path(root))

@@ -150,6 +150,7 @@ class Report:
         unlisted: files on the disk that no list names.
         mistakes: wrong labels, malformed and repeated lines.
         overlaps: files and groups in more than one split.
+        notices: what is odd and has a defined meaning; it is still whole and official.
     """
 
     name: str
@@ -161,6 +162,7 @@ class Report:
     unlisted: tuple[str, ...]
     mistakes: tuple[str, ...]
     overlaps: tuple[str, ...]
+    notices: tuple[str, ...] = ()
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -176,7 +178,8 @@ class Report:
         width = max(map(len, self.counts), default=0)
         lines = [f"{self.name} in '{self.root}'", f"  {'':{width}}  {'found':>7} {'official':>9}"]
         lines += [f"  {key:{width}}  {n:7d} {o:9d}" for key, (n, o) in self.counts.items()]
-        for title in ("differences", "missing", "broken", "unlisted", "mistakes", "overlaps"):
+        titles = ("differences", "missing", "broken", "unlisted", "mistakes", "overlaps", "notices")
+        for title in titles:
             found: tuple[str, ...] = getattr(self, title)
             if found:
                 lines += [f"{title} ({len(found)}):", *(f"  - {line}" for line in found)]

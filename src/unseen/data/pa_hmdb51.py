@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from unseen.data.hmdb51 import ACTIONS
+from unseen.data.official import Report, expect
 from unseen.data.pa_hmdb51_labels import (
     ATTRIBUTES,
     VALUES,
@@ -26,6 +27,7 @@ from unseen.data.pa_hmdb51_labels import (
 from unseen.errors import DataError
 from unseen.registry import nearest
 
+NAME = "pa-hmdb51"
 PUBLISHED_VIDEOS = 515
 """Videos in the published annotations (the text of Wang19 says 580 and 592)."""
 
@@ -76,6 +78,38 @@ def check_annotations(folder: Path) -> Findings:
     an attribute leaves unlabelled, and fewer videos than were published.
     """
     return _read(folder)[1]
+
+
+def check_folder(folder: Path) -> Report:
+    """`check_annotations` in the form of `official.check`, and the published test list if it is
+    in the same folder.
+
+    Raises:
+        DataError: there is no such folder.
+    """
+    expect(NAME, folder, {})
+    videos, findings = _read(folder)
+    listed = read_test_list(folder) if (folder / TEST_LIST_FOLDER).is_dir() else None
+    counts = {
+        "videos": (len(videos), PUBLISHED_VIDEOS),
+        "classes": (len({video.action for video in videos}), len(ACTIONS)),
+    }
+    return Report(
+        name=NAME,
+        root=folder,
+        counts=counts,
+        differences=tuple(
+            f"{key}: {found}, officially {official}"
+            for key, (found, official) in counts.items()
+            if found != official
+        ),
+        missing=(),
+        broken=(),
+        unlisted=(),
+        mistakes=findings.faults,
+        overlaps=(),
+        notices=(*findings.notices, *check_splits(videos, (), listed).notices),
+    )
 
 
 def read_test_list(folder: Path) -> tuple[str, ...]:

@@ -1,13 +1,16 @@
-"""Statistics of privacy annotations (Wang19 5.4, Fig. 5-7), from any folder in PA-HMDB51's format.
+"""Statistics of labels: of any published data set, and of privacy annotations frame by frame.
 
-The paper prints its figures without a table of their numbers and without definitions beyond their
-captions, so that what is counted is written down here.
+The latter are those of Wang19 5.4, Fig. 5-7, from any folder in PA-HMDB51's format. The paper
+prints its figures without a table of their numbers and without definitions beyond their captions,
+so that what is counted is written down here.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from unseen.data.clips import SPLITS
+from unseen.data.official import Inventory
 from unseen.data.pa_hmdb51_labels import (
     ATTRIBUTES,
     VALUES,
@@ -15,6 +18,64 @@ from unseen.data.pa_hmdb51_labels import (
     VideoAnnotation,
     frame_labels,
 )
+
+
+@dataclass(frozen=True)
+class LabelCounts:
+    """How often each label occurs in a published data set.
+
+    Attributes:
+        name: `ucf101:1`, option included.
+        items: videos or images in each split; `all` where no split is published.
+        labels: of each column the values, and of each value the items in each split that have it.
+            A column of `0` and `1` is a yes/no attribute.
+    """
+
+    name: str
+    items: dict[str, int]
+    labels: dict[str, dict[str, dict[str, int]]]
+
+    def __str__(self) -> str:
+        rows = [(self.name, self.items)]
+        for column, values in self.labels.items():
+            attribute = values.keys() <= {"0", "1"}
+            shown = (
+                {column: values.get("1", {})}
+                if attribute
+                else {f"{column} {value}": counts for value, counts in values.items()}
+            )
+            rows += shown.items()
+        width = max(len(title) for title, _ in rows)
+        lines = [" ".join([" " * width, *(f"{split:>7}" for split in self.items)])]
+        lines += [
+            " ".join([f"{title:{width}}", *(f"{counts.get(split, 0):7d}" for split in self.items)])
+            for title, counts in rows
+        ]
+        return "\n".join(lines)
+
+
+def label_counts(inventory: Inventory) -> LabelCounts:
+    """Count the labels that the lists of a data set give, whether its files are there or not."""
+    items: Counter[str] = Counter()
+    labels: defaultdict[str, defaultdict[str, Counter[str]]] = defaultdict(
+        lambda: defaultdict(Counter)
+    )
+    for item in inventory.items:
+        split = item.split or "all"
+        items[split] += 1
+        for column, value in item.labels.items():
+            labels[column][value][split] += 1
+    order = [split for split in (*SPLITS, "all") if split in items]
+    return LabelCounts(
+        inventory.name,
+        {split: items[split] for split in order},
+        {
+            column: {
+                value: {split: values[value][split] for split in order} for value in sorted(values)
+            }
+            for column, values in labels.items()
+        },
+    )
 
 
 @dataclass(frozen=True)

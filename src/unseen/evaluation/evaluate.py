@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from unseen.anonymizers.load import load_anonymizer, refuse_device
 from unseen.config import EvaluationConfig, RunConfig
 from unseen.data.clips import SPLITS, ClipDataset, refuse_stills
 from unseen.data.codec import Codec
-from unseen.errors import ConfigError, RunError, WeightsError
+from unseen.errors import ConfigError, RunError, WeightsError, together
 from unseen.evaluation.attacks import Attacked
 from unseen.evaluation.cost import network_cost
 from unseen.evaluation.protocol import (
@@ -68,34 +69,58 @@ def prepare(anonymizer: str | Path, config: EvaluationConfig, out: Path) -> Subj
     Raises:
         UnseenError: the anonymizer, a setting or `out` cannot be used.
     """
-    module = load_anonymizer(anonymizer)
+    loading: tuple[Callable[[], Any], ...] = (
+        partial(load_anonymizer, anonymizer),
+        partial(refuse_evaluation, config),
+        partial(refuse_unwritable, out),
+    )
+    module, *_ = together(ConfigError, f"'{anonymizer}' cannot be measured so", loading)
     folder = Path(anonymizer).resolve() if isinstance(module, LearnedFilter) else None
     run = run_config(folder) if folder else None
-    budget = run.budget_models if run else ()
-    attackers = choose_attackers(str(config.attackers), budget, config.suite)
-    models = {"reconstruct": config.identifier, "retrieve": config.encoder}
-    attacks: dict[str, str] = {
-        name: canonical(models[name]) for name in config.attacks if name in models
-    }
-    if "retrieve" in attacks:
-        choose_attackers(attacks["retrieve"], budget, config.suite)
+    attackers = refuse_evaluation(config, run.budget_models if run else ())
+    attacks = _attacks(config)
     for name in (*attackers, *attacks.values(), canonical(config.target_model)):
         if "@" in name:  # weights that are missing or do not fit
             create_model(name, 2, size=_TRIED_SIZE, frames=1)
-    refuse_settings(config)
-    refuse_unwritable(out)
     return Subject(
         module, folder.name if folder else str(anonymizer), run,
         _training(folder) if folder else None, attackers, attacks,
     )  # fmt: skip
 
 
+def refuse_evaluation(config: EvaluationConfig, budget_models: Sequence[str] = ()) -> list[str]:
+    """Raise where a setting cannot be used, or an adversary was a budget model of the run.
+
+    Returns:
+        The attackers, by their canonical names.
+    """
+    checks: tuple[Callable[[], Any], ...] = (
+        partial(choose_attackers, str(config.attackers), budget_models, config.suite),
+        partial(_attacks, config, budget_models),
+        partial(refuse_settings, config),
+    )
+    attackers: list[str] = together(ConfigError, "evaluation: settings cannot be used", checks)[0]
+    return attackers
+
+
 def refuse_settings(config: EvaluationConfig) -> None:
     """Raise where the target model, the device or the codec cannot be used."""
-    canonical(config.target_model)
-    refuse_device(config.device)
+    checks: list[Callable[[], Any]] = [
+        partial(canonical, config.target_model),
+        partial(refuse_device, config.device),
+    ]
     if config.codec is not None:
-        Codec.parse(config.codec, 2, 2)
+        checks.append(partial(Codec.parse, config.codec, 2, 2))
+    together(ConfigError, "evaluation: settings cannot be used", checks)
+
+
+def _attacks(config: EvaluationConfig, budget_models: Sequence[str] = ()) -> dict[str, str]:
+    """For each attack beside the classifiers, the network that it trains or is judged by."""
+    models = {"reconstruct": config.identifier, "retrieve": config.encoder}
+    asked = [name for name in config.attacks if name in models]
+    if "retrieve" in asked:
+        choose_attackers(config.encoder, budget_models, config.suite)
+    return {name: canonical(models[name]) for name in asked}
 
 
 def evaluate(

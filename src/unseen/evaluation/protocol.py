@@ -16,7 +16,7 @@ import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -27,7 +27,7 @@ from joblib import Parallel, delayed
 
 from unseen.config import FitConfig
 from unseen.data.clips import SPLITS, ClipDataset, LabelSet
-from unseen.errors import ConfigError
+from unseen.errors import ConfigError, together
 from unseen.evaluation.attacks import Array, Attacked, AttackJob
 from unseen.evaluation.reconstruction import reconstruct
 from unseen.evaluation.retrieval import retrieve
@@ -95,7 +95,8 @@ def choose_attackers(
                 "budget models of this run; name others with --attackers NAME,NAME"
             )
         return names[: int(wanted)]
-    names = [canonical(name) for name in wanted.split(",") if name.strip()]
+    listed = (partial(canonical, name) for name in wanted.split(",") if name.strip())
+    names = together(ConfigError, f"--attackers {wanted}: some cannot be had", listed)
     overlap = [name for name in names if taken(name)]
     if overlap:
         raise ConfigError(

@@ -1,6 +1,8 @@
 """The folder of a run: what is in it, what may be started there, what is written at the end."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +10,11 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import save_file
 
-from unseen.anonymizers.learned import save_filter
+from unseen.anonymizers.learned import FilterConfig, LearnedFilter, save_filter
 from unseen.config import DataConfig, RunConfig
-from unseen.errors import RunError
+from unseen.errors import ConfigError, RunError, together
 from unseen.files import refuse_unwritable, write_json, written_whole
+from unseen.models import create_model
 from unseen.training.game import Game
 from unseen.training.state import STAGES, State
 
@@ -45,8 +48,42 @@ def refuse(config: RunConfig, folder: Path, *, resume: bool) -> None:
 
     Cheap, so that a caller can ask before it loads data.
     """
-    if config.train.device == "cuda" and not torch.cuda.is_available():
+    checks = (
+        partial(refuse_training, config),
+        partial(_refuse_folder, config, folder, resume=resume),
+    )
+    together(ConfigError, f"{folder} cannot be trained so", checks)
+
+
+def refuse_training(config: RunConfig) -> None:
+    """Raise where f_D, f_T, a budget model or the device cannot be had; all of them are tried."""
+    size, frames = config.data.size, config.data.frames
+    models = dict.fromkeys((config.target_model, *config.budget_models))
+    checks: list[Callable[[], object]] = [partial(_refuse_device, config.train.device)]
+    checks.append(partial(_try_filter, config.filter, size))
+    checks += [partial(_try_model, name, size, frames) for name in models]
+    together(ConfigError, "the game cannot be played so", checks)
+
+
+def _refuse_device(device: str) -> None:
+    if device == "cuda" and not torch.cuda.is_available():
         raise RunError("train.device=cuda, but PyTorch sees no GPU; use train.device=cpu")
+
+
+@cache
+def _try_filter(config: FilterConfig, size: int) -> None:
+    with torch.device("meta"):  # which keeps no weights: neither memory nor time is needed
+        LearnedFilter(config, size=size)
+
+
+@cache
+def _try_model(name: str, size: int, frames: int) -> None:
+    # Weights at hand must be read to be tried.
+    with torch.device("cpu" if "@" in name else "meta"):
+        create_model(name, 2, size=size, frames=frames)
+
+
+def _refuse_folder(config: RunConfig, folder: Path, *, resume: bool) -> None:
     path = folder / CONFIG_FILE
     if not resume:
         if path.exists():

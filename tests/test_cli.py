@@ -312,6 +312,7 @@ BAD = {
     "resume": ((*TRAIN, CPU, "--resume"), "new holds no run to resume"),
     "model": ((*TRAIN, CPU, "target_model=c3d-smal"), "did you mean 'c3d-small'?"),
     "models": ((*TRAIN, CPU, "target_model=cn", "budget_models=cn,crn"), "  - unknown model 'crn'"),
+    "wide": ((*TRAIN, CPU, "budget_models=mobilenet:9999"), "the option must be at most 8"),
     "limits": ((*TRAIN, CPU, "filter.output_limits=noise"), "'noise' needs a number, as in"),
     "memory": ((*TRAIN, CPU, "data.train=1000000000000"), "there is not enough memory"),
     "all attackers": ((*EVALUATE, "--attackers", "cn,crn,gone"), "  - unknown model 'gone'"),

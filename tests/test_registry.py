@@ -95,6 +95,14 @@ def test_bad_whole_numbers_are_refused(text: str, message: str) -> None:
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize("text", ["blur:2.5", "blur:9999999", "blur:1e300"])
+def test_numbers_that_are_too_large_are_refused(text: str) -> None:
+    message = f"'{text}': the option must be at most 2"
+    with pytest.raises(ConfigError, match=message):
+        Spec.parse(text).number(most=2)
+    assert Spec.parse("blur:2").integer(most=2) == 2
+
+
 def test_no_option() -> None:
     Spec.parse("raw").no_option()
     with pytest.raises(ConfigError, match="'raw' takes no option, but 'raw:1' gives one"):

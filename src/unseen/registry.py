@@ -40,15 +40,19 @@ class Spec:
         if self.option is not None:
             raise ConfigError(f"'{self.name}' takes no option, but '{self}' gives one")
 
-    def integer(self, default: int | None = None, *, least: int = 1) -> int:
-        """The option as a whole number of at least `least`."""
-        value = self.number(default, least=least)
+    def integer(
+        self, default: int | None = None, *, least: int = 1, most: float = float("inf")
+    ) -> int:
+        """The option as a whole number from `least` to `most`."""
+        value = self.number(default, least=least, most=most)
         if value != int(value):
             raise ConfigError(f"'{self}': the option must be a whole number, as in '{self.name}:8'")
         return int(value)
 
-    def number(self, default: float | None = None, *, least: float = 0.0) -> float:
-        """The option as a finite number of at least `least`."""
+    def number(
+        self, default: float | None = None, *, least: float = 0.0, most: float = float("inf")
+    ) -> float:
+        """The option as a finite number from `least` to `most`."""
         if self.option is None:
             if default is None:
                 raise ConfigError(f"'{self.name}' needs a number, as in '{self.name}:8'")
@@ -61,6 +65,8 @@ class Spec:
             ) from None
         if not least <= value < float("inf"):
             raise ConfigError(f"'{self}': the option must be at least {least:g}")
+        if value > most:
+            raise ConfigError(f"'{self}': the option must be at most {most:g}")
         return value
 
 

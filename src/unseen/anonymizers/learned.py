@@ -46,8 +46,8 @@ class FilterConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     network: Literal["fast", "johnson"] = "fast"
-    width: int = Field(24, ge=4, multiple_of=4)
-    blocks: int = Field(2, ge=1)
+    width: int = Field(24, ge=4, le=1024, multiple_of=4)
+    blocks: int = Field(2, ge=1, le=100)
     channels: Literal[1, 3] = 3
     input_limits: tuple[str, ...] = ()
     output_limits: tuple[str, ...] = ()

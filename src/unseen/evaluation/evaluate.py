@@ -69,16 +69,16 @@ def prepare(anonymizer: str | Path, config: EvaluationConfig, out: Path) -> Subj
     Raises:
         UnseenError: the anonymizer, a setting or `out` cannot be used.
     """
-    loading: tuple[Callable[[], Any], ...] = (
+    loading: list[Callable[[], Any]] = [
         partial(load_anonymizer, anonymizer),
-        partial(refuse_evaluation, config),
+        *_checks(config, ()),
         partial(refuse_unwritable, out),
-    )
-    module, *_ = together(ConfigError, f"'{anonymizer}' cannot be measured so", loading)
+    ]
+    module = together(ConfigError, f"'{anonymizer}' cannot be measured so", loading)[0]
     folder = Path(anonymizer).resolve() if isinstance(module, LearnedFilter) else None
     run = run_config(folder) if folder else None
     attackers = refuse_evaluation(config, run.budget_models if run else ())
-    attacks = _attacks(config)
+    attacks = {name: canonical(model) for name, model in _attack_models(config).items()}
     for name in (*attackers, *attacks.values(), canonical(config.target_model)):
         if "@" in name:  # weights that are missing or do not fit
             create_model(name, 2, size=_TRIED_SIZE, frames=1)
@@ -94,33 +94,43 @@ def refuse_evaluation(config: EvaluationConfig, budget_models: Sequence[str] = (
     Returns:
         The attackers, by their canonical names.
     """
-    checks: tuple[Callable[[], Any], ...] = (
-        partial(choose_attackers, str(config.attackers), budget_models, config.suite),
-        partial(_attacks, config, budget_models),
-        partial(refuse_settings, config),
-    )
-    attackers: list[str] = together(ConfigError, "evaluation: settings cannot be used", checks)[0]
+    summary = "evaluation: settings cannot be used"
+    attackers: list[str] = together(ConfigError, summary, _checks(config, budget_models))[0]
     return attackers
 
 
 def refuse_settings(config: EvaluationConfig) -> None:
     """Raise where the target model, the device or the codec cannot be used."""
+    together(ConfigError, "evaluation: settings cannot be used", _setting_checks(config))
+
+
+def _checks(config: EvaluationConfig, budget_models: Sequence[str]) -> list[Callable[[], Any]]:
+    """What looks at all settings; the first returns the attackers."""
+    models = _attack_models(config)
+    checks = [partial(choose_attackers, str(config.attackers), budget_models, config.suite)]
+    if "retrieve" in models:
+        checks.append(partial(choose_attackers, models["retrieve"], budget_models))
+    return [
+        *checks,
+        *(partial(canonical, model) for model in models.values()),
+        *_setting_checks(config),
+    ]
+
+
+def _setting_checks(config: EvaluationConfig) -> list[Callable[[], Any]]:
     checks: list[Callable[[], Any]] = [
         partial(canonical, config.target_model),
         partial(refuse_device, config.device),
     ]
     if config.codec is not None:
         checks.append(partial(Codec.parse, config.codec, 2, 2))
-    together(ConfigError, "evaluation: settings cannot be used", checks)
+    return checks
 
 
-def _attacks(config: EvaluationConfig, budget_models: Sequence[str] = ()) -> dict[str, str]:
+def _attack_models(config: EvaluationConfig) -> dict[str, str]:
     """For each attack beside the classifiers, the network that it trains or is judged by."""
     models = {"reconstruct": config.identifier, "retrieve": config.encoder}
-    asked = [name for name in config.attacks if name in models]
-    if "retrieve" in asked:
-        choose_attackers(config.encoder, budget_models, config.suite)
-    return {name: canonical(models[name]) for name in asked}
+    return {name: models[name] for name in config.attacks if name in models}
 
 
 def evaluate(

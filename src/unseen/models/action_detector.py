@@ -111,7 +111,7 @@ class _SmallBackbone(nn.Sequential):
 
 
 def _small(spec: Spec, classes: int, short_side: int) -> FasterRCNN:
-    backbone = _SmallBackbone(4 * spec.integer(4))
+    backbone = _SmallBackbone(4 * spec.integer(4, most=128))
     sizes = (short_side / 8, short_side / 4, short_side / 2)
     anchors = AnchorGenerator((tuple(int(s) for s in sizes),), ((0.5, 1.0, 2.0),))
     return FasterRCNN(

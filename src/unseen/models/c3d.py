@@ -118,7 +118,7 @@ class SmallC3D(ClipClassifier):
 
 
 def _canonical_small(spec: Spec) -> Spec:
-    return Spec(spec.name, str(spec.integer(DEFAULT_WIDTH, least=4)))
+    return Spec(spec.name, str(spec.integer(DEFAULT_WIDTH, least=4, most=512)))
 
 
 def _build_small(request: Request) -> ClipClassifier:

@@ -69,7 +69,7 @@ class MobileNetV1(nn.Module):
 
 
 def _canonical(spec: Spec) -> Spec:
-    width = spec.number(1.0, least=0.01)
+    width = spec.number(1.0, least=0.01, most=8)
     if abs(width - round(width, 2)) > 1e-9:
         # With finer steps, two names would stand for networks of the very same channels, and an
         # attacker could be a budget model under another name.

@@ -145,7 +145,7 @@ def _sphereface_20(spec: Spec) -> SphereFaceNet:
 
 
 def _small(spec: Spec) -> SphereFaceNet:
-    width = spec.integer(16, least=4)
+    width = spec.integer(16, least=4, most=512)
     if width % 4:
         raise ConfigError(f"'{spec}': the width must be a multiple of 4")
     return SphereFaceNet(

@@ -48,21 +48,23 @@ def refuse(config: RunConfig, folder: Path, *, resume: bool) -> None:
 
     Cheap, so that a caller can ask before it loads data.
     """
-    checks = (
-        partial(refuse_training, config),
-        partial(_refuse_folder, config, folder, resume=resume),
-    )
+    there: Callable[[], object] = partial(_refuse_folder, config, folder, resume=resume)
+    checks = [*_checks(config), there]
     together(ConfigError, f"{folder} cannot be trained so", checks)
 
 
 def refuse_training(config: RunConfig) -> None:
     """Raise where f_D, f_T, a budget model or the device cannot be had; all of them are tried."""
+    together(ConfigError, "the game cannot be played so", _checks(config))
+
+
+def _checks(config: RunConfig) -> list[Callable[[], object]]:
     size, frames = config.data.size, config.data.frames
     models = dict.fromkeys((config.target_model, *config.budget_models))
     checks: list[Callable[[], object]] = [partial(_refuse_device, config.train.device)]
     checks.append(partial(_try_filter, config.filter, size))
     checks += [partial(_try_model, name, size, frames) for name in models]
-    together(ConfigError, "the game cannot be played so", checks)
+    return checks
 
 
 def _refuse_device(device: str) -> None:

@@ -293,6 +293,18 @@ def test_a_restart_gives_new_weights_and_optimisers_to_the_named(data: ClipDatas
     assert not any(torch.equal(_weights(game.budget[1])[key], new[key]) for key in weights)
 
 
+def test_all_that_are_restarted_start_anew_each_with_weights_of_its_own(data: ClipDataset) -> None:
+    game = _game(data, tiny_config("budget_models=mobilenet-gn:0.03,mobilenet-gn:0.03"))
+    before = [_weights(model) for model in game.budget]
+    game.restart([0, 1])
+    after = [_weights(model) for model in game.budget]
+    sets = [*before, *after]
+    drawn = [key for key in sets[0] if key.endswith("weight") and sets[0][key].ndim > 1]
+    for i, one in enumerate(sets):
+        for other in sets[:i]:
+            assert not any(torch.equal(one[key], other[key]) for key in drawn)
+
+
 def test_a_batch_is_a_function_of_seed_and_move(data: ClipDataset) -> None:
     game, other = _game(data), _game(data)
     for _ in range(3):

@@ -258,7 +258,7 @@ def test_every_loop_ends_at_its_cap_and_says_so(data: ClipDataset, tmp_path: Pat
     assert "f_T loop reached its cap of 3" in notes
     assert "a budget loop reached its cap of 6 steps below th2 (6 times)" in notes
     assert "a budget loop reached its cap of 7 steps below th2" in notes
-    assert "1 of 1 restarted budget models never reached th2" in notes
+    assert "in 1 of 1 restarts a budget model never reached th2" in notes
     assert list(trained.notes) == _training(tmp_path)["notes"]
 
 

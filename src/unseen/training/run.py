@@ -200,7 +200,7 @@ class _Run(StagedRun):
         notes = _summary(state.notes)
         if weak:
             notes.append(
-                f"{len(weak)} of {len(state.restarts)} restarted budget models never reached th2"
+                f"in {len(weak)} of {len(state.restarts)} restarts a budget model never reached th2"
             )
         trained = Trained(
             self.folder, found.target_score, tuple(found.budget_scores), state.seconds, tuple(notes)

@@ -130,6 +130,11 @@ def test_sizes_are_those_of_the_papers() -> None:
     assert list(found["sbu"].lines["wu18"].values) == VALUES_WU18  # Wu18 4.1
     assert list(found["sbu"].lines["entropy"].values) == VALUES_WU18
     assert list(found["ucf101-vispr17"].lines["wu18"].values) == [1, 2, 3, 4]  # Wu18 4.2
+    # Wang19 5.5.2, Fig. 8: "Ours-KL method with M=1, 4 (with and without restarting)"
+    grl = [member.name for member in find_members("hmdb51-vispr5-pahmdb51-grl")]
+    assert [name.removeprefix("hmdb51-vispr5-pahmdb51-grl") for name in grl] == [
+        "-m1", "-m4", "-restart-m1", "-restart-m4",
+    ]  # fmt: skip
     for name in ("sbu", "ucf101-vispr7", "hmdb51-vispr5-pahmdb51"):  # Wang19 4.1.2, 4.2.2
         assert set(found[name].lines["k-beam"].values) == {1, 2, 4, 8}
         assert set(found[name].lines["entropy"].values) >= {1, 2, 4, 8}

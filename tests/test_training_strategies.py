@@ -51,8 +51,9 @@ def _plateaus(leaks: list[float], patience: int, tolerance: float) -> list[int]:
     return found
 
 
+@pytest.mark.parametrize("tolerance", [0.01, 0.1])
 @pytest.mark.parametrize("restart", ["all", "oldest"])
-def test_restarts_come_when_the_leak_has_stopped_falling(restart: str) -> None:
+def test_restarts_come_when_the_leak_has_stopped_falling(restart: str, tolerance: float) -> None:
     rng = np.random.default_rng(3)
     leaks = [
         *np.linspace(0, -2, 15),
@@ -60,7 +61,10 @@ def test_restarts_come_when_the_leak_has_stopped_falling(restart: str) -> None:
         *np.linspace(-0.5, -2, 20),
         *rng.normal(size=20),
     ]
-    game = _game("k_beam", restart=restart, restart_patience=4, restart_cap=5, th2=0.1)
+    game = _game(
+        "k_beam", restart=restart, restart_patience=4, restart_tolerance=tolerance, restart_cap=5,
+        th2=0.1,
+    )  # fmt: skip
     players, state = Quadratic(), _state()
     restarting = Restarting(game, players, state, SCHEDULES["k_beam"](game, players, state, 8))
     for leak in leaks:
@@ -68,7 +72,9 @@ def test_restarts_come_when_the_leak_has_stopped_falling(restart: str) -> None:
         restarting.watch(PrivacyMove(float(leak), 0))
         state.step += 1
     restarting.restart_if_due()
-    expected = _plateaus([float(leak) for leak in leaks], 4, game.restart_tolerance)
+    expected = _plateaus([float(leak) for leak in leaks], 4, tolerance)
+    if tolerance == 0.1:
+        assert expected != _plateaus([float(leak) for leak in leaks], 4, 0.0)
     assert [each["step"] for each in state.restarts] == expected
     assert len(expected) >= 3
     everyone = [0, 1, 2]

@@ -12,6 +12,7 @@ from unseen.errors import ConfigError, VideoError
 from unseen.faces.detect import NONE, CenterFace, Detections
 from unseen.faces.find import FORMAT, Faces, FaceSettings, find_faces, find_faces_in
 from unseen.faces.manual import Excluded, ManualBox
+from unseen.faces.track import Track
 from video_files import make_video
 
 
@@ -178,6 +179,21 @@ def test_boxes_are_enlarged_about_their_centre(detector: CenterFace) -> None:
         np.testing.assert_allclose((box[:2] + box[2:]) / 2, (126, 83), atol=8)
     np.testing.assert_allclose(sizes[1] / sizes[0], 1.6)
     np.testing.assert_allclose(sizes[2] / sizes[0], 3.0)
+
+
+def test_the_margin_is_that_of_a_face_and_not_of_all_its_places() -> None:
+    track = Track(0, (-np.inf, np.inf))
+    for frame, x in enumerate((40, 200)):
+        box = np.array([[x, 40, x + 20, x * 0.1 + 66]], np.float32)
+        seen = Detections(box, np.ones(1, np.float32), np.zeros((1, 5, 2), np.float32))
+        track.add(2 * frame, frame / 5, seen, 0)
+    times = np.array([0, 0.1, 0.2])
+    for shape, margin in (("box", (6, 13.8)), ("ellipse", (54, 13.8))):
+        settings = FaceSettings(shape=shape)
+        faces = Faces("a.mp4", 320, 240, times, (), 2, 0.2, (track,), settings)
+        across, down = margin
+        there = (40 - across, 40 - down, 220 + across, 86 + down)
+        np.testing.assert_allclose(faces.boxes(1)[0], there)
 
 
 def test_tracks_as_json(tmp_path: Path, detector: CenterFace) -> None:

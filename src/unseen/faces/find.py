@@ -42,7 +42,8 @@ class FaceSettings:
         every: look at every so many frames, and at both sides of sudden changes; None: five
             times a second, with a glance at every second frame or twelve times a second.
         hold: seconds for which a face is covered before its first and after its last detection.
-        enlarge: how many times the detected box is covered (1.6 in Ren18 5.2).
+        enlarge: how many times the detected box is covered (1.6 in Ren18 5.2). Where a face may be
+            at several places, each of them with the same margin.
         two_stage: pass detections through a second detector, as in Ren18 section 4.
         exclude: regions in which no face is looked for.
         boxes: boxes that are covered as well, exactly as given.
@@ -134,8 +135,11 @@ class Faces:
         for index in shown:
             track = self.tracks[index]
             box = track.box(time, self.interval, frame)
-            half = (self.settings.enlarge - 1) / 2 * (box[2:] - box[:2])
-            boxes[track.id] = np.concatenate([box[:2] - half, box[2:] + half])
+            # Where the box holds several places the margin is that of one face; but an ellipse
+            # holds a box only in proportion to it.
+            of = box[2:] - box[:2] if self.settings.shape == "ellipse" else track.size(time)
+            margin = (self.settings.enlarge - 1) / 2 * of
+            boxes[track.id] = np.concatenate([box[:2] - margin, box[2:] + margin])
         for number, manual in enumerate(self.settings.boxes, 1):
             if manual.covers(frame):
                 boxes[-number] = np.array(manual.box, np.float64)

@@ -146,6 +146,14 @@ class Track:
         there = self.followed.get(frame)
         return box if there is None or _apart(there, box) else _around([box, there])
 
+    def size(self, time: float) -> Float[np.ndarray, " 2"]:
+        """Width and height of the face at a time, by the detections before and after it.
+
+        `box` may be much larger: it holds all the places where the face may be.
+        """
+        after = int(np.searchsorted(self.times, time))
+        return _largest(self.smooth[max(0, after - 1) : after + 1])
+
     def _expected(self, time: float, interval: float) -> Box:
         """Where the face may be by what was detected."""
         times, boxes = self.times, self.smooth
@@ -174,9 +182,15 @@ def smoothed(boxes: Float[np.ndarray, "detections 4"]) -> Float[np.ndarray, "det
     return np.concatenate([low, high], 1)
 
 
-def grown(box: Box, seconds: float) -> Box:
-    """The box enlarged about its centre for the time since the last look, if any."""
-    more = max(0.0, seconds) * _GROWTH / 2 * (box[2:] - box[:2])
+def _largest(boxes: Boxes) -> Float[np.ndarray, " 2"]:
+    """The largest width and the largest height of some boxes."""
+    sizes: Float[np.ndarray, " 2"] = np.max([box[2:] - box[:2] for box in boxes], axis=0)
+    return sizes
+
+
+def grown(box: Box, seconds: float, size: Float[np.ndarray, " 2"]) -> Box:
+    """A box of places enlarged for the time since the last look, if any, by the face's own size."""
+    more = max(0.0, seconds) * _GROWTH / 2 * size
     return np.concatenate([box[:2] - more, box[2:] + more])
 
 
@@ -207,7 +221,8 @@ def between(
         speed = _speed(detected, times, one, step)
         if speed is not None:
             places.append(boxes[one] + np.tile(speed * np.clip(away, -_INERTIA, _INERTIA), 2))
-    return grown(_around(places), min(since, until) if since + until > 1.5 * interval else 0.0)
+    lost = min(since, until) if since + until > 1.5 * interval else 0.0
+    return grown(_around(places), lost, _largest(boxes[before : after + 1]))
 
 
 def _apart(there: Box, box: Box) -> bool:
@@ -232,7 +247,7 @@ def beyond(boxes: Boxes, times: Sequence[float], time: float, interval: float) -
     places = [boxes[nearest]]
     if speed is not None:
         places.append(places[0] + np.tile(speed * np.clip(away, -_INERTIA, _INERTIA), 2))
-    return grown(_around(places), abs(away) - interval)
+    return grown(_around(places), abs(away) - interval, _largest([boxes[nearest]]))
 
 
 def _speed(

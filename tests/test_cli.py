@@ -291,6 +291,9 @@ BAD = {
     "excluded": ((*ANONYMIZE[:2], "--exclude", "1,2,3"), "'1,2,3' is no region: write X,Y,W,H"),
     "box list": ((*ANONYMIZE[:2], "--boxes", "no.csv"), "cannot read the boxes 'no.csv'"),
     "no faces": ((*ANONYMIZE, "grey", "--faces-json", "o.json"), "there are no faces to write"),
+    "faces' folder": ((*ANONYMIZE[:2], "--faces-json", "text.mp4/o.json"), "text.mp4 is no folder"),
+    "output": ((*ANONYMIZE[:2], "-o", "out.webm"), "out.webm: the name must end in .mp4, .mov"),
+    "output's folder": ((*ANONYMIZE[:2], "-o", "text.mp4/o.mp4"), "text.mp4 is no folder"),
     "no video": (("anonymize", "no.mp4", "--anonymizer", "grey"), "no.mp4: no such file or folder"),
     "bad video": (("anonymize", "text.mp4", "--anonymizer", "grey"), "text.mp4"),
     "codec": ((*ANONYMIZE, "grey", "--codec", "h265"), "unknown codec 'h265'"),
@@ -330,6 +333,20 @@ BAD = {
     "broken run": (("evaluate", "broken", "-o", "r.json"), "broken is not a run: config.json"),
     "no filter": ((*ANONYMIZE, "broken"), "broken holds no trained anonymizer"),
 }  # fmt: skip
+
+
+def test_anonymize_tells_all_faults_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("no.mp4", "--exclude", "1,2", "--boxes", "no.csv", "--hold", "-1", "--codec", "h265")
+    assert run("anonymize", *words, "--anonymizer", "blurr:4", "--device", "tpuu") == 2
+    shown = capsys.readouterr().err
+    faults = ["'1,2' is no region", "boxes 'no.csv'", "hold is -1", "'tpuu'", "mean 'blur'?"]
+    for fault in [*faults, "no.mp4: no such file", "unknown codec 'h265'"]:
+        assert fault in shown
+    words = ("no.mp4", "--codec", "h265", "--faces-json", "text.mp4/o.json")
+    assert run("anonymize", *words) == 2
+    shown = capsys.readouterr().err
+    for fault in ("no.mp4: no such file", "unknown codec 'h265'", "text.mp4 is no folder"):
+        assert fault in shown
 
 
 @pytest.mark.parametrize("case", list(BAD))

@@ -14,7 +14,7 @@ from unseen.errors import ConfigError, DataError, NoFacesError
 from unseen.faces.find import FaceSettings
 from video_files import make_video, noise
 
-LOSSY = (".jpg", ".jpeg", ".webp", ".gif")
+LOSSY = (".jpg", ".jpeg", ".jfif", ".webp", ".gif")
 FACE = moving([(90, 40)])[0][0]
 
 
@@ -27,7 +27,7 @@ def test_every_format_is_kept(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix.upper()}"
     write_picture(path, FACE)
     with Pillow.open(path) as opened:
-        kinds = {"jpg": "JPEG", "jpeg": "JPEG", "tif": "TIFF", "tiff": "TIFF"}
+        kinds = {"jpg": "JPEG", "jpeg": "JPEG", "jfif": "JPEG", "tif": "TIFF", "tiff": "TIFF"}
         assert opened.format == kinds.get(suffix[1:], suffix[1:].upper())
     difference = np.abs(read_picture(path).astype(int) - FACE)
     assert difference.mean() < (5 if suffix == ".gif" else 1.5)
@@ -63,6 +63,27 @@ def test_all_kinds_of_8_bit_pictures(tmp_path: Path, mode: str) -> None:
     assert np.corrcoef(image.mean(2).ravel(), FACE.mean(2).ravel())[0, 1] > (
         0.2 if mode == "1" else 0.6
     )
+
+
+def test_of_a_telephones_picture_the_first_is_read_and_written(tmp_path: Path) -> None:
+    """JPEG files with further pictures behind the first (MPO): none of those comes out."""
+    src, dst = tmp_path / "a.jpg", tmp_path / "b.jpg"
+    behind = [Pillow.fromarray(255 - FACE)]
+    Pillow.fromarray(FACE).save(src, "MPO", save_all=True, append_images=behind, quality=95)
+    assert np.abs(read_picture(src).astype(int) - FACE).mean() < 1.5
+    assert anonymize_picture(src, dst).faces == 1
+    with Pillow.open(dst) as opened:
+        assert opened.format == "JPEG"
+    assert dst.stat().st_size < 0.7 * src.stat().st_size
+
+
+def test_pictures_that_are_not_read_are_told_of(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    write_picture(tmp_path / "in" / "a.png", FACE)
+    (tmp_path / "in" / "b.HEIC").write_bytes(b"ftypheic")
+    with pytest.raises(DataError, match=r"b\.HEIC: pictures of this kind are not read"):
+        anonymize_paths([tmp_path / "in"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_faces_are_covered_and_all_else_stays(tmp_path: Path) -> None:
@@ -101,7 +122,10 @@ def test_faces_that_must_be_there(tmp_path: Path) -> None:
     write_picture(tmp_path / "in" / "a.png", FACE)
     write_picture(tmp_path / "in" / "b.png", background())
     required = FaceSettings(required=True)
-    with pytest.raises(NoFacesError, match=r"1 of 2 files failed:\n  - no face was found in .*b\."):
+    with pytest.raises(
+        NoFacesError,
+        match=r"1 of 2 files failed, the others are done:\n  - no face was found in .*b\.",
+    ):
         anonymize_paths([tmp_path / "in"], tmp_path / "out", faces=required)
     assert names(tmp_path / "out") == ["a.png"]
     (tmp_path / "in" / "c.png").write_bytes(b"no picture")

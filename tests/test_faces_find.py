@@ -181,14 +181,14 @@ def test_boxes_are_enlarged_about_their_centre(detector: CenterFace) -> None:
     np.testing.assert_allclose(sizes[2] / sizes[0], 3.0)
 
 
-def test_the_margin_is_that_of_a_face_and_not_of_all_its_places() -> None:
+def test_the_margin_is_that_of_two_faces_at_most() -> None:
     track = Track(0, (-np.inf, np.inf))
     for frame, x in enumerate((40, 200)):
         box = np.array([[x, 40, x + 20, x * 0.1 + 66]], np.float32)
         seen = Detections(box, np.ones(1, np.float32), np.zeros((1, 5, 2), np.float32))
         track.add(2 * frame, frame / 5, seen, 0)
     times = np.array([0, 0.1, 0.2])
-    for shape, margin in (("box", (6, 13.8)), ("ellipse", (54, 13.8))):
+    for shape, margin in (("box", (12, 13.8)), ("ellipse", (54, 13.8))):
         settings = FaceSettings(shape=shape)
         faces = Faces("a.mp4", 320, 240, times, (), 2, 0.2, (track,), settings)
         across, down = margin

@@ -4,7 +4,8 @@ The command line prints the message alone and exits with code 2; nothing of a tr
 the user. Code that calls the library catches `UnseenError`.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -56,6 +57,37 @@ class NoFacesError(UnseenError):
     """No face was found where there must be one; the command line exits with 3."""
 
 
+class Faults:
+    """Collects errors of steps that do not need each other, so that one message tells them all."""
+
+    def __init__(self) -> None:
+        self.errors: list[UnseenError] = []
+
+    @contextmanager
+    def collected(self) -> Iterator[None]:
+        """Keep an error of the block for later."""
+        try:
+            yield
+        except UnseenError as error:
+            self.errors.append(error)
+
+    def refuse(self, summary: str, kind: type[UnseenError] = DataError) -> None:
+        """Raise what was collected: the only error as it is, several as one with all their lines.
+
+        Args:
+            summary: the first line where there are several.
+            kind: of the error where there are several.
+        """
+        lines = [
+            line.removeprefix("  - ") for error in self.errors for line in str(error).splitlines()
+        ]
+        faults = list(dict.fromkeys(lines))
+        if len(self.errors) == 1 or len(faults) == 1:
+            raise self.errors[0]
+        if faults:
+            raise kind(summary, faults)
+
+
 def together(kind: type[UnseenError], summary: str, calls: Iterable[Callable[[], T]]) -> list[T]:
     """What several calls return; where some of them fail, all that is wrong is told at once.
 
@@ -68,16 +100,9 @@ def together(kind: type[UnseenError], summary: str, calls: Iterable[Callable[[],
         UnseenError: the only one there was, as it is; of several, one with every line of theirs.
     """
     done: list[T] = []
-    errors: list[UnseenError] = []
+    faults = Faults()
     for call in calls:
-        try:
+        with faults.collected():
             done.append(call())
-        except UnseenError as error:
-            errors.append(error)
-    if not errors:
-        return done
-    lines = [line.removeprefix("  - ") for error in errors for line in str(error).splitlines()]
-    faults = list(dict.fromkeys(lines))
-    if len(errors) == 1 or len(faults) == 1:
-        raise errors[0]
-    raise kind(summary, faults)
+    faults.refuse(summary, kind)
+    return done

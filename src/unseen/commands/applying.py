@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from unseen.commands.settings import Verb
 
 if TYPE_CHECKING:
+    from unseen.errors import Faults
     from unseen.faces.find import FaceSettings
 
 
@@ -31,17 +32,29 @@ def add_commands(verb: Verb) -> None:
 
 
 def _anonymize(args: argparse.Namespace) -> None:
+    from unseen.data.codec import Codec
     from unseen.deploy.apply import anonymize_paths
+    from unseen.deploy.plan import plan
+    from unseen.errors import Faults
     from unseen.progress import progress
 
     anonymizer = None
+    faults = Faults()
+    faces = _face_settings(args, faults)
     if args.anonymizer or args.device != "cpu":
         # Only here: this imports PyTorch, which takes seconds.
         from unseen.anonymizers.load import load_anonymizer, refuse_device
 
-        refuse_device(args.device)
-        anonymizer = load_anonymizer(args.anonymizer) if args.anonymizer else None
-    faces = _face_settings(args)
+        with faults.collected():
+            refuse_device(args.device)
+        with faults.collected():
+            anonymizer = load_anonymizer(args.anonymizer) if args.anonymizer else None
+    if faults.errors:  # what else is wrong is said in the same message
+        with faults.collected():
+            plan(args.inputs, args.out)
+        with faults.collected():
+            Codec.parse(args.codec or "h264", 2, 2)
+    faults.refuse("nothing was done, for several reasons:")
     current: Path | None = None
     with progress(None, "frames", "frame") as bar:
 
@@ -80,16 +93,24 @@ def _face_options(faces: argparse._ArgumentGroup) -> None:
     faces.add_argument("--require-faces", action="store_true", help="exit with 3 without any")
 
 
-def _face_settings(args: argparse.Namespace) -> "FaceSettings":
+def _face_settings(args: argparse.Namespace, faults: "Faults") -> "FaceSettings":
     from unseen.faces.find import FaceSettings
     from unseen.faces.manual import Excluded, read_boxes
 
     given = {name: getattr(args, name) for name in ("threshold", "hold", "enlarge", "shape")}
     given |= {"feather": args.feather, "every": args.detect_every}
-    return FaceSettings(
-        **{name: value for name, value in given.items() if value is not None},
-        two_stage=args.two_stage,
-        exclude=tuple(Excluded.parse(text) for text in args.exclude or ()),
-        boxes=read_boxes(args.boxes) if args.boxes else (),
-        required=args.require_faces,
-    )
+    settings, exclude, boxes = FaceSettings(), [], ()
+    for text in args.exclude or ():
+        with faults.collected():
+            exclude.append(Excluded.parse(text))
+    with faults.collected():
+        boxes = read_boxes(args.boxes) if args.boxes else ()
+    with faults.collected():
+        settings = FaceSettings(
+            **{name: value for name, value in given.items() if value is not None},
+            two_stage=args.two_stage,
+            exclude=tuple(exclude),
+            boxes=boxes,
+            required=args.require_faces,
+        )
+    return settings

@@ -18,8 +18,9 @@ from unseen.data.video import VideoWriter, ahead, probe, read_frames
 from unseen.deploy.cover import FacesOnly, Paint
 from unseen.deploy.pictures import read_picture, write_picture
 from unseen.deploy.plan import plan
-from unseen.errors import ConfigError, DataError, NoFacesError, UnseenError, VideoError
+from unseen.errors import ConfigError, DataError, Faults, NoFacesError, UnseenError, VideoError
 from unseen.faces.find import Faces, FaceSettings, find_faces, find_faces_in
+from unseen.files import refuse_unwritable
 
 if TYPE_CHECKING:  # PyTorch takes seconds to import, and blackened faces do not need it
     import torch
@@ -73,12 +74,15 @@ def refuse_unusable(
     return region or ("faces" if needed == "face" else "frame")
 
 
-def _refuse_output(src: Path, dst: Path) -> None:
-    """Raise `ConfigError` where the output cannot be `dst`."""
+def _refuse_output(src: Path, dst: Path, faces_json: Path | None) -> None:
+    """Raise `ConfigError` where the output cannot be `dst`, or its faces cannot be written."""
     if dst.resolve() == src.resolve() or (dst.exists() and src.exists() and dst.samefile(src)):
         raise ConfigError(f"{dst} is the input itself: choose another output")
     if dst.is_dir():
         raise ConfigError(f"the output {dst} is a folder: give the name of a file")
+    for path in (dst, faces_json):
+        if path is not None:
+            refuse_unwritable(path)
 
 
 def _refuse_no_faces(found: Faces, src: Path) -> None:
@@ -153,12 +157,22 @@ def anonymize_video(
     """
     src, dst = Path(src), Path(dst)
     region = refuse_unusable(anonymizer, region, codec, chunk)
-    _refuse_output(src, dst)
+    _refuse_output(src, dst, faces_json)
     begin = time.perf_counter()
     info = probe(src)
     size = max(1, min(chunk, _PIXELS // (info.height * info.width)))
     # Files that do not tell how long their last frame is shown: as long as the average frame.
     usual = round(1 / (info.rate * info.time_base))
+    output = VideoWriter(  # what does not fit it is said before faces are looked for
+        dst,
+        info.width,
+        info.height,
+        info.time_base,
+        codec=codec or _CODECS[region],
+        rate=info.rate,
+        pixel_aspect=info.pixel_aspect,
+        audio=src if keep_audio else None,
+    )
     found: Faces | None = None
     before, total = 0, info.frames
     if region == "faces":
@@ -168,19 +182,7 @@ def anonymize_video(
         )
         _refuse_no_faces(found, src)
         before = len(found.times)
-    with (
-        _painting(anonymizer, found, src, device) as paint,
-        VideoWriter(
-            dst,
-            info.width,
-            info.height,
-            info.time_base,
-            codec=codec or _CODECS[region],
-            rate=info.rate,
-            pixel_aspect=info.pixel_aspect,
-            audio=src if keep_audio else None,
-        ) as writer,
-    ):
+    with _painting(anonymizer, found, src, device) as paint, output as writer:
         frames = ahead(read_frames(src))
         while stretch := list(islice(frames, size)):
             images = paint([frame.image for frame in stretch], writer.frames)
@@ -227,7 +229,7 @@ def anonymize_picture(
         NoFacesError: faces are required, and there are none.
     """
     region = refuse_unusable(anonymizer, region, "h264", 1)
-    _refuse_output(src, dst)
+    _refuse_output(src, dst, faces_json)
     begin = time.perf_counter()
     image = read_picture(src)
     found: Faces | None = None
@@ -286,14 +288,22 @@ def anonymize_paths(
             failed, every one; the others are done.
         NoFacesError: at the end, where a lack of faces was all that failed.
     """
-    region = refuse_unusable(anonymizer, region, codec, chunk)
-    faces = faces or FaceSettings()
-    if faces_json is not None and region == "frame":
-        raise ConfigError("whole frames are anonymized, so there are no faces to write as JSON")
-    if region == "faces":
-        _ = faces.detector  # what it lacks is said before any work
-    jobs = plan(inputs, out)
+    faces, jobs = faces or FaceSettings(), []
     single = len(inputs) == 1 and not inputs[0].is_dir()
+    faults = Faults()
+    with faults.collected():
+        jobs = plan(inputs, out)
+    with faults.collected():
+        region = refuse_unusable(anonymizer, region, codec, chunk)
+        if faces_json is not None and region == "frame":
+            raise ConfigError("whole frames are anonymized, so there are no faces to write as JSON")
+    with faults.collected():
+        if faces_json is not None:
+            refuse_unwritable(faces_json if single else faces_json / "faces.json")
+    with faults.collected():
+        if region == "faces":
+            _ = faces.detector  # what it lacks is said before any work
+    faults.refuse("nothing was done, for several reasons:")
     done: list[Applied] = []
     failed: list[UnseenError] = []
     for job in jobs:
@@ -331,7 +341,8 @@ def anonymize_paths(
             failed.append(error)
     if failed:
         only_faces = all(isinstance(error, NoFacesError) for error in failed)
-        summary = f"{len(failed)} of {len(jobs)} files failed:"
+        rest = ", the others are done:" if done else ":"
+        summary = f"{len(failed)} of {len(jobs)} files failed{rest}"
         if only_faces:
             raise NoFacesError("\n".join([summary, *(f"  - {error}" for error in failed)]))
         raise DataError(summary, [str(error) for error in failed])

@@ -15,6 +15,7 @@ from unseen.files import written_whole
 _SAVE: dict[str, dict[str, Any]] = {
     ".jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
     ".jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0},
+    ".jfif": {"format": "JPEG", "quality": 95, "subsampling": 0},
     ".png": {"format": "PNG"},
     ".webp": {"format": "WEBP", "quality": 95},
     ".bmp": {"format": "BMP"},
@@ -34,7 +35,9 @@ def read_picture(path: Path) -> Image:
     try:
         with Pillow.open(path) as opened:
             count = getattr(opened, "n_frames", 1)
-            if count > 1:
+            # Telephones put more pictures behind the first of a JPEG file, such as its brightness;
+            # only the first is read, and written.
+            if count > 1 and opened.format != "MPO":
                 raise DataError(f"{path} holds {count} pictures: save each as a file")
             if opened.mode.startswith(("I", "F")):
                 raise DataError(f"{path} has more than 8 bits a colour: save it with 8")

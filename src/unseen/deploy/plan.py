@@ -8,6 +8,7 @@ from pathlib import Path
 from unseen.data.video import WRITABLE, probe
 from unseen.deploy.pictures import PICTURES
 from unseen.errors import ConfigError, DataError, VideoError
+from unseen.files import refuse_unwritable
 
 # What a folder is searched for; those that cannot be read are reported, not skipped.
 VIDEOS = (
@@ -15,6 +16,8 @@ VIDEOS = (
     *(".m4v", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".3gp"),
     *(".wmv", ".flv", ".ogv"),
 )
+# Pictures that are not read: they are reported as well.
+_OTHER_PICTURES = (".heic", ".heif", ".avif", ".jxl", ".jp2", ".dng", ".cr2", ".nef", ".arw")
 _MARK = ".anonymized"
 
 
@@ -45,7 +48,7 @@ def _files(folder: Path, out: Path | None) -> Iterator[Path]:
         written = path.stem.endswith(_MARK) or (
             nested and out is not None and path.resolve().is_relative_to(out.resolve())
         )
-        wanted = path.suffix.lower() in (*VIDEOS, *PICTURES)
+        wanted = path.suffix.lower() in (*VIDEOS, *PICTURES, *_OTHER_PICTURES)
         if wanted and path.is_file() and not hidden and not written:
             yield path
 
@@ -76,6 +79,8 @@ def plan(inputs: Sequence[Path], out: Path | None) -> list[Job]:
     as_file = len(inputs) == 1 and not inputs[0].is_dir() and _names_file(out)
     if out is not None and as_file and is_picture(inputs[0]) != is_picture(out):
         raise ConfigError(f"{out} is of another kind than {inputs[0]}: change its suffix")
+    if out is not None and as_file and out.suffix.lower() not in (*WRITABLE, *PICTURES):
+        raise ConfigError(f"cannot write {out}: the name must end in {', '.join(WRITABLE)}")
     if out is not None and not as_file and (_names_file(out) or out.is_file()):
         raise ConfigError(f"{out} is not a folder, but the outputs need one: name a folder")
     for path in inputs:
@@ -96,11 +101,19 @@ def plan(inputs: Sequence[Path], out: Path | None) -> list[Job]:
             # A file that is named twice is done once.
             jobs.setdefault(file.resolve(), Job(file, output))
     for job in jobs.values():
-        if not job.is_picture:
+        if job.source.suffix.lower() in _OTHER_PICTURES:
+            faults.append(f"{job.source}: pictures of this kind are not read: make it jpg or png")
+        elif not job.is_picture:
             try:
                 probe(job.source)  # its headers, and its first frame
             except VideoError as error:
                 faults.append(str(error))
+    # One for each folder: where one output cannot be written, mostly none can be.
+    for output in {job.output.parent: job.output for job in jobs.values()}.values():
+        try:
+            refuse_unwritable(output)
+        except ConfigError as error:
+            faults.append(str(error))
     sources = defaultdict(list)
     for job in jobs.values():
         sources[job.output.resolve()].append(job)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from unseen.data.codec import Image
 from unseen.data.video import ahead, probe, read_frames
-from unseen.errors import ConfigError, UnseenError, VideoError
+from unseen.errors import ConfigError, DataError, UnseenError, VideoError
 from unseen.faces.detect import CenterFace, Detector
 from unseen.faces.follow import Follower
 from unseen.faces.manual import Excluded, ManualBox
@@ -29,6 +29,9 @@ _WEAKER = 0.5
 # Looks for a second of video, where nothing else is asked for, and glances with them, which are at
 # most at every second frame: they see no small faces, but cost a quarter or less.
 _LOOKS, _GLANCES = 5, 12
+# A face that was lost may be at many places; the margin around all of them is that of a box of at
+# most so many of its sizes.
+_PLACES = 2.0
 # For how many seconds a face is looked for by its picture.
 _FOLLOW = 1.0
 
@@ -42,8 +45,7 @@ class FaceSettings:
         every: look at every so many frames, and at both sides of sudden changes; None: five
             times a second, with a glance at every second frame or twelve times a second.
         hold: seconds for which a face is covered before its first and after its last detection.
-        enlarge: how many times the detected box is covered (1.6 in Ren18 5.2). Where a face may be
-            at several places, each of them with the same margin.
+        enlarge: how many times the detected box is covered (1.6 in Ren18 5.2).
         two_stage: pass detections through a second detector, as in Ren18 section 4.
         exclude: regions in which no face is looked for.
         boxes: boxes that are covered as well, exactly as given.
@@ -135,9 +137,9 @@ class Faces:
         for index in shown:
             track = self.tracks[index]
             box = track.box(time, self.interval, frame)
-            # Where the box holds several places the margin is that of one face; but an ellipse
-            # holds a box only in proportion to it.
-            of = box[2:] - box[:2] if self.settings.shape == "ellipse" else track.size(time)
+            of = box[2:] - box[:2]
+            if self.settings.shape == "box":  # an ellipse holds a box only in proportion to it
+                of = np.minimum(of, _PLACES * track.size(time))
             margin = (self.settings.enlarge - 1) / 2 * of
             boxes[track.id] = np.concatenate([box[:2] - margin, box[2:] + margin])
         for number, manual in enumerate(self.settings.boxes, 1):
@@ -146,7 +148,11 @@ class Faces:
         return boxes
 
     def write(self, path: Path) -> None:
-        """Write the tracks as JSON (docs/faces.md): detections, and what is covered when."""
+        """Write the tracks as JSON (docs/faces.md): detections, and what is covered when.
+
+        Raises:
+            DataError: it cannot be written.
+        """
         covered: dict[int, list[Any]] = {}
         for frame in range(len(self.times)):
             for number, box in self.boxes(frame).items():
@@ -169,20 +175,21 @@ class Faces:
             for track in self.tracks
         ]
         manual = [vars(box) for box in self.settings.boxes]
-        write_json(
-            path,
-            {
-                "format": FORMAT,
-                "source": self.source,
-                "width": self.width,
-                "height": self.height,
-                "frames": len(self.times),
-                "cuts": list(self.cuts),
-                "looks": self.looks,
-                "tracks": tracks,
-                "manual": manual,
-            },
-        )
+        content = {
+            "format": FORMAT,
+            "source": self.source,
+            "width": self.width,
+            "height": self.height,
+            "frames": len(self.times),
+            "cuts": list(self.cuts),
+            "looks": self.looks,
+            "tracks": tracks,
+            "manual": manual,
+        }
+        try:
+            write_json(path, content)
+        except OSError as error:
+            raise DataError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def find_faces(

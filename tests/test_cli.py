@@ -296,6 +296,7 @@ BAD = {
     "output's folder": ((*ANONYMIZE[:2], "-o", "text.mp4/o.mp4"), "text.mp4 is no folder"),
     "no video": (("anonymize", "no.mp4", "--anonymizer", "grey"), "no.mp4: no such file or folder"),
     "bad video": (("anonymize", "text.mp4", "--anonymizer", "grey"), "text.mp4"),
+    "gallery": (("face-gallery", "mask", "--folds", "3-1", "-o", "g"), "'3-1' names no folds"),
     "codec": ((*ANONYMIZE, "grey", "--codec", "h265"), "unknown codec 'h265'"),
     "measured codec": ((*EVALUATE, "--codec", "h265"), "unknown codec 'h265'"),
     "exported codec": (("data", "export", "duet", "new", "--codec", "x"), "unknown codec 'x'"),
@@ -342,6 +343,7 @@ def test_anonymize_tells_all_faults_at_once(capsys: pytest.CaptureFixture[str]) 
     faults = ["'1,2' is no region", "boxes 'no.csv'", "hold is -1", "'tpuu'", "mean 'blur'?"]
     for fault in [*faults, "no.mp4: no such file", "unknown codec 'h265'"]:
         assert fault in shown
+    Path("text.mp4").write_text("no folder")
     words = ("no.mp4", "--codec", "h265", "--faces-json", "text.mp4/o.json")
     assert run("anonymize", *words) == 2
     shown = capsys.readouterr().err

@@ -95,11 +95,12 @@ def _face_options(faces: argparse._ArgumentGroup) -> None:
 
 def _face_settings(args: argparse.Namespace, faults: "Faults") -> "FaceSettings":
     from unseen.faces.find import FaceSettings
-    from unseen.faces.manual import Excluded, read_boxes
+    from unseen.faces.manual import Excluded, ManualBox, read_boxes
 
     given = {name: getattr(args, name) for name in ("threshold", "hold", "enlarge", "shape")}
     given |= {"feather": args.feather, "every": args.detect_every}
-    settings, exclude, boxes = FaceSettings(), [], ()
+    settings, exclude = FaceSettings(), []
+    boxes: tuple[ManualBox, ...] = ()
     for text in args.exclude or ():
         with faults.collected():
             exclude.append(Excluded.parse(text))

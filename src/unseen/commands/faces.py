@@ -4,10 +4,14 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unseen.commands.settings import Verb, add_overrides
-from unseen.errors import ConfigError
+from unseen.errors import ConfigError, Faults
+
+if TYPE_CHECKING:
+    from unseen.anonymizers.base import Anonymizer
+    from unseen.data.face_images import FaceImages
 
 
 def add_commands(verb: Verb) -> None:
@@ -83,7 +87,10 @@ def fold_numbers(text: str | None) -> tuple[int, ...]:
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise ConfigError(f"'{text}' names no folds; write 7,8 or 1-6")
-        numbers += range(int(first), int(last or first) + 1)
+        named = range(int(first), int(last or first) + 1)
+        if not named:
+            raise ConfigError(f"'{text}' names no folds; write 7,8 or 1-6")
+        numbers += named
     if not numbers or len(set(numbers)) < len(numbers):
         raise ConfigError(f"'{text}' names no folds, or one twice; write 7,8 or 1-6")
     return tuple(numbers)
@@ -196,14 +203,27 @@ def _gallery(args: argparse.Namespace) -> None:
     from unseen.report.face_galleries import write_galleries
 
     names = [Path(name).name for name in args.anonymizers]
-    if len(set(names)) < len(names):
-        raise ConfigError(f"two anonymizers would have the same title: {', '.join(names)}")
-    anonymizers = map(load_anonymizer, args.anonymizers)
+    faults = Faults()
+    anonymizers: dict[str, Anonymizer] = {}
+    folds: tuple[int, ...] = ()
+    faces: FaceImages | None = None
+    with faults.collected():
+        if len(set(names)) < len(names):
+            raise ConfigError(f"two anonymizers would have the same title: {', '.join(names)}")
+    for title, name in zip(names, args.anonymizers, strict=True):
+        with faults.collected():
+            anonymizers[title] = load_anonymizer(name)
+    with faults.collected():
+        folds = fold_numbers(args.folds)
+    with faults.collected():
+        faces = load_faces(args.data, args.root)
+    faults.refuse("no gallery was made, for several reasons:")
+    assert faces is not None
     for path in write_galleries(
-        dict(zip(names, anonymizers, strict=True)),
-        load_faces(args.data, args.root),
+        anonymizers,
+        faces,
         args.out,
-        folds=fold_numbers(args.folds),
+        folds=folds,
         people=args.people,
         seed=args.seed,
     ):

@@ -5,12 +5,12 @@ import pickle
 import pytest
 
 from unseen import errors
-from unseen.errors import ConfigError, DataError, UnseenError, WeightsError, together
+from unseen.errors import ConfigError, DataError, Faults, UnseenError, WeightsError, together
 
 
 def test_one_base_catches_every_error() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and kind.__module__]
-    own = [kind for kind in kinds if kind.__module__ == "unseen.errors"]
+    own = [kind for kind in kinds if kind.__module__ == "unseen.errors" and kind is not Faults]
     assert len(own) == 8
     assert all(issubclass(kind, UnseenError) for kind in own)
     assert not issubclass(UnseenError, ValueError | OSError)  # nothing else is caught with it
@@ -21,6 +21,25 @@ def test_data_errors_list_every_fault() -> None:
     assert str(error) == "a.csv: 2 faults\n  - line 2: no such file\n  - line 5: no label"
     assert error.faults == ("line 2: no such file", "line 5: no label")
     assert str(DataError("a.csv is empty")) == "a.csv is empty"
+
+
+def test_faults_are_collected_and_told_together() -> None:
+    faults = Faults()
+    faults.refuse("nothing is wrong")
+    first = ConfigError("gamma is -1")
+    with faults.collected():
+        raise first
+    with pytest.raises(ConfigError) as alone:  # the only one stays what it is
+        faults.refuse("several are wrong:")
+    assert alone.value is first
+    with faults.collected():
+        raise DataError("a.csv:", ["line 2", "line 3"])
+    with pytest.raises(DataError) as caught:
+        faults.refuse("several are wrong:")
+    expected = "several are wrong:\n  - gamma is -1\n  - a.csv:\n    - line 2\n    - line 3"
+    assert str(caught.value) == expected
+    with pytest.raises(KeyError), faults.collected():  # a fault of the program passes
+        {}["a"]
 
 
 def test_faults_survive_a_raise() -> None:

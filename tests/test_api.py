@@ -14,6 +14,7 @@ SURFACE = [
     "EvaluationConfig",
     "FaceSettings",
     "RunConfig",
+    "UnseenError",
     "anonymize_paths",
     "anonymize_video",
     "evaluate",

@@ -10,6 +10,8 @@ The public API, imported when first used (PyTorch takes seconds):
     unseen.evaluate(anonymizer, data, out)
     unseen.train_target(anonymizer, data), unseen.load_target(weights)
     unseen.write_report(results, out)
+
+What a user can mend is an `unseen.UnseenError`.
 """
 
 from importlib import import_module
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from unseen.config import EvaluationConfig, RunConfig, load_config
     from unseen.data.load import load_data
     from unseen.deploy.apply import anonymize_paths, anonymize_video
+    from unseen.errors import UnseenError
     from unseen.evaluation.evaluate import evaluate
     from unseen.evaluation.target import load_target, train_target
     from unseen.faces.find import FaceSettings, find_faces
@@ -32,6 +35,7 @@ _HOME = {
     "EvaluationConfig": "unseen.config",
     "FaceSettings": "unseen.faces.find",
     "RunConfig": "unseen.config",
+    "UnseenError": "unseen.errors",
     "anonymize_paths": "unseen.deploy.apply",
     "anonymize_video": "unseen.deploy.apply",
     "evaluate": "unseen.evaluation.evaluate",
@@ -48,6 +52,7 @@ __all__ = [
     "EvaluationConfig",
     "FaceSettings",
     "RunConfig",
+    "UnseenError",
     "anonymize_paths",
     "anonymize_video",
     "evaluate",

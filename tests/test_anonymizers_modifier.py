@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
+from sklearn.decomposition import PCA
 from torch import nn
 
 from unseen.anonymizers.learned import CONTRACT_FILE, WEIGHTS_FILE, load_filter
@@ -32,7 +34,7 @@ def test_the_papers_size_and_shape() -> None:
     with torch.device("meta"):
         modifier = FaceModifier(ModifierConfig())
         faces = torch.empty(2, 3, 256, 256)
-        assert modifier.modify(faces, torch.empty(2, 3, 1, 1)).shape == faces.shape
+        assert modifier.modify(faces, torch.empty(2, 0)).shape == faces.shape
     # Convolutions with bias, and two parameters of instance normalisation for each channel.
     layers = [(9, 3, 64), (3, 64, 128), (3, 128, 256), *[(3, 256, 256)] * 18]
     layers += [(3, 256, 128), (3, 128, 64)]
@@ -100,7 +102,7 @@ def test_m_covers_what_it_is_shown_as_far_as_it_says() -> None:
     last = modifier.network.net[-1]
     assert isinstance(last, nn.Conv2d)
     assert last.bias is not None
-    face, none = torch.rand(1, 3, 16, 16), torch.zeros(1, 3, 4, 4)
+    face, none = torch.rand(1, 3, 16, 16), torch.zeros(1, 48)
     shown = modifier.view(face, none)
     with torch.no_grad():
         last.weight.zero_()
@@ -113,6 +115,34 @@ def test_m_covers_what_it_is_shown_as_far_as_it_says() -> None:
             last.bias.copy_(torch.atanh((2 * colour - 1).clamp(-1 + 1e-6, 1 - 1e-6)))
             expected = cover * colour[:3].reshape(1, 3, 1, 1) + (1 - cover) * shown
             torch.testing.assert_close(modifier.modify(face, none), expected, atol=1e-5, rtol=0)
+
+
+def test_looks_are_principal_components_of_faces_as_scikit_learn_finds_them() -> None:
+    torch.manual_seed(0)
+    modifier = _modifier(LIMITED.model_copy(update={"looks": 5}))
+    faces = torch.rand(30, 3, 8, 8).repeat_interleave(2, 2).repeat_interleave(2, 3)
+    modifier.learn_looks(faces)
+    cells = faces[..., ::2, ::2].flatten(1).numpy().astype(np.float64)
+    found = PCA(5).fit(cells)
+    expected = found.inverse_transform(found.transform(cells)).clip(0, 1)
+    np.testing.assert_allclose(modifier.looks_of(faces).flatten(1), expected, atol=1e-5)
+    drawn = modifier.random_looks(modifier.grain(20000)).flatten(1).numpy()
+    np.testing.assert_allclose(drawn.mean(0), found.mean_, atol=0.02)
+    along = (drawn - found.mean_) @ found.components_.T
+    np.testing.assert_allclose(along.std(0), np.sqrt(found.explained_variance_), rtol=0.03)
+
+
+def test_whom_m_is_told_to_make_is_drawn_for_each_video_or_said() -> None:
+    torch.manual_seed(0)
+    modifier = _modifier(LIMITED.model_copy(update={"looks": 5}))
+    assert modifier.random
+    modifier.learn_looks(torch.rand(30, 3, 16, 16))
+    face = torch.rand(1, 3, 16, 16)
+    grain, other = modifier.grain(2)[:, None]
+    other[:, :48] = grain[:, :48]  # the same noise, another stranger
+    assert not torch.allclose(modifier.modify(face, grain), modifier.modify(face, other))
+    said = modifier.random_looks(other)
+    assert torch.equal(modifier.modify(face, grain, said), modifier.modify(face, other))
 
 
 def test_noise_is_drawn_once_for_a_video() -> None:

@@ -36,7 +36,7 @@ def test_faults_are_collected_and_told_together() -> None:
         raise DataError("a.csv:", ["line 2", "line 3"])
     with pytest.raises(DataError) as caught:
         faults.refuse("several are wrong:")
-    expected = "several are wrong:\n  - gamma is -1\n  - a.csv:\n    - line 2\n    - line 3"
+    expected = "several are wrong:\n  - gamma is -1\n  - a.csv:\n  - line 2\n  - line 3"
     assert str(caught.value) == expected
     with pytest.raises(KeyError), faults.collected():  # a fault of the program passes
         {}["a"]

@@ -92,3 +92,10 @@ def test_a_stored_configuration_is_known_by_its_kind(tmp_path: Path) -> None:
     assert stored_face_config(path) == config
     path.write_text('{"preset": "demo"}')
     assert stored_face_config(path) is None
+
+
+def test_whom_to_make_is_told_only_where_it_is_asked_for() -> None:
+    with pytest.raises(ConfigError, match=r"game\.l1_goal=stranger"):
+        load_face_config("lfw-faces", ["modifier.looks=8"])
+    overrides = ["modifier.looks=8", "game.l1_goal=stranger"]
+    assert load_face_config("lfw-faces", overrides).modifier.looks == 8

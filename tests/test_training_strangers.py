@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from tiny_faces import tiny_config, tiny_data
 from unseen.faces.align import TEMPLATE, lay_over
 from unseen.training.face_game import FaceGame
-from unseen.training.strangers import occlude, occluders, someone_else, strangers
+from unseen.training.strangers import occlude, occluders, someone_else
 
 
 def test_a_face_is_laid_over_another_as_scikit_image_does() -> None:
@@ -39,16 +39,6 @@ def test_strangers_are_others_and_each_as_likely() -> None:
     )
     torch.testing.assert_close(counts / 3000, expected, atol=0.04, rtol=0)
     assert someone_else(torch.tensor([5, 5])).shape == (2,)
-
-
-def test_the_goal_is_the_strangers_picture_where_the_face_is() -> None:
-    torch.manual_seed(1)
-    faces = torch.rand(2, 3, 48, 48)
-    points = torch.stack([torch.tensor(TEMPLATE) * 0.4, torch.tensor(TEMPLATE) * 0.4 + 3.0])
-    goals = strangers(faces, points, torch.tensor([0, 1]))
-    # Landmarks that differ by a whole number of pixels: the other's picture, moved by so many.
-    torch.testing.assert_close(goals[0][:, :-3, :-3], faces[1][:, 3:, 3:], atol=1e-4, rtol=0)
-    torch.testing.assert_close(goals[1][:, 3:, 3:], faces[0][:, :-3, :-3], atol=1e-4, rtol=0)
 
 
 def test_shapes_lie_where_they_say_the_last_on_top() -> None:
@@ -98,3 +88,23 @@ def test_measuring_sees_faces_as_they_are() -> None:
     chosen = np.arange(3)
     plain = FaceGame(tiny_config(), tiny_data().train, None, torch.device("cpu"))
     assert torch.equal(game.batch(game.faces, chosen).faces, plain.batch(game.faces, chosen).faces)
+
+
+def test_m_is_told_the_look_of_whom_it_is_asked_for() -> None:
+    overrides = ("game.l1_goal=stranger", "modifier.sees=8", "modifier.looks=6")
+    game = FaceGame(tiny_config(*overrides), tiny_data().train, None, torch.device("cpu"))
+    batch = game.draw()
+    assert batch.looks is not None
+    own = game.modifier.looks_of(batch.faces)
+    others = [
+        [torch.allclose(look, own[k]) and label != batch.labels[k] for k in range(len(own))]
+        for look, label in zip(batch.looks, batch.labels, strict=True)
+    ]
+    assert all(any(row) for row in others)
+    assert not torch.allclose(
+        game._modified(batch), game.modifier.modify(batch.faces, game.modifier.grain(4))
+    )
+    assert all(
+        torch.equal(b, m)
+        for b, m in zip(game.modifier.buffers(), game.result.buffers(), strict=True)
+    )

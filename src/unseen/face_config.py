@@ -164,6 +164,15 @@ class FaceRunConfig(_Section):
     game: FaceGameConfig = FaceGameConfig()
     train: FaceTrainConfig = FaceTrainConfig()
 
+    @model_validator(mode="after")
+    def _looks_are_asked_for(self) -> "FaceRunConfig":
+        if self.modifier.looks and self.game.l1_goal != "stranger":
+            raise ValueError(
+                "modifier.looks tells M whom to make, and L1 asks it for another face: set "
+                "game.l1_goal=stranger, or modifier.looks=0"
+            )
+        return self
+
 
 def face_preset_names() -> list[str]:
     """The presets of face games."""

@@ -5,8 +5,6 @@ from jaxtyping import Float
 from torch import nn
 from torch.nn import functional as F
 
-from unseen.types import Frames
-
 _STRIDE = 4
 _SMALLEST = 8  # below, a reflection at a quarter of the resolution has no pixel to reflect
 
@@ -53,13 +51,16 @@ class JohnsonNet(nn.Module):
     Args:
         width: channels of the first convolution.
         blocks: number of residual blocks.
+        inputs: channels of what it is shown.
         outputs: channels of what it makes.
     """
 
-    def __init__(self, width: int = 32, blocks: int = 5, outputs: int = 3) -> None:
+    def __init__(
+        self, width: int = 32, blocks: int = 5, *, inputs: int = 3, outputs: int = 3
+    ) -> None:
         super().__init__()
         self.net = nn.Sequential(
-            _Convolution(3, width, 9),
+            _Convolution(inputs, width, 9),
             nn.ReLU(inplace=True),
             _Convolution(width, 2 * width, 3, 2),
             nn.ReLU(inplace=True),
@@ -76,7 +77,9 @@ class JohnsonNet(nn.Module):
             nn.Conv2d(width, outputs, 9),
         )
 
-    def forward(self, frames: Frames) -> Float[torch.Tensor, "frames outputs height width"]:
+    def forward(
+        self, frames: Float[torch.Tensor, "frames inputs height width"]
+    ) -> Float[torch.Tensor, "frames outputs height width"]:
         """Transformed frames, same height and width, in [0, 1]."""
         height, width = frames.shape[-2:]
         missing_rows, missing_columns = (

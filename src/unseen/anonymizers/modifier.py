@@ -20,7 +20,11 @@ from unseen.types import Boxes, Clips, Frames
 MODIFIER_CONTRACT = "unseen/face-modifier/1"
 
 Faces = Float[Tensor, "faces 3 size size"]
-Grain = Float[Tensor, "faces 3 cells cells"]
+Grain = Float[Tensor, "faces numbers"]
+Looks = Float[Tensor, "faces 3 look_cells look_cells"]
+
+# A look is the averages of so many cells along each side.
+LOOK_CELLS = 8
 
 
 class ModifierConfig(BaseModel):
@@ -34,6 +38,8 @@ class ModifierConfig(BaseModel):
         sees: cells along each side of what M is shown of a face: averages over `sees` x `sees`
             cells; 0 shows the face itself, as the paper does.
         noise: standard deviation of Gaussian noise on those cells, drawn once for each video.
+        looks: principal components of faces' looks (8x8 averages) from which M is given that of a
+            stranger to make, drawn once for each video; 0: none (the paper).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -42,6 +48,7 @@ class ModifierConfig(BaseModel):
     blocks: int = Field(9, ge=1)
     sees: int = Field(0, ge=0)
     noise: float = Field(0.0, ge=0)
+    looks: int = Field(0, ge=0, le=3 * LOOK_CELLS**2)
 
     @model_validator(mode="after")
     def _limits_fit(self) -> "ModifierConfig":
@@ -49,6 +56,10 @@ class ModifierConfig(BaseModel):
             raise ValueError(f"sees {self.sees} is no limit at size {self.size}; use less, or 0")
         if self.noise and not self.sees:
             raise ValueError("noise lies on the cells that `sees` gives; set sees, or noise=0")
+        if self.looks and not self.sees:
+            raise ValueError(
+                "a look is made over the cells that `sees` gives; set sees, or looks=0"
+            )
         return self
 
 
@@ -64,7 +75,10 @@ class FaceModifier(Anonymizer):
     what they do not tell, M makes up. It makes a picture and says for each pixel how much of it
     covers what it was shown, so that what need not change stays (instance normalisation loses
     brightness and colour). A learned picture is added to what the network sees, so that it knows
-    where in the region it is. Resizing averages where it shrinks.
+    where in the region it is. With `looks` it is also told whom to make: a stranger's look, drawn
+    at random from what looks are like (a Gaussian of few components, the eigenfaces of Turk and
+    Pentland 1991; nobody's picture is kept). What M fails to remove of a face is then little beside
+    how much made faces differ by chance. Resizing averages where it shrinks.
 
     Args:
         config: which network, and what it is shown.
@@ -77,33 +91,84 @@ class FaceModifier(Anonymizer):
         super().__init__()
         self.name = name
         self.config = config
-        self.random = config.noise > 0
+        self.random = config.noise > 0 or config.looks > 0
         # A region of fewer pixels than cells would be shown whole.
         self.least_side = config.sees + 1
-        self.network = JohnsonNet(config.width, config.blocks, 4 if config.sees else 3)
+        self.network = JohnsonNet(
+            config.width,
+            config.blocks,
+            inputs=6 if config.looks else 3,
+            outputs=4 if config.sees else 3,
+        )
         if config.sees:
             self.canvas = nn.Parameter(0.1 * torch.randn(3, config.size, config.size))
+        if config.looks:
+            numbers = 3 * LOOK_CELLS**2
+            self.register_buffer("look_mean", torch.full((numbers,), 0.5))
+            self.register_buffer("look_axes", torch.zeros(config.looks, numbers))
+            self.register_buffer("look_spread", torch.zeros(config.looks))
 
     def grain(self, faces: int) -> Grain:
-        """The noise for so many faces, from PyTorch's global generator."""
-        cells = max(1, self.config.sees)
-        return torch.randn(faces, 3, cells, cells)
+        """What is random for so many faces, standard normal, from PyTorch's global generator."""
+        return torch.randn(faces, 3 * self.config.sees**2 + self.config.looks)
+
+    @torch.no_grad()
+    def learn_looks(self, faces: Faces) -> None:
+        """Learn what looks are like: their mean, principal components and spread along these.
+
+        Args:
+            faces: more of them than components.
+        """
+        cells = F.adaptive_avg_pool2d(faces, LOOK_CELLS).flatten(1)
+        mean = cells.mean(0)
+        _, spread, axes = torch.linalg.svd(cells - mean, full_matrices=False)
+        count = self.config.looks
+        self.get_buffer("look_mean").copy_(mean)
+        self.get_buffer("look_axes").copy_(axes[:count])
+        self.get_buffer("look_spread").copy_(spread[:count] / math.sqrt(len(faces) - 1))
+
+    def looks_of(self, faces: Faces) -> Looks:
+        """The looks of faces, as far as the components tell."""
+        mean, axes = self.get_buffer("look_mean"), self.get_buffer("look_axes")
+        cells = F.adaptive_avg_pool2d(faces, LOOK_CELLS).flatten(1)
+        return self._as_looks((cells - mean) @ axes.T)
+
+    def random_looks(self, grain: Grain) -> Looks:
+        """Looks of strangers: Gaussian along the components."""
+        numbers = grain[:, 3 * self.config.sees**2 :].to(self.canvas)
+        return self._as_looks(numbers * self.get_buffer("look_spread"))
+
+    def _as_looks(self, along: Float[Tensor, "faces components"]) -> Looks:
+        flat = self.get_buffer("look_mean") + along @ self.get_buffer("look_axes")
+        return flat.unflatten(1, (3, LOOK_CELLS, LOOK_CELLS)).clamp(0.0, 1.0)
 
     def view(self, faces: Faces, grain: Grain) -> Faces:
         """What M is shown of faces."""
         if not self.config.sees:
             return faces
         cells = F.adaptive_avg_pool2d(faces, self.config.sees)
-        noisy = (cells + self.config.noise * grain.to(faces)).clamp(0.0, 1.0)
+        noise = grain[:, : 3 * self.config.sees**2].reshape(cells.shape).to(faces)
+        noisy = (cells + self.config.noise * noise).clamp(0.0, 1.0)
         return F.interpolate(noisy, faces.shape[-2:], mode="bilinear")
 
-    def modify(self, faces: Faces, grain: Grain) -> Faces:
-        """Modified faces, `(faces, 3, size, size)` in [0, 1]."""
+    def modify(self, faces: Faces, grain: Grain, looks: Looks | None = None) -> Faces:
+        """Modified faces, `(faces, 3, size, size)` in [0, 1].
+
+        Args:
+            faces: `(faces, 3, size, size)`.
+            grain: of each face, see `grain`.
+            looks: whom to make; None: strangers as `grain` has them. Without `modifier.looks` it
+                is not used.
+        """
         view = self.view(faces, grain)
         if not self.config.sees:
             shown: Tensor = self.network(view)
             return shown
-        made: Tensor = self.network(view + self.canvas)
+        seen = view + self.canvas
+        if self.config.looks:
+            wanted = self.random_looks(grain) if looks is None else looks
+            seen = torch.cat([seen, F.interpolate(wanted, faces.shape[-2:], mode="bilinear")], 1)
+        made: Tensor = self.network(seen)
         picture, cover = made[:, :3], made[:, 3:]
         return cover * picture + (1.0 - cover) * view
 

@@ -16,18 +16,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from unseen.anonymizers.modifier import FaceModifier
+from unseen.anonymizers.modifier import FaceModifier, Looks
 from unseen.face_config import FaceRunConfig
 from unseen.faces.actions import FacesFound
-from unseen.faces.align import align
+from unseen.faces.align import align, lay_over
 from unseen.faces.images import FaceImages, face_crops
 from unseen.models.action_detector import ActionDetector, Actions, Frame
 from unseen.models.critic import FaceCritic, critic_loss, realism_loss
 from unseen.models.sphereface import Features, PerFace, Recogniser, angular_softmax
 from unseen.training.batches import Order
 from unseen.training.face_objectives import FACE_OBJECTIVES, Exposed, other_identities
-from unseen.training.strangers import occlude, occluders, strangers
+from unseen.training.strangers import occlude, occluders, someone_else
 from unseen.types import Frames, to_clips
+
+# Faces from which M learns what looks are like.
+LOOKS_FROM = 2000
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,14 @@ class FaceBatch:
         landmarks: `(faces, 5, 2)` in pixels of `faces`.
         labels: `(faces,)`.
         goals: what L1 asks M to make of them; as `faces`.
+        looks: whom M is told to make; None: anybody, or nobody in particular.
     """
 
     faces: Frames
     landmarks: Float[Tensor, "faces 5 2"]
     labels: Int[Tensor, " faces"]
     goals: Frames
+    looks: Looks | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,8 @@ class FaceGame:
         train = config.train
         torch.manual_seed(train.seed)
         self.modifier = FaceModifier(config.modifier).to(device)
+        if config.modifier.looks:
+            self.modifier.learn_looks(self._any_faces(LOOKS_FROM))
         self.recogniser = self._new_recogniser()
         self.detector = (
             ActionDetector(config.detector, actions.classes, config.data.short_side).to(device)
@@ -104,6 +111,12 @@ class FaceGame:
         self.frame_order = Order(len(actions or ()), train.frames, train.seed + 1)
         self.moves = 0
         self.ease = config.game.ease
+
+    def _any_faces(self, most: int) -> Frames:
+        """Faces as M gets them, evenly from all people."""
+        count = min(most, len(self.faces))
+        chosen = np.linspace(0, len(self.faces) - 1, count).astype(int)
+        return self.batch(self.faces, chosen).faces
 
     def _new_recogniser(self) -> Recogniser:
         folds = self.config.data.train_folds
@@ -184,13 +197,16 @@ class FaceGame:
     def _with_goals(self, batch: FaceBatch) -> FaceBatch:
         """The batch with what the configuration asks M for, and with shapes over both."""
         game = self.config.game
-        faces, goals = batch.faces, batch.goals
+        faces, goals, looks = batch.faces, batch.goals, None
         if game.l1_goal == "stranger":
-            goals = strangers(faces, batch.landmarks, batch.labels)
+            where = someone_else(batch.labels)
+            goals = lay_over(faces[where], batch.landmarks[where], batch.landmarks)
+            if self.config.modifier.looks:
+                looks = self.modifier.looks_of(faces[where])
         if game.occluders:
             shapes = occluders(len(faces), game.occluders, faces.shape[-1])
             faces, goals = occlude(faces, *shapes), occlude(goals, *shapes)
-        return FaceBatch(faces, batch.landmarks, batch.labels, goals)
+        return FaceBatch(faces, batch.landmarks, batch.labels, goals, looks)
 
     def _modified_frames(self, modifier: FaceModifier) -> tuple[list[Frame], list[Actions]]:
         """v' of this move's frames, which may be of different sizes, and their actions (eq. 1)."""
@@ -249,7 +265,7 @@ class FaceGame:
     def _modified(self, batch: FaceBatch) -> Frames:
         self.modifier.train()
         grain = self.modifier.grain(len(batch.faces)).to(self.device)
-        return self.modifier.modify(batch.faces, grain)
+        return self.modifier.modify(batch.faces, grain, batch.looks)
 
     def _recognition(self, faces: Frames, batch: FaceBatch) -> PerFace:
         """L_D of each face, aligned."""

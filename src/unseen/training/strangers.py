@@ -1,9 +1,13 @@
 """What M is asked to make of a face when it is not that face: a stranger's, in the same place.
 
 Not in Ren18, whose L1 (eq. 3) asks M for the face itself and leaves it to D to ask for another.
-The M that minimises L1 to strangers makes the median of all faces in this place: who it was shown
-tells it nothing about whom it is asked for. What is held to the face has to stay, though, and
-pictures of faces seldom hold anything; so shapes are laid over both faces alike.
+A stranger's picture is laid over the face by the landmarks, all of it: hair, neck and the outline
+of the head tell who somebody is, too (with the picture left as it is outside of an ellipse, and
+grey inside, recognisers that had learned from such pictures were right about 9 of 10 pairs of
+`duet-faces`). The M that minimises L1 to strangers makes the median of all faces in this place, or
+of all with the look that it is given: who it was shown tells it nothing about whom it is asked for.
+What is held to the face has to stay, though, and pictures of faces seldom hold anything; so shapes
+are laid over both faces alike.
 """
 
 import math
@@ -12,24 +16,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from unseen.faces.align import Landmarks, lay_over
 from unseen.types import Frames
-
-
-def strangers(faces: Frames, landmarks: Landmarks, labels: Int[Tensor, " faces"]) -> Frames:
-    """Each picture replaced by a stranger's from the batch, laid over it by the landmarks.
-
-    All of it: hair, neck and the outline of the head tell who somebody is, too. With the picture
-    left as it is outside of an ellipse, and grey inside, recognisers were right about 9 of 10 pairs
-    of `duet-faces`.
-
-    Args:
-        faces: `(faces, 3, size, size)`.
-        landmarks: in pixels of `faces`.
-        labels: who they are; where a batch holds one person alone, another picture of the person.
-    """
-    where = someone_else(labels)
-    return lay_over(faces[where], landmarks[where], landmarks)
 
 
 def someone_else(labels: Int[Tensor, " faces"]) -> Int[Tensor, " faces"]:

@@ -140,7 +140,7 @@ class FaceModifier(Anonymizer):
 
     def _as_looks(self, along: Float[Tensor, "faces components"]) -> Looks:
         flat = self.get_buffer("look_mean") + along @ self.get_buffer("look_axes")
-        return flat.unflatten(1, (3, LOOK_CELLS, LOOK_CELLS)).clamp(0.0, 1.0)
+        return flat.reshape(-1, 3, LOOK_CELLS, LOOK_CELLS).clamp(0.0, 1.0)
 
     def view(self, faces: Faces, grain: Grain) -> Faces:
         """What M is shown of faces."""

@@ -182,3 +182,12 @@ def test_a_broken_result_is_refused(run: Path, tmp_path: Path) -> None:
     path.write_text(json.dumps(result))
     with pytest.raises(DataError, match="2 faults"):
         read_face_result(path)
+
+
+def test_results_that_are_kept_are_whole() -> None:
+    kept = sorted((Path(__file__).parents[1] / "results").glob("*/actions/*.json"))
+    assert {path.stem for path in kept} >= {"raw", "duet-faces", "mask"}
+    for path in kept:
+        result = read_face_result(path)
+        assert result["schema"] == "unseen/actions/1"
+        assert 0.3 < result["fresh"]["mean"] < 1

@@ -14,13 +14,13 @@ def test_each_person_has_twelve_pictures_with_landmarks() -> None:
     faces = load_faces("duet-faces:9")
     assert (len(faces), len(faces.people)) == (108, 9)
     assert np.bincount(faces.identity).tolist() == 9 * [12]
-    drawn, face = face_picture(500_001, 3, size=96), faces[15]
+    drawn, face = face_picture(600_001, 3, size=96), faces[15]
     np.testing.assert_array_equal(face.image, drawn.image)
     np.testing.assert_array_equal(face.box, drawn.face)
     assert face.landmarks is not None
     np.testing.assert_array_equal(face.landmarks, drawn.landmarks)
     assert faces.identity[15] == 1
-    assert faces.paths[15] == "500001/3"
+    assert faces.paths[15] == "600001/3"
 
 
 def test_they_are_not_those_whom_runs_learn_from() -> None:

@@ -7,6 +7,7 @@ from skimage.transform import SimilarityTransform, warp
 from torch.nn import functional as F
 
 from tiny_faces import tiny_config, tiny_data
+from unseen.errors import DataError
 from unseen.faces.align import TEMPLATE, lay_over
 from unseen.training.face_game import FaceGame
 from unseen.training.strangers import occlude, occluders, someone_else
@@ -108,3 +109,9 @@ def test_m_is_told_the_look_of_whom_it_is_asked_for() -> None:
         torch.equal(b, m)
         for b, m in zip(game.modifier.buffers(), game.result.buffers(), strict=True)
     )
+
+
+def test_more_looks_than_faces_tell_apart_are_refused() -> None:
+    overrides = ("game.l1_goal=stranger", "modifier.sees=8", "modifier.looks=12")
+    with pytest.raises(DataError, match="more than 12 faces to learn from, and there are 12"):
+        FaceGame(tiny_config(*overrides), tiny_data().train, None, torch.device("cpu"))

@@ -74,8 +74,8 @@ class FaceGameConfig(_Section):
             they are (the paper).
         l1_goal: the face that L1 asks M for: `own` (the paper), or a `stranger`'s in its place, see
             `unseen.training.strangers`.
-        occluders: at most so many random shapes lie over each face that M learns from, and have to
-            stay; 0: none (the paper).
+        occluders: at most so many random shapes lie over each face learned from, and have to stay;
+            0: none (the paper).
         realism: weight of a critic that tells made faces from real ones; 0: none (the paper).
         average: decay of the running mean of M's weights, which is what the run leaves; 0: the last
             weights (the paper). Pictures of single steps flicker, those of the mean are calmer.

@@ -14,7 +14,7 @@ from unseen.anonymizers.base import Anonymizer, Step
 from unseen.anonymizers.handcrafted import FACE_ENLARGEMENT, checked_boxes
 from unseen.anonymizers.johnson import JohnsonNet
 from unseen.anonymizers.learned import damaged, fill, read_contract, write_anonymizer
-from unseen.errors import WeightsError
+from unseen.errors import DataError, WeightsError
 from unseen.types import Boxes, Clips, Frames
 
 MODIFIER_CONTRACT = "unseen/face-modifier/1"
@@ -117,12 +117,20 @@ class FaceModifier(Anonymizer):
         """Learn what looks are like: their mean, principal components and spread along these.
 
         Args:
-            faces: more of them than components.
+            faces: more of them than components; or their looks, `(faces, 3, 8, 8)`.
+
+        Raises:
+            DataError: there are too few.
         """
+        count = self.config.looks
+        if len(faces) <= count:
+            raise DataError(
+                f"modifier.looks={count} takes more than {count} faces to learn from, and there "
+                f"are {len(faces)}; use fewer looks, or more pictures"
+            )
         cells = F.adaptive_avg_pool2d(faces, LOOK_CELLS).flatten(1)
         mean = cells.mean(0)
         _, spread, axes = torch.linalg.svd(cells - mean, full_matrices=False)
-        count = self.config.looks
         self.get_buffer("look_mean").copy_(mean)
         self.get_buffer("look_axes").copy_(axes[:count])
         self.get_buffer("look_spread").copy_(spread[:count] / math.sqrt(len(faces) - 1))

@@ -18,25 +18,10 @@ import av
 import numpy as np
 from jaxtyping import UInt8
 
-from unseen.data.codec import Codec, Image, RoundTrip, ToCoded, ToRGB, codec_round_trip
+from unseen.data.codec import Codec, Image, ToCoded, ToRGB
 from unseen.data.container import decoded, faults, opened, refuse_short
 from unseen.errors import ConfigError, VideoError
 from unseen.files import written_whole
-
-__all__ = [
-    "WRITABLE",
-    "RoundTrip",
-    "VideoFrame",
-    "VideoInfo",
-    "VideoWriter",
-    "ahead",
-    "codec_round_trip",
-    "probe",
-    "read_clip",
-    "read_frames",
-    "write_video",
-]
-
 
 # Containers that hold H.264 with exact times; AVI has no times, and WebM no H.264.
 WRITABLE = (".mp4", ".mov", ".mkv")

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from unseen.anonymizers.modifier import FaceModifier, Looks
+from unseen.anonymizers.modifier import LOOK_CELLS, FaceModifier, Looks
 from unseen.face_config import FaceRunConfig
 from unseen.faces.actions import FacesFound
 from unseen.faces.align import align, lay_over
@@ -91,7 +91,7 @@ class FaceGame:
         torch.manual_seed(train.seed)
         self.modifier = FaceModifier(config.modifier).to(device)
         if config.modifier.looks:
-            self.modifier.learn_looks(self._any_faces(LOOKS_FROM))
+            self.modifier.learn_looks(self._looks(LOOKS_FROM))
         self.recogniser = self._new_recogniser()
         self.detector = (
             ActionDetector(config.detector, actions.classes, config.data.short_side).to(device)
@@ -112,11 +112,17 @@ class FaceGame:
         self.moves = 0
         self.ease = config.game.ease
 
-    def _any_faces(self, most: int) -> Frames:
-        """Faces as M gets them, evenly from all people."""
+    def _looks(self, most: int) -> Looks:
+        """Looks of at most so many faces, evenly from all people."""
         count = min(most, len(self.faces))
         chosen = np.linspace(0, len(self.faces) - 1, count).astype(int)
-        return self.batch(self.faces, chosen).faces
+        parts = np.array_split(chosen, -(-count // self.config.train.batch))
+        return torch.cat(
+            [
+                F.adaptive_avg_pool2d(self.batch(self.faces, part).faces, LOOK_CELLS)
+                for part in parts
+            ]
+        )
 
     def _new_recogniser(self) -> Recogniser:
         folds = self.config.data.train_folds

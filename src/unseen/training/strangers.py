@@ -20,7 +20,10 @@ from unseen.types import Frames
 
 
 def someone_else(labels: Int[Tensor, " faces"]) -> Int[Tensor, " faces"]:
-    """For each face the place in the batch of a face of somebody else, each as likely."""
+    """For each face the place in the batch of a face of somebody else, each as likely.
+
+    In a batch of one person alone it may be any, the face itself too.
+    """
     other = (labels[:, None] != labels[None]).double()
     alone = other.sum(1, keepdim=True) == 0
     return torch.multinomial(torch.where(alone, torch.ones_like(other), other), 1)[:, 0]

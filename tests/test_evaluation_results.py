@@ -164,6 +164,9 @@ def test_files_that_are_no_results(tmp_path: Path) -> None:
     path.write_text("[1]")
     with pytest.raises(DataError, match="the document: must be object, is list"):
         read_result(path)
+    path.write_text('{"schema": "unseen/faces/1"}')
+    with pytest.raises(DataError, match="draw it with `unseen face-figures`"):
+        read_result(path)
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:

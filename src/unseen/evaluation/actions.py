@@ -21,10 +21,11 @@ from unseen.anonymizers.load import load_anonymizer, refuse_device
 from unseen.data.action_frames import ActionFrames, ActionPicture
 from unseen.data.codec import Image
 from unseen.errors import ConfigError
-from unseen.evaluation.face_results import ACTIONS, write_face_result
+from unseen.evaluation.face_results import write_face_result
 from unseen.evaluation.frame_map import Boxes, FrameMap, frame_map
 from unseen.evaluation.modified_faces import modify_frame, refuse_bodies
 from unseen.evaluation.provenance import provenance
+from unseen.evaluation.results import ACTIONS
 from unseen.face_config import FaceRunConfig
 from unseen.faces.actions import load_frames_with_faces
 from unseen.files import refuse_unwritable

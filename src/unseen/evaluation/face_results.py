@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from unseen.errors import DataError
-from unseen.evaluation.results import refuse, schema_faults
+from unseen.evaluation.results import ACTIONS, refuse, schema_faults
 from unseen.files import write_json
-
-FACES, ACTIONS = "unseen/faces/1", "unseen/actions/1"
 
 
 def read_face_result(path: Path) -> dict[str, Any]:

@@ -24,10 +24,11 @@ from unseen.anonymizers.modifier import FaceModifier
 from unseen.config import FitConfig
 from unseen.data.face_images import FaceImages, Pairs, crop, draw_pairs, with_folds
 from unseen.errors import ConfigError, DataError
-from unseen.evaluation.face_results import FACES, write_face_result
+from unseen.evaluation.face_results import write_face_result
 from unseen.evaluation.identification import identify, split_by_person
 from unseen.evaluation.modified_faces import batches, resized_only
 from unseen.evaluation.provenance import provenance
+from unseen.evaluation.results import FACES
 from unseen.evaluation.verification import verify
 from unseen.models import canonical, parameter_count
 from unseen.models.recognisers import Recogniser, load_recogniser

@@ -23,6 +23,8 @@ from unseen.files import write_json, written_whole
 from unseen.types import StoredClips
 
 SCHEMA = "unseen/result/1"
+# Results of `verify-faces` and `evaluate-actions`, see `unseen.evaluation.face_results`.
+FACES, ACTIONS = "unseen/faces/1", "unseen/actions/1"
 
 
 def read_result(path: Path) -> dict[str, Any]:
@@ -42,6 +44,10 @@ def read_result(path: Path) -> dict[str, Any]:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     except ValueError as error:
         raise DataError(f"{path}: is not JSON: {error}") from error
+    if isinstance(value, dict) and value.get("schema") in (FACES, ACTIONS):
+        raise DataError(
+            f"{path}: is of verify-faces or evaluate-actions; draw it with `unseen face-figures`"
+        )
     _check(path, value)
     return dict(value)
 

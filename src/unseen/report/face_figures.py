@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from unseen.errors import DataError
-from unseen.evaluation.face_results import ACTIONS, read_face_result
+from unseen.evaluation.face_results import read_face_result
+from unseen.evaluation.results import ACTIONS
 from unseen.files import written_whole
 from unseen.registry import nearest
 from unseen.report.canvas import FAINT, HALF, INK, NARROW, Picture, percent, percent_axis, picture

@@ -231,6 +231,17 @@ def test_help_answers_at_once() -> None:
     assert time.monotonic() - start < 5
 
 
+def test_a_reader_that_ends_is_no_fault() -> None:
+    ends, starts = os.pipe()
+    os.close(ends)
+    with os.fdopen(starts, "wb") as nobody:
+        done = subprocess.run(
+            [sys.executable, "-m", "unseen", "presets"],
+            stdout=nobody, stderr=subprocess.PIPE, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
 def test_faces_without_anything_trained(capsys: pytest.CaptureFixture[str]) -> None:
     images, _ = moving([(90 + k, 40) for k in range(6)])
     make_video(Path("in.mp4"), images)
@@ -318,6 +329,11 @@ BAD = {
     "models": ((*TRAIN, CPU, "target_model=cn", "budget_models=cn,crn"), "  - unknown model 'crn'"),
     "wide": ((*TRAIN, CPU, "budget_models=mobilenet:9999"), "the option must be at most 8"),
     "limits": ((*TRAIN, CPU, "filter.output_limits=noise"), "'noise' needs a number, as in"),
+    "measured later": ((*TRAIN, CPU, "evaluation.codec=h265"), "unknown codec 'h265'"),
+    "nested": (
+        (*TRAIN, CPU, "target_model=cn", "evaluation.codec=x", "evaluation.attackers=cn"),
+        "\n  - evaluation: settings cannot be used\n    - unknown model 'cn'",
+    ),
     "memory": ((*TRAIN, CPU, "data.train=1000000000000"), "there is not enough memory"),
     "all attackers": ((*EVALUATE, "--attackers", "cn,crn,gone"), "  - unknown model 'gone'"),
     "measured column": ((*FURTHER, "contac"), "did you mean 'contact'?"),
@@ -363,7 +379,7 @@ def test_bad_input_gives_one_message_and_leaves_nothing(
     shown = capsys.readouterr()
     first, *others = shown.err.splitlines()
     assert first.startswith("unseen: ")
-    assert all(line.startswith("  - ") for line in others)  # a list of faults, if anything
+    assert all(line.lstrip(" ").startswith("- ") for line in others)  # faults, if anything
     assert message in shown.err
     assert "Traceback" not in shown.err
     assert not shown.out

@@ -36,7 +36,7 @@ def test_faults_are_collected_and_told_together() -> None:
         raise DataError("a.csv:", ["line 2", "line 3"])
     with pytest.raises(DataError) as caught:
         faults.refuse("several are wrong:")
-    expected = "several are wrong:\n  - gamma is -1\n  - a.csv:\n  - line 2\n  - line 3"
+    expected = "several are wrong:\n  - gamma is -1\n  - a.csv:\n    - line 2\n    - line 3"
     assert str(caught.value) == expected
     with pytest.raises(KeyError), faults.collected():  # a fault of the program passes
         {}["a"]
@@ -71,6 +71,6 @@ def test_what_is_wrong_in_several_places_is_told_at_once() -> None:
     assert alone.value is one
     with pytest.raises(ConfigError) as caught:
         together(ConfigError, "two", [lambda: fails(one), lambda: fails(DataError("no data"))] * 2)
-    assert str(caught.value) == "two\n  - no weights\n  - a.pt\n  - b.pt\n  - no data"
+    assert str(caught.value) == "two\n  - no weights\n    - a.pt\n    - b.pt\n  - no data"
     with pytest.raises(ZeroDivisionError):  # not one that a user can mend
         together(ConfigError, "two", [lambda: fails(one), lambda: fails(ZeroDivisionError())])

@@ -1,6 +1,7 @@
 """The command line: one command a verb, each in a module of `unseen.commands`."""
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -68,13 +69,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         0 when all went well, 2 on bad input (one clear message on standard error), 3 where faces
-        are required and there are none, 130 when interrupted.
+        are required and there are none, 130 when interrupted, 141 where what reads the output
+        (`| head`) ended.
     """
     args = _arguments(argv)
     # Interrupted or terminated, writers must get to remove what is not finished.
     signal.signal(signal.SIGTERM, _terminate)
     try:
         args.run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Files are written before what is printed of them. Python flushes once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except (UnseenError, OSError) as error:
         print(f"unseen: {error}", file=sys.stderr)
         return 3 if isinstance(error, NoFacesError) else 2

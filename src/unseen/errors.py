@@ -72,16 +72,14 @@ class Faults:
             self.errors.append(error)
 
     def refuse(self, summary: str, kind: type[UnseenError] = DataError) -> None:
-        """Raise what was collected: the only error as it is, several as one with all their lines.
+        """Raise what was collected: the only error as it is, several as one that says them all.
 
         Args:
             summary: the first line where there are several.
             kind: of the error where there are several.
         """
-        lines = [
-            line.removeprefix("  - ") for error in self.errors for line in str(error).splitlines()
-        ]
-        faults = list(dict.fromkeys(lines))
+        # An error with faults of its own keeps them below its first line.
+        faults = list(dict.fromkeys(str(error).replace("\n", "\n  ") for error in self.errors))
         if len(self.errors) == 1 or len(faults) == 1:
             raise self.errors[0]
         if faults:
@@ -97,7 +95,7 @@ def together(kind: type[UnseenError], summary: str, calls: Iterable[Callable[[],
         calls: none of them needs what another one does.
 
     Raises:
-        UnseenError: the only one there was, as it is; of several, one with every line of theirs.
+        UnseenError: the only one there was, as it is; of several, one with all that they say.
     """
     done: list[T] = []
     faults = Faults()

@@ -115,6 +115,6 @@ def _stats(args: argparse.Namespace) -> None:
     if args.out is not None:
         refuse_unwritable(args.out / "statistics.json")
     counts = count_labels(args.name, args.root)
-    print(counts)
     if args.out is not None:
         write_json(args.out / "statistics.json", asdict(counts))
+    print(counts)

@@ -3,6 +3,8 @@
 import argparse
 import json
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,7 @@ from unseen.commands.settings import (
     evaluation_config_of,
     overrides_of,
 )
-from unseen.errors import ConfigError, UnseenError
+from unseen.errors import ConfigError, UnseenError, together
 
 if TYPE_CHECKING:
     from unseen.face_config import FaceRunConfig
@@ -71,6 +73,7 @@ def _demo(args: argparse.Namespace) -> None:
 def _train(args: argparse.Namespace) -> None:
     from unseen.config import load_config
     from unseen.data.load import load_data
+    from unseen.evaluation.evaluate import refuse_evaluation
     from unseen.face_config import face_preset_names, stored_face_config
     from unseen.families.family import members
     from unseen.training.folder import refuse, run_config
@@ -98,7 +101,13 @@ def _train(args: argparse.Namespace) -> None:
     config = (
         config_of(args, stored) if stored or args.preset else config_of(args, load_config("duet"))
     )
-    refuse(config, args.out, resume=args.resume)
+    # `unseen evaluate RUN` is to find settings that it can use, after all that work.
+    checks: list[Callable[[], object]] = [
+        partial(refuse, config, args.out, resume=args.resume),
+        partial(refuse_evaluation, config.evaluation),
+    ]
+    together(ConfigError, f"{args.out} cannot be trained and measured so", checks)
+    refuse_evaluation(config.evaluation, config.budget_models)
     data = load_data(config.data, jobs=config.train.threads)
     trained = train(config, data, args.out, resume=args.resume)
     print(

@@ -8,7 +8,7 @@ from unseen.config import FitConfig
 from unseen.data.face_images import Face
 from unseen.errors import DataError
 from unseen.evaluation.identification import Parts, identify, split_by_person
-from unseen.models.recognisers import Fisher
+from unseen.models.recogniser_fisher import Fisher
 
 IDENTITY = np.array([7] * 8 + [3] * 5 + [9] * 2 + [1] + [4] * 3, np.int64)
 FAST = FitConfig(epoch_clips=64, batch=16, cap=8, least=8, lr=3e-3)

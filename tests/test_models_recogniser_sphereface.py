@@ -24,7 +24,8 @@ from unseen.evaluation.verification import verify
 from unseen.faces.align import TEMPLATE
 from unseen.faces.images import FRAMING
 from unseen.models import recogniser_sphereface
-from unseen.models.recognisers import Recogniser, load_recogniser
+from unseen.models.recogniser import Recogniser
+from unseen.models.recognisers import load_recogniser
 from unseen.models.sphereface import RECOGNISER_FILE
 from unseen.training.face_run import train_faces
 

@@ -8,7 +8,8 @@ from face_trees import face
 from unseen.data.face_images import Face, crop, region
 from unseen.errors import ConfigError, UnknownNameError
 from unseen.evaluation.verification import verify
-from unseen.models.recognisers import Fisher, load_recogniser
+from unseen.models.recogniser_fisher import Fisher
+from unseen.models.recognisers import load_recogniser
 
 
 def faces_of(people: range, takes: range) -> tuple[list[Face], np.ndarray]:

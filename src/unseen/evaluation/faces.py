@@ -31,7 +31,8 @@ from unseen.evaluation.provenance import provenance
 from unseen.evaluation.results import FACES
 from unseen.evaluation.verification import verify
 from unseen.models import canonical, parameter_count
-from unseen.models.recognisers import Recogniser, load_recogniser
+from unseen.models.recogniser import Recogniser
+from unseen.models.recognisers import load_recogniser
 from unseen.progress import progress
 
 

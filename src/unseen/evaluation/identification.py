@@ -18,7 +18,7 @@ from unseen.config import FitConfig
 from unseen.data.clips import LabelSet
 from unseen.errors import DataError
 from unseen.models import canonical, create_model, parameter_count
-from unseen.models.recognisers import Recogniser
+from unseen.models.recogniser import Recogniser
 from unseen.training.classifier import fit, predict
 from unseen.training.metrics import chance, interval, score
 

@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from unseen.data.face_images import Face
 from unseen.errors import ConfigError
-from unseen.models.recognisers import Recogniser, Vectors
+from unseen.models.recogniser import Recogniser, Vectors
 
 _WEIGHTS = "dlib_face_recognition_resnet_model_v1.dat"
 _LANDMARKS = "shape_predictor_5_face_landmarks.dat"

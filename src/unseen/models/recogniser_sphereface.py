@@ -18,7 +18,7 @@ from unseen.errors import ConfigError
 from unseen.faces.align import align
 from unseen.faces.images import FRAMING
 from unseen.models import sphereface
-from unseen.models.recognisers import Recogniser, Vectors, refuse_few
+from unseen.models.recogniser import Recogniser, Vectors, refuse_few
 from unseen.progress import progress
 from unseen.registry import Spec
 from unseen.types import to_clips, to_stored

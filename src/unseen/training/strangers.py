@@ -35,8 +35,8 @@ def occluders(
     """Shapes to lay over faces, from PyTorch's global generator: sticks, slabs and discs.
 
     Args:
-        pictures: of the faces, `(faces, 3, size, size)`; half of the shapes have a colour out of any
-            of them, so that colours of skin and hair are no sign of what may go.
+        pictures: of the faces, `(faces, 3, size, size)`; half of the shapes have a colour out of
+            any of them, so that colours of skin and hair are no sign of what may go.
         most: shapes on a face; each is there or not with the same probability.
 
     Returns:

@@ -217,3 +217,9 @@ def test_a_damaged_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / WEIGHTS_FILE).write_bytes(b"")
     with pytest.raises(WeightsError, match="does not fit"):
         load_modifier(tmp_path)
+
+
+def test_small_regions_are_black_where_coarse_cells_hide() -> None:
+    sides = {sees: FaceModifier(ModifierConfig(size=32, width=4, blocks=1, sees=sees)).least_side
+             for sees in (0, 8, 16, 17, 24)}  # fmt: skip
+    assert sides == {0: 1, 8: 9, 16: 17, 17: 1, 24: 1}

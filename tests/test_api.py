@@ -12,7 +12,9 @@ import unseen
 
 SURFACE = [
     "EvaluationConfig",
+    "Excluded",
     "FaceSettings",
+    "ManualBox",
     "RunConfig",
     "UnseenError",
     "anonymize_paths",

@@ -264,6 +264,8 @@ def test_faces_without_anything_trained(capsys: pytest.CaptureFixture[str]) -> N
 
     Path("more.csv").write_text("start,end,x0,y0,x1,y1\n2,4,0,0,10,8\n")
     words = ("in.mp4", "-o", "x.mp4", "--codec", "lossless", "--exclude", "0,0,256,160")
+    Path("none.csv").write_text("start,end,x0,y0,x1,y1\n6,9,0,0,10,8\n,,900,0,910,8\n")
+    assert run("anonymize", *words, "--boxes", "none.csv", "--require-faces") == 3
     assert run("anonymize", *words, "--boxes", "more.csv") == 0
     assert "1 faces covered" in capsys.readouterr().out
     changed = (decode(Path("x.mp4"))[0] != images).any(3)
@@ -301,7 +303,12 @@ BAD = {
     "which faces": ((*ANONYMIZE[:2], "--enlarge", "0.5", "--hold", "-1"), "enlarge is 0.5: "),
     "excluded": ((*ANONYMIZE[:2], "--exclude", "1,2,3"), "'1,2,3' is no region: write X,Y,W,H"),
     "box list": ((*ANONYMIZE[:2], "--boxes", "no.csv"), "cannot read the boxes 'no.csv'"),
-    "no faces": ((*ANONYMIZE, "grey", "--faces-json", "o.json"), "there are no faces to write"),
+    "options of faces": ((*ANONYMIZE, "blur:8", "--require-faces"), "whole frames are anonymized"),
+    "region and more": (
+        (*ANONYMIZE[:2], "--region", "frame", "--threshold", "3"),
+        "  - whole frames need an anonymizer: name one",
+    ),
+    "no faces": ((*ANONYMIZE, "grey", "--faces-json", "o.json"), "there are no faces to find"),
     "faces' folder": ((*ANONYMIZE[:2], "--faces-json", "text.mp4/o.json"), "text.mp4 is no folder"),
     "output": ((*ANONYMIZE[:2], "-o", "out.webm"), "out.webm: the name must end in .mp4, .mov"),
     "output's folder": ((*ANONYMIZE[:2], "-o", "text.mp4/o.mp4"), "text.mp4 is no folder"),

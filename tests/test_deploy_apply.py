@@ -292,6 +292,10 @@ def test_settings_that_fit_no_video(tmp_path: Path) -> None:
         anonymize_video(src, tmp_path / "b.mp4", faces)
     with pytest.raises(ConfigError, match="whole frames need an anonymizer"):
         anonymize_video(src, tmp_path / "b.mp4", region="frame")
+    with pytest.raises(ConfigError, match=r"unseen.load_anonymizer\('blur:8'\)"):
+        anonymize_video(src, tmp_path / "b.mp4", "blur:8")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="whole frames are anonymized"):
+        anonymize_video(src, tmp_path / "b.mp4", Invert(), faces_json=str(tmp_path / "f.json"))
     with pytest.raises(ConfigError, match="chunk is 0"):
         anonymize_paths([src], None, Invert(), chunk=0)
     with pytest.raises(ConfigError, match="unknown codec 'h263'"):
@@ -356,7 +360,7 @@ def test_one_file(tmp_path: Path) -> None:
         ("there", "there/a.mp4"),
         ("new", "new/a.mp4"),
     ):
-        applied = anonymize_paths([src], out and tmp_path / out, Invert())  # type: ignore[arg-type]
+        applied = anonymize_paths([src], out and tmp_path / out, Invert())
         assert [path.output for path in applied] == [tmp_path / expected]
         assert len(decode(tmp_path / expected)[0]) == 3
 

@@ -110,6 +110,34 @@ def test_where_boxes_overlap_the_raw_picture_does_not_come_back() -> None:
     assert np.corrcoef(both[12:28, 12:28].ravel(), IMAGE[12:28, 12:28].ravel())[0, 1] < 0.3
 
 
+def test_a_small_box_in_a_large_one_brings_nothing_back() -> None:
+    """It shows what the large one left, whichever comes first or last."""
+    large, small = box(4, 2, 56, 38), box(20, 12, 32, 24)
+    alone = named("blur:4")(IMAGE, {0: large})
+    for boxes in ({0: large, 1: small}, {1: small, 0: large}):
+        both = named("blur:4")(IMAGE, boxes)
+        seen = [np.corrcoef(x[12:24, 20:32].ravel(), IMAGE[12:24, 20:32].ravel())[0, 1]
+                for x in (alone, both)]  # fmt: skip
+        assert seen[1] < seen[0] + 0.1 < 0.5
+
+
+def test_a_box_that_the_border_cuts_is_blurred_as_a_whole_one() -> None:
+    """With the edge repeated beyond it, cells are as large as those of the whole box."""
+    where = box(-24, 4, 8, 36)
+    painted = named("blur:4")(IMAGE, {0: where})
+    wide = np.pad(IMAGE, ((0, 0), (24, 0), (0, 0)), mode="edge")
+    expected = named("blur:4")(wide, {0: box(0, 4, 32, 36)})[:, 24:]
+    np.testing.assert_array_equal(painted, expected)
+    # A strip of 8 pixels is as wide as one cell, so that nothing but its mean is left across it.
+    assert (
+        np.ptp(painted[4:36, 0:8].astype(int), axis=1).max()
+        < np.ptp(IMAGE[4:36, 0:8], axis=1).max()
+    )
+    far = named("blur:4")(IMAGE, {0: box(-1e9, -1e9, 1e9, 1e9)})
+    assert far.shape == IMAGE.shape
+    assert np.corrcoef(far.ravel(), IMAGE.ravel())[0, 1] < 0.3
+
+
 def test_each_track_has_a_memory_of_its_own() -> None:
     told: list[tuple[int, Any]] = []
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from unseen.evaluation.evaluate import evaluate
     from unseen.evaluation.target import load_target, train_target
     from unseen.faces.find import FaceSettings, find_faces
+    from unseen.faces.manual import Excluded, ManualBox
     from unseen.report.page import write_report
     from unseen.training.run import train
 
@@ -33,7 +34,9 @@ __version__ = "0.1.0"
 
 _HOME = {
     "EvaluationConfig": "unseen.config",
+    "Excluded": "unseen.faces.manual",
     "FaceSettings": "unseen.faces.find",
+    "ManualBox": "unseen.faces.manual",
     "RunConfig": "unseen.config",
     "UnseenError": "unseen.errors",
     "anonymize_paths": "unseen.deploy.apply",
@@ -50,7 +53,9 @@ _HOME = {
 }
 __all__ = [
     "EvaluationConfig",
+    "Excluded",
     "FaceSettings",
+    "ManualBox",
     "RunConfig",
     "UnseenError",
     "anonymize_paths",

@@ -92,8 +92,9 @@ class FaceModifier(Anonymizer):
         self.name = name
         self.config = config
         self.random = config.noise > 0 or config.looks > 0
-        # A region of fewer pixels than cells would be shown whole.
-        self.least_side = config.sees + 1
+        # Where coarse cells are what hides, a region of fewer pixels than cells would be shown
+        # whole. Where M sees nearly all, it is M that hides, in a small region as in a large one.
+        self.least_side = config.sees + 1 if 2 * config.sees <= config.size else 1
         self.network = JohnsonNet(
             config.width,
             config.blocks,

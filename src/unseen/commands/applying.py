@@ -33,7 +33,7 @@ def add_commands(verb: Verb) -> None:
 
 def _anonymize(args: argparse.Namespace) -> None:
     from unseen.data.codec import Codec
-    from unseen.deploy.apply import anonymize_paths
+    from unseen.deploy.apply import anonymize_paths, refuse_unusable
     from unseen.deploy.plan import plan
     from unseen.errors import Faults
     from unseen.progress import progress
@@ -53,7 +53,10 @@ def _anonymize(args: argparse.Namespace) -> None:
         with faults.collected():
             plan(args.inputs, args.out)
         with faults.collected():
-            Codec.parse(args.codec or "h264", 2, 2)
+            if args.anonymizer and anonymizer is None:  # which region it asks for is not known
+                Codec.parse(args.codec or "h264", 2, 2)
+            else:
+                refuse_unusable(anonymizer, args.region, args.codec, 1, faces, args.faces_json)
     faults.refuse("nothing was done, for several reasons:")
     current: Path | None = None
     with progress(None, "frames", "frame") as bar:

@@ -54,9 +54,34 @@ class Applied:
 
 
 def refuse_unusable(
-    anonymizer: "Anonymizer | None", region: Region | None, codec: str | None, chunk: int
+    anonymizer: "Anonymizer | None",
+    region: Region | None,
+    codec: str | None,
+    chunk: int,
+    faces: FaceSettings | None = None,
+    faces_json: Path | str | None = None,
 ) -> Region:
     """What is anonymized, or `ConfigError` where no video could be."""
+    if anonymizer is not None and not hasattr(anonymizer, "needs_boxes"):
+        raise ConfigError(
+            f"{anonymizer!r} is no anonymizer: load one, with unseen.load_anonymizer('blur:8')"
+        )
+    if region not in ("frame", "faces", None):
+        raise ConfigError(f"the region is '{region}': it must be 'frame' or 'faces'")
+    region = _region(anonymizer, region, codec, chunk)
+    if region == "frame" and (
+        faces_json is not None or (faces or FaceSettings()) != FaceSettings()
+    ):
+        raise ConfigError(
+            "whole frames are anonymized: there are no faces to find, to cover or to write; choose "
+            "the region 'faces' (--region faces), or leave the options of faces out"
+        )
+    return region
+
+
+def _region(
+    anonymizer: "Anonymizer | None", region: Region | None, codec: str | None, chunk: int
+) -> Region:
     if chunk < 1:
         raise ConfigError(f"chunk is {chunk}: it must be at least one frame")
     if codec is not None:
@@ -72,6 +97,10 @@ def refuse_unusable(
             "plain video: choose an anonymizer of the whole frame, or the region 'faces'"
         )
     return region or ("faces" if needed == "face" else "frame")
+
+
+def _path(name: Path | str | None) -> Path | None:
+    return None if name is None else Path(name)
 
 
 def _refuse_output(src: Path, dst: Path, faces_json: Path | None) -> None:
@@ -121,7 +150,7 @@ def anonymize_video(
     device: "torch.device | str" = "cpu",
     region: Region | None = None,
     faces: FaceSettings | None = None,
-    faces_json: Path | None = None,
+    faces_json: Path | str | None = None,
 ) -> Applied:
     """Anonymize a video file.
 
@@ -155,8 +184,8 @@ def anonymize_video(
             values in [0, 1] of the same shape, or the output cannot be written. `dst` is then as
             it was before.
     """
-    src, dst = Path(src), Path(dst)
-    region = refuse_unusable(anonymizer, region, codec, chunk)
+    src, dst, faces_json = Path(src), Path(dst), _path(faces_json)
+    region = refuse_unusable(anonymizer, region, codec, chunk, faces, faces_json)
     _refuse_output(src, dst, faces_json)
     begin = time.perf_counter()
     info = probe(src)
@@ -228,7 +257,7 @@ def anonymize_picture(
         DataError: the source is missing or broken, or the output cannot be written.
         NoFacesError: faces are required, and there are none.
     """
-    region = refuse_unusable(anonymizer, region, "h264", 1)
+    region = refuse_unusable(anonymizer, region, "h264", 1, faces, faces_json)
     _refuse_output(src, dst, faces_json)
     begin = time.perf_counter()
     image = read_picture(src)
@@ -246,8 +275,8 @@ def anonymize_picture(
 
 
 def anonymize_paths(
-    inputs: Sequence[Path],
-    out: Path | None,
+    inputs: Sequence[Path | str],
+    out: Path | str | None,
     anonymizer: "Anonymizer | None" = None,
     *,
     codec: str | None = None,
@@ -257,7 +286,7 @@ def anonymize_paths(
     device: "torch.device | str" = "cpu",
     region: Region | None = None,
     faces: FaceSettings | None = None,
-    faces_json: Path | None = None,
+    faces_json: Path | str | None = None,
 ) -> list[Applied]:
     """Anonymize video files, pictures and folders of them, each as `anonymize_video` does.
 
@@ -288,15 +317,14 @@ def anonymize_paths(
             failed, every one; the others are done.
         NoFacesError: at the end, where a lack of faces was all that failed.
     """
+    paths, out, faces_json = [Path(name) for name in inputs], _path(out), _path(faces_json)
     faces, jobs = faces or FaceSettings(), []
-    single = len(inputs) == 1 and not inputs[0].is_dir()
+    single = len(paths) == 1 and not paths[0].is_dir()
     faults = Faults()
     with faults.collected():
-        jobs = plan(inputs, out)
+        jobs = plan(paths, out)
     with faults.collected():
-        region = refuse_unusable(anonymizer, region, codec, chunk)
-        if faces_json is not None and region == "frame":
-            raise ConfigError("whole frames are anonymized, so there are no faces to write as JSON")
+        region = refuse_unusable(anonymizer, region, codec, chunk, faces, faces_json)
     with faults.collected():
         if faces_json is not None:
             refuse_unwritable(faces_json if single else faces_json / "faces.json")

@@ -116,7 +116,9 @@ class Faces:
     settings: FaceSettings = field(default_factory=FaceSettings)
 
     def __len__(self) -> int:
-        return len(self.tracks) + len(self.settings.boxes)
+        """Tracks, and manual boxes that any pixel of any frame lies in."""
+        frames, size = len(self.times), (self.width, self.height)
+        return len(self.tracks) + sum(box.touches(frames, *size) for box in self.settings.boxes)
 
     @cached_property
     def _spans(self) -> npt.NDArray[np.float64]:

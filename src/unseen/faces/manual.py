@@ -29,6 +29,11 @@ class ManualBox:
         """Whether the box counts in this frame."""
         return self.start <= frame and (self.end is None or frame < self.end)
 
+    def touches(self, frames: int, width: int, height: int) -> bool:
+        """Whether any pixel of a video of so many frames lies in it."""
+        x0, y0, x1, y1 = self.box
+        return self.start < frames and x0 < width and y0 < height and x1 > 0 and y1 > 0
+
 
 @dataclass(frozen=True)
 class Excluded:

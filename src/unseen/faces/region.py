@@ -27,9 +27,10 @@ Act: TypeAlias = Callable[[Image, Any, str], Patch]
 class FaceRegions:
     """Puts an anonymizer into boxes, frame by frame, with a memory for each track.
 
-    The anonymizer gets what lies in a box, and its border, as a picture of its own. It works at
-    full strength on every pixel that the box or its ellipse touches. A feathered border lies
-    outside of that.
+    The anonymizer gets what lies in a box, and its border, as a picture of its own: what earlier
+    boxes left there, and all of the box where the picture's edge cuts it (the edge repeated), so
+    that cells and blocks are as large as those of a whole face. It works at full strength on every
+    pixel that the box or its ellipse touches. A feathered border lies outside of that.
 
     Args:
         act: the anonymizer; None: black, of which nothing can be read, not even a mean colour.
@@ -61,25 +62,45 @@ class FaceRegions:
         # A track that is not shown any more begins anew if it ever comes back.
         self._states = {track: state for track, state in self._states.items() if track in boxes}
         for track, box in boxes.items():
-            height, width = image.shape[:2]
-            margin = self.feather / 2 * (box[2:] - box[:2])
-            x0, y0 = np.floor(np.maximum(box[:2] - margin, 0)).astype(int).tolist()
-            x1, y1 = np.ceil(np.minimum(box[2:] + margin, (width, height))).astype(int).tolist()
+            whole = _whole_pixels(box, self.feather, image)
+            x0, y0, x1, y1 = _within(whole, image)
             if x0 >= x1 or y0 >= y1:
                 continue
-            inside = np.zeros_like(image[y0:y1, x0:x1])
-            if self.act is not None and min(inside.shape[:2]) >= self.least_side:
-                patch = self.act(image[y0:y1, x0:x1], self._states.get(track), where)
-                self._states[track], inside = patch.state, patch.image
-            weights = strength(box, (x0, y0, x1, y1), self.shape, self.feather)[..., None]
             under = result[y0:y1, x0:x1]
+            inside = np.zeros_like(under)
+            if self.act is not None and _short_side(whole) >= self.least_side:
+                above, before = y0 - whole[1], x0 - whole[0]
+                beyond = ((above, whole[3] - y1), (before, whole[2] - x1), (0, 0))
+                part = np.pad(under, beyond, mode="edge")
+                patch = self.act(part, self._states.get(track), where)
+                self._states[track] = patch.state
+                inside = patch.image[above : above + y1 - y0, before : before + x1 - x0]
+            weights = strength(box, (x0, y0, x1, y1), self.shape, self.feather)[..., None]
             if (weights >= 1).all():
                 under[:] = inside
                 continue
-            # Under the border lies what earlier boxes left, not the raw picture.
             mixed = np.rint(weights * inside + (1 - weights) * under).astype(np.uint8)
             result[y0:y1, x0:x1] = np.where(weights >= 1, inside, mixed)
         return result
+
+
+def _whole_pixels(box: Box, feather: float, image: Image) -> tuple[int, int, int, int]:
+    """The pixels that a box and its border touch, also beyond the picture, by at most its size."""
+    margin = feather / 2 * (box[2:] - box[:2])
+    reach = np.array(image.shape[1::-1])
+    x0, y0 = np.floor(np.clip(box[:2] - margin, -reach, 2 * reach)).astype(int).tolist()
+    x1, y1 = np.ceil(np.clip(box[2:] + margin, -reach, 2 * reach)).astype(int).tolist()
+    return x0, y0, x1, y1
+
+
+def _short_side(window: tuple[int, int, int, int]) -> int:
+    return min(window[2] - window[0], window[3] - window[1])
+
+
+def _within(window: tuple[int, int, int, int], image: Image) -> tuple[int, int, int, int]:
+    height, width = image.shape[:2]
+    x0, y0, x1, y1 = window
+    return max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
 
 
 def strength(

@@ -126,14 +126,39 @@ def test_the_gradient_of_m_is_that_of_the_sum_by_hand() -> None:
         torch.testing.assert_close(found.grad, clipped, atol=1e-5, rtol=1e-3)
 
 
-def test_m_follows_the_detector_too() -> None:
-    """L_det alone: over M and A together it falls on the same frames (eq. 1)."""
-    game = _game("game.l1=0", "game.gamma=0", actions=True)
+def _detection(game: FaceGame) -> float:
+    """L_det of the frames of this move, sampled the same each time."""
+    torch.manual_seed(3)
+    with torch.no_grad():
+        return float(game._detection(game.modifier))
+
+
+@pytest.mark.parametrize("alone", ["modifier", "detector"])
+def test_m_and_a_both_lower_the_loss_of_detection(alone: str) -> None:
+    """With L_det alone (eq. 1), on the same frames, each of them while the other stays."""
+    game = _game("game.l1=0", "game.gamma=0", "train.lr_modifier=5e-3", actions=True)
     batch = game.draw()
-    made = game.modifier.modify(batch.faces, game.modifier.grain(4))
-    game._train_modifier(batch, made, playing=True)
-    gradients = [p.grad for p in game.modifier.parameters()]
-    assert any(g is not None and g.abs().sum() > 0 for g in gradients)
+    other = {"modifier": "detector", "detector": "modifier"}[alone]
+    for group in game.adam[other].param_groups:
+        group["lr"] = 0.0
+    before = _detection(game)
+    for _ in range(12):
+        torch.manual_seed(3)
+        made = game.modifier.modify(batch.faces, game.modifier.grain(4))
+        move = game._train_modifier(batch, made, playing=True)
+        assert move.detection > 0
+    assert _detection(game) < before - (0.005 if alone == "modifier" else 0.3)
+
+
+def test_at_last_a_alone_lowers_it() -> None:
+    """Algorithm 1, line 11."""
+    game = _game(actions=True)
+    game.draw()
+    move, before = game.moves, _detection(game)
+    for _ in range(12):
+        game.detector_step()
+    game.moves = move  # the same frames again
+    assert _detection(game) < before - 0.3
 
 
 def test_the_critic_pulls_real_and_made_apart() -> None:

@@ -210,7 +210,7 @@ class FaceGame:
             if self.config.modifier.looks:
                 looks = self.modifier.looks_of(faces[where])
         if game.occluders:
-            shapes = occluders(faces, game.occluders)
+            shapes = occluders(len(faces), game.occluders, faces.shape[-1])
             faces, goals = occlude(faces, *shapes), occlude(goals, *shapes)
         return FaceBatch(faces, batch.landmarks, batch.labels, goals, looks)
 

@@ -30,19 +30,18 @@ def someone_else(labels: Int[Tensor, " faces"]) -> Int[Tensor, " faces"]:
 
 
 def occluders(
-    pictures: Frames, most: int
+    faces: int, most: int, size: int
 ) -> tuple[Bool[Tensor, "faces shapes size size"], Float[Tensor, "faces shapes 3"]]:
     """Shapes to lay over faces, from PyTorch's global generator: sticks, slabs and discs.
 
     Args:
-        pictures: of the faces, `(faces, 3, size, size)`; half of the shapes have a colour out of
-            any of them, so that colours of skin and hair are no sign of what may go.
+        faces: how many faces.
         most: shapes on a face; each is there or not with the same probability.
+        size: of the faces in pixels.
 
     Returns:
         Where they are, and their colours in [0, 1].
     """
-    faces, _, size, _ = pictures.shape
 
     def between(low: float, high: float) -> Float[Tensor, "faces shapes 1 1"]:
         return low + (high - low) * torch.rand(faces, most, 1, 1)
@@ -52,15 +51,12 @@ def occluders(
     x, y = line[None] - between(-0.8, 0.8), line[:, None] - between(-0.8, 0.8)
     along, across = x * angle.cos() + y * angle.sin(), y * angle.cos() - x * angle.sin()
     # Half lengths in half boxes, from a stick's thickness to that of a hand or a camera.
-    a, b = (0.025 * 24 ** torch.rand(faces, most, 1, 1) for _ in range(2))
+    a, b = (0.04 * 15 ** torch.rand(faces, most, 1, 1) for _ in range(2))
     along, across = (along / a).abs(), (across / b).abs()
     round_ = torch.rand(faces, most, 1, 1) < 0.4
     inside = torch.where(round_, along.square() + across.square(), torch.maximum(along, across)) < 1
     there = torch.rand(faces, most, 1, 1) < 0.5
-    pixels = pictures.permute(0, 2, 3, 1).flatten(0, 2)
-    seen = pixels[torch.randint(len(pixels), (faces, most)).to(pixels.device)].cpu()
-    colours = torch.where(torch.rand(faces, most, 1) < 0.5, seen, torch.rand(faces, most, 3))
-    return inside & there, colours
+    return inside & there, torch.rand(faces, most, 3)
 
 
 def occlude(

@@ -1,6 +1,8 @@
 """Sweeps: nothing done twice, nothing lost, and one failure does not stop the rest."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -8,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from unseen import sweep
 from unseen.cli import main
-from unseen.errors import ConfigError
+from unseen.errors import ConfigError, RunError
 from unseen.evaluation.results import read_result
-from unseen.sweep import plan
+from unseen.sweep import Outcome, SweepRun, plan, run_sweep
 from unseen.training.folder import run_config
 
 TINY = (
@@ -195,6 +198,7 @@ def test_all_that_is_wrong_is_told_at_once(
     told = capsys.readouterr().err
     for name in ("model 'cn'", "model 'c3d-smal'", "output limit 'nois'"):
         assert told.count(f"unknown {name}") == 1  # of six runs
+    assert told.count("unknown suite 'big'") == 1
     assert not (tmp_path / "new").exists()
 
 
@@ -203,3 +207,31 @@ def test_a_damaged_ledger_or_result_is_named(tmp_path: Path) -> None:
     (tmp_path / "results" / "duet-raw-seed0.json").write_text("{")
     with pytest.raises(ConfigError, match=r"duet-raw-seed0: cannot be read: .*is not JSON"):
         plan(tmp_path, ["duet-raw"], TINY)
+    (tmp_path / "sweep.json").write_text("{}")
+    with pytest.raises(RunError, match=r"sweep.json is damaged; delete it: results and runs are"):
+        plan(tmp_path, ["duet-raw"], TINY)
+
+
+def test_handcrafted_results_of_other_data_are_refused(tmp_path: Path) -> None:
+    run_sweep(tmp_path, plan(tmp_path, ["duet-raw"], TINY))
+    assert not [run for run in plan(tmp_path, ["duet-raw"], TINY) if run.left != "nothing"]
+    with pytest.raises(ConfigError, match=r"  - duet-raw-seed0: data.seed, data.train"):
+        plan(tmp_path, ["duet-raw"], [*TINY, "data.seed=9", "data.train=39"])
+
+
+def test_a_killed_worker_does_not_stop_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own run, and those that it shared the pool with, have failed; the sweep ends well."""
+    runs = plan(tmp_path, ["duet-raw", "duet-mask-face"], TINY)
+
+    def work(run: SweepRun, data: object, side_by_side: bool) -> tuple[SweepRun, Outcome]:
+        if run.name == "duet-raw-seed0":
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(60)  # the pool is gone long before
+        return run, Outcome("done")
+
+    monkeypatch.setattr(sweep, "_work", work)
+    with pytest.raises(RunError, match=r"2 of 2 runs failed .*\n.*duet-raw-seed0.*was killed"):
+        run_sweep(tmp_path, runs, jobs=2)
+    assert set(_states(tmp_path).values()) == {"failed"}

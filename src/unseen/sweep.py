@@ -8,7 +8,8 @@ to another machine half done, goes on when it is called again.
 import json
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any, Literal
 from joblib import Parallel, delayed
 from pydantic import ValidationError
 
-from unseen.config import EvaluationConfig, RunConfig, load_config, preset_names
+from unseen.config import DataConfig, EvaluationConfig, RunConfig, load_config, preset_names
 from unseen.data.clips import ClipDataset
 from unseen.data.load import load_data
 from unseen.errors import ConfigError, RunError, UnseenError, together
@@ -129,8 +130,9 @@ def plan(
         for seed in seeds
         for (name, anonymizer), config in zip(chosen.items(), configs, strict=True)
     ]
-    together(ConfigError, asked, [partial(_refuse, run) for run in runs[: len(chosen)]])
-    faults = [fault for run in runs for fault in _other_settings(run)]
+    _refuse(runs[: len(chosen)])
+    ledger = _Ledger(folder)
+    faults = [fault for run in runs for fault in _other_settings(run, ledger)]
     if faults:
         raise ConfigError(
             f"{folder} holds runs with other settings; name another folder, or delete them:\n"
@@ -149,19 +151,23 @@ def _named(name: str) -> dict[str, str | None]:
     return {member.name: member.anonymizer for member in found}
 
 
-def _refuse(run: SweepRun) -> None:
+def _refuse(runs: Sequence[SweepRun]) -> None:
     """Raise where a run could not be trained, or not be measured after it."""
-    if run.anonymizer is None:
-        refuse_training(run.config)
-        refuse_evaluation(run.config.evaluation, run.config.budget_models)
-    else:
-        refuse_evaluation(run.config.evaluation)
+    trained = [run.config for run in runs if run.anonymizer is None]
+    checks: list[Callable[[], object]] = [partial(refuse_training, config) for config in trained]
+    checks += [partial(refuse_evaluation, run.config.evaluation) for run in runs]
+    asked = "what the sweep is to do is not clear"
+    together(ConfigError, asked, checks)
+    adversaries = [
+        partial(refuse_evaluation, config.evaluation, config.budget_models) for config in trained
+    ]
+    together(ConfigError, asked, adversaries)
 
 
-def _other_settings(run: SweepRun) -> Iterator[str]:
+def _other_settings(run: SweepRun, ledger: "_Ledger") -> Iterator[str]:
     """How the settings of what is there differ from those that are wanted."""
     try:
-        stored = _stored(run)
+        stored = _stored(run, ledger)
     except (UnseenError, ValidationError, KeyError, TypeError) as error:
         yield f"{run.name}: cannot be read: {str(error).splitlines()[0]}"
         return
@@ -175,11 +181,14 @@ def _other_settings(run: SweepRun) -> Iterator[str]:
         yield f"{run.name}: {', '.join(changed)}"
 
 
-def _stored(run: SweepRun) -> RunConfig | None:
+def _stored(run: SweepRun, ledger: "_Ledger") -> RunConfig | None:
     """The settings of the result, or of the training that was begun."""
     if run.result.exists():
         used = read_result(run.result)["configuration"]
-        config = RunConfig.model_validate(used["run"]) if used["run"] else run.config
+        if used["run"]:
+            config = RunConfig.model_validate(used["run"])
+        else:  # handcrafted: of which data, the ledger alone knows
+            config = run.config.model_copy(update={"data": ledger.data(run)})
         evaluation = EvaluationConfig.model_validate(used["evaluation"])
         return config.model_copy(update={"evaluation": evaluation})
     if (run.folder / CONFIG_FILE).exists():
@@ -222,7 +231,6 @@ def run_sweep(folder: Path, runs: Sequence[SweepRun], *, jobs: int = 1) -> None:
     left = [run for run in runs if not run.result.exists()]
     ledger.write()
     print(f"{folder}: {len(runs)} runs, {len(left)} to do", flush=True)
-    side_by_side = Parallel(n_jobs=jobs, mmap_mode="c", return_as="generator_unordered")
     count = 0
     for group in _by_data(left):
         try:
@@ -230,7 +238,7 @@ def run_sweep(folder: Path, runs: Sequence[SweepRun], *, jobs: int = 1) -> None:
         except (UnseenError, OSError) as error:
             outcomes = iter([(run, Outcome("failed", 0.0, str(error))) for run in group])
         else:
-            outcomes = side_by_side(delayed(_work)(run, data, jobs > 1) for run in group)
+            outcomes = _outcomes(group, data, jobs)
         for run, outcome in outcomes:
             count += 1
             ledger.note(run, outcome)
@@ -244,6 +252,25 @@ def run_sweep(folder: Path, runs: Sequence[SweepRun], *, jobs: int = 1) -> None:
             f"{total} of {len(runs)} runs failed (call the sweep again to try them again):\n"
             + "\n".join(lines)
         )
+
+
+def _outcomes(
+    group: Sequence[SweepRun], data: ClipDataset, jobs: int
+) -> Iterator[tuple[SweepRun, Outcome]]:
+    """How runs of the same data end; where a process is killed, all that are left have failed."""
+    side_by_side = Parallel(n_jobs=jobs, mmap_mode="c", return_as="generator_unordered")
+    left = {run.name: run for run in group}
+    done: Iterable[tuple[SweepRun, Outcome]] = side_by_side(
+        delayed(_work)(run, data, jobs > 1) for run in group
+    )
+    try:
+        for run, outcome in done:
+            del left[run.name]
+            yield run, outcome
+    except BrokenExecutor:
+        killed = "a worker process was killed, most often for want of memory; try fewer --jobs"
+        for run in left.values():
+            yield run, Outcome("failed", 0.0, killed)
 
 
 def _by_data(runs: Sequence[SweepRun]) -> list[list[SweepRun]]:
@@ -307,7 +334,13 @@ class _Ledger:
         known = self.runs.get(run.name, {})
         if outcome.state == "done" == known.get("state"):
             return  # with the seconds that it took
-        self.runs[run.name] = {"preset": run.config.preset, **asdict(outcome)}
+        data = run.config.data.model_dump(mode="json")
+        self.runs[run.name] = {"preset": run.config.preset, **asdict(outcome), "data": data}
+
+    def data(self, run: SweepRun) -> DataConfig:
+        """Of which data a run is; as it is wanted, if that was not noted."""
+        noted = self.runs.get(run.name, {}).get("data")
+        return DataConfig.model_validate(noted) if noted else run.config.data
 
     def write(self) -> None:
         write_json(self.path, {"schema": SCHEMA, "runs": self.runs})

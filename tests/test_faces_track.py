@@ -228,9 +228,10 @@ def test_a_camera_knows_no_future() -> None:
     tracker.update(0, 0.0, seen(square(100, 50)))
     tracker.update(2, 0.2, seen(square(104, 50)))
     tracker.update(4, 0.4, seen())
-    ((number, box),) = tracker.now(0.3)
+    ((number, box),) = tracker.now(0.3, enlarge=1)
     assert number == 0
     np.testing.assert_allclose(box, (94, 40, 116, 60))
+    np.testing.assert_allclose(tracker.now(0.3)[0][1], (87.4, 34, 122.6, 66))  # as in Ren18 5.2
     areas = [np.prod(b[2:] - b[:2]) for t in (0.4, 0.6, 0.9) for _, b in tracker.now(t)]
     assert areas == sorted(areas)
     assert len(set(areas)) == 3
@@ -239,6 +240,14 @@ def test_a_camera_knows_no_future() -> None:
     assert [number for number, _ in tracker.now(1.0)] == [0]
     tracker.cut(1.1)
     assert tracker.now(1.1) == []
+
+
+def test_a_camera_covers_a_lost_face_for_as_long_as_it_was_told() -> None:
+    tracker = Tracker(0.2, INTERVAL, 5.0)
+    tracker.update(0, 0.0, seen(square(100, 50)))
+    tracker.update(30, 3.0, seen())
+    assert [number for number, _ in tracker.now(4.9)] == [0]
+    assert tracker.now(5.1) == []
 
 
 def scene(seed: int) -> np.ndarray:

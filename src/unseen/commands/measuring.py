@@ -67,7 +67,13 @@ def _report(args: argparse.Namespace) -> None:
     from unseen.report.family_table import write_table
     from unseen.report.page import write_report
 
-    alone = {".svg": write_figure, ".md": write_table}.get(args.out.suffix.lower())
+    kind = args.out.suffix.lower()
+    if kind not in (".html", ".htm", ".svg", ".md"):
+        raise ConfigError(
+            f"{args.out}: the name must end in .html (the page), .svg (the figure of a family) or .md "
+            "(its table)"
+        )
+    alone = {".svg": write_figure, ".md": write_table}.get(kind)
     if alone is not None:
         alone(args.results, args.out)
         print(args.out)

@@ -70,8 +70,7 @@ def _report(args: argparse.Namespace) -> None:
     kind = args.out.suffix.lower()
     if kind not in (".html", ".htm", ".svg", ".md"):
         raise ConfigError(
-            f"{args.out}: the name must end in .html (the page), .svg (the figure of a family) or .md "
-            "(its table)"
+            f"{args.out}: the name must end in .html (the page), .svg (a figure) or .md (a table)"
         )
     alone = {".svg": write_figure, ".md": write_table}.get(kind)
     if alone is not None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image as Pillow
@@ -144,12 +145,16 @@ def test_bad_pictures_leave_nothing(tmp_path: Path) -> None:
     frames = [Pillow.fromarray(image) for image in noise(3)]
     frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
     Pillow.fromarray(np.zeros((8, 8), np.uint16)).save(tmp_path / "deep.png")
+    for name in ("colours.png", "colours.tif"):
+        cv2.imwrite(str(tmp_path / name), np.zeros((8, 8, 3), np.uint16))
     for name, message in (
         ("cut.jpg", "is damaged"),
         ("empty.png", "cannot be read as a picture"),
         ("text.png", "cannot be read as a picture"),
         ("moving.gif", "holds 3 pictures"),
         ("deep.png", "more than 8 bits"),
+        ("colours.png", "more than 8 bits"),
+        ("colours.tif", "more than 8 bits"),
         ("none.png", "no picture"),
     ):
         dst = tmp_path / f"out{Path(name).suffix}"

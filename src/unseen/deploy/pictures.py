@@ -1,5 +1,6 @@
 """Pictures in and out: upright, 8-bit RGB, without metadata, and either whole or an error."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,9 @@ def read_picture(path: Path) -> Image:
             # only the first is read, and written.
             if count > 1 and opened.format != "MPO":
                 raise DataError(f"{path} holds {count} pictures: save each as a file")
-            if opened.mode.startswith(("I", "F")):
+            # Colours of 16 bits are read as 8 without a word: only the raw modes of the parts tell.
+            raw = " ".join(str(part[-1]) for part in getattr(opened, "tile", ()))
+            if opened.mode.startswith(("I", "F")) or re.search(";16[BLN]", raw):
                 raise DataError(f"{path} has more than 8 bits a colour: save it with 8")
             return np.array(ImageOps.exif_transpose(opened).convert("RGB"), np.uint8)
     except FileNotFoundError as error:

@@ -200,6 +200,20 @@ def test_bad_input_ends_in_one_message(
     assert not list(tmp_path.iterdir())
 
 
+def test_all_that_is_wrong_is_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["verify-faces", "blurr:8", "--data", "lfww", "--folds", "3-1", "--attackers", "cn",
+             "--recogniser", "fish", "--device", "tpuu", "-o", "."]  # fmt: skip
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    for part in ("'3-1' names no folds", "mean 'lfw'", "mean 'blur'", "'tpuu' cannot be used",
+                 ". is a folder", "mean 'fisher'", "mean 'cnn'"):  # fmt: skip
+        assert error.count(part) == 1
+    assert not list(tmp_path.iterdir())
+
+
 def test_folds_in_words() -> None:
     assert fold_numbers(None) == ()
     assert fold_numbers("7,8") == (7, 8)

@@ -105,13 +105,11 @@ def _verify(args: argparse.Namespace) -> None:
 
     import unseen.data.load  # noqa: F401 - registers the data sets
     from unseen.data.face_images import load_faces
-    from unseen.evaluation.faces import FaceEvaluation, evaluate_faces
+    from unseen.evaluation.faces import FaceEvaluation, evaluate_faces, prepare_faces
     from unseen.report.canvas import percent
 
     settings: dict[str, Any] = {
         "recognisers": _names(args.recogniser),
-        "folds": fold_numbers(args.folds),
-        "train_folds": fold_numbers(args.train_folds),
         "pairs": args.pairs,
         "resolution": args.resolution,
         "adapt": not args.no_adapt,
@@ -122,12 +120,23 @@ def _verify(args: argparse.Namespace) -> None:
         settings["pairs_per_fold"] = args.pairs_per_fold
     if args.attackers is not None:
         settings["attackers"] = [] if args.attackers == "none" else _names(args.attackers)
-    try:
-        config = FaceEvaluation.model_validate(settings)
-    except ValidationError as error:
-        wrong = "; ".join(f"{e['loc'][0]}: {e['msg']} ({e['input']!r})" for e in error.errors())
-        raise ConfigError(f"verify-faces: {wrong}") from error
-    result = evaluate_faces(args.anonymizer, load_faces(args.data, args.root), args.out, config)
+    faults, faces = Faults(), None
+    for name in ("folds", "train_folds"):
+        with faults.collected():
+            settings[name] = fold_numbers(getattr(args, name))
+    with faults.collected():
+        faces = load_faces(args.data, args.root)
+    config = FaceEvaluation()
+    with faults.collected():
+        try:
+            config = FaceEvaluation.model_validate(settings)
+        except ValidationError as error:
+            wrong = "; ".join(f"{e['loc'][0]}: {e['msg']} ({e['input']!r})" for e in error.errors())
+            raise ConfigError(f"verify-faces: {wrong}") from error
+        prepare_faces(args.anonymizer, args.out, config)
+    faults.refuse("nothing was measured, for several reasons:", ConfigError)
+    assert faces is not None
+    result = evaluate_faces(args.anonymizer, faces, args.out, config)
     for row in result["recognisers"]:
         print(f"verification by {row['name']} (50% is blind):")
         for label, key in _ROWS.items():

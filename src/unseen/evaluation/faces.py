@@ -8,8 +8,9 @@ Raw faces, and faces that were merely resized as the anonymizer resizes them, st
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,13 +24,14 @@ from unseen.anonymizers.load import load_anonymizer, refuse_device
 from unseen.anonymizers.modifier import FaceModifier
 from unseen.config import FitConfig
 from unseen.data.face_images import FaceImages, Pairs, crop, draw_pairs, with_folds
-from unseen.errors import ConfigError, DataError
+from unseen.errors import ConfigError, DataError, together
 from unseen.evaluation.face_results import write_face_result
 from unseen.evaluation.identification import identify, split_by_person
 from unseen.evaluation.modified_faces import batches, resized_only
 from unseen.evaluation.provenance import provenance
 from unseen.evaluation.results import FACES
 from unseen.evaluation.verification import verify
+from unseen.files import refuse_unwritable
 from unseen.models import canonical, parameter_count
 from unseen.models.recogniser import Recogniser
 from unseen.models.recognisers import load_recogniser
@@ -95,6 +97,25 @@ class _Plan:
     pairs: Pairs
 
 
+def prepare_faces(
+    anonymizer: str | Path | Anonymizer, out: Path, config: FaceEvaluation
+) -> Anonymizer:
+    """The anonymizer; or every reason why nothing could be measured that needs no faces to tell."""
+
+    def loaded() -> Anonymizer:
+        return anonymizer if isinstance(anonymizer, Anonymizer) else load_anonymizer(anonymizer)
+
+    checks: list[Callable[[], Any]] = [
+        loaded,
+        partial(refuse_device, config.device),
+        partial(refuse_unwritable, out),
+        *(partial(load_recogniser, name) for name in config.recognisers),
+        *(partial(canonical, name) for name in config.attackers),
+    ]
+    made: Anonymizer = together(ConfigError, "faces cannot be measured so", checks)[0]
+    return made
+
+
 def evaluate_faces(
     anonymizer: str | Path | Anonymizer,
     faces: FaceImages,
@@ -117,10 +138,7 @@ def evaluate_faces(
     """
     start = time.perf_counter()
     config = config or FaceEvaluation()
-    refuse_device(config.device)
-    if out.is_dir():
-        raise ConfigError(f"the result {out} is a folder: give the name of a file")
-    module = anonymizer if isinstance(anonymizer, Anonymizer) else load_anonymizer(anonymizer)
+    module = prepare_faces(anonymizer, out, config)
     plan = _plan(faces, config)
     parts = split_by_person(plan.faces.identity[plan.test], config.seed)
     made_at = module.config.size if isinstance(module, FaceModifier) else module.working_size
@@ -177,8 +195,6 @@ def _plan(faces: FaceImages, config: FaceEvaluation) -> _Plan:
     if not config.recognisers:
         raise ConfigError("name at least one recogniser")
     recognisers = tuple(load_recogniser(name, config.device) for name in config.recognisers)
-    for name in config.attackers:
-        canonical(name)
     faces = with_folds(faces, config.draw_folds, config.seed)
     train = faces.of_folds(config.train_folds) if config.train_folds else np.zeros(0, np.int64)
     folds = config.folds or tuple(f for f in faces.folds if f not in config.train_folds)

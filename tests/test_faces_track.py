@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unseen.faces.detect import Detections
-from unseen.faces.track import Change, ChangeFinder, Track, Tracker, merged, smoothed
+from unseen.faces.track import Track, Tracker, merged, smoothed
 
 INTERVAL, HOLD = 0.2, 0.75
 
@@ -248,27 +248,3 @@ def test_a_camera_covers_a_lost_face_for_as_long_as_it_was_told() -> None:
     tracker.update(30, 3.0, seen())
     assert [number for number, _ in tracker.now(4.9)] == [0]
     assert tracker.now(5.1) == []
-
-
-def scene(seed: int) -> np.ndarray:
-    """Large flat patches of random colours."""
-    patches = np.random.default_rng(seed).integers(0, 256, (6, 8, 3))
-    return patches.repeat(20, 0).repeat(20, 1).astype(np.uint8)
-
-
-def test_cuts_are_found_and_motion_is_none() -> None:
-    change_to, cut, small = ChangeFinder(), Change.CUT, Change.SMALL
-    images = (scene(1), scene(1), scene(2), scene(2), scene(1))
-    assert [change_to(image) for image in images] == [small, small, cut, small, cut]
-    change_to = ChangeFinder()  # a camera that moves fast
-    changes = [change_to(np.roll(scene(1), 20 * k, 1)) for k in range(40)]
-    assert cut not in changes
-    assert Change.SUDDEN in changes
-    assert set(changes[-8:]) == {small}  # which is then the usual
-    change_to = ChangeFinder()  # the light goes on within a second
-    changes = [change_to((scene(1) * (0.2 + 0.03 * k)).astype(np.uint8)) for k in range(25)]
-    assert set(changes) == {small}
-    change_to = ChangeFinder()  # half of the picture is another
-    half = scene(1)
-    half[:, :70] = scene(3)[:, :70]
-    assert [change_to(image) for image in (scene(1), half)][1] is not small

@@ -16,11 +16,12 @@ import numpy.typing as npt
 from unseen.data.codec import Image
 from unseen.data.video import ahead, probe, read_frames
 from unseen.errors import ConfigError, DataError, UnseenError, VideoError
+from unseen.faces.cuts import Change, ChangeFinder
 from unseen.faces.detect import CenterFace, Detector
 from unseen.faces.follow import Follower
 from unseen.faces.manual import Excluded, ManualBox
 from unseen.faces.second_stage import SecondStage
-from unseen.faces.track import Box, Change, ChangeFinder, Track, Tracker, merged
+from unseen.faces.track import Box, Track, Tracker, enlarged, merged
 from unseen.files import write_json
 
 FORMAT = "unseen/faces/1"
@@ -142,8 +143,7 @@ class Faces:
             of = box[2:] - box[:2]
             if self.settings.shape == "box":  # an ellipse holds a box only in proportion to it
                 of = np.minimum(of, _PLACES * track.size(time))
-            margin = (self.settings.enlarge - 1) / 2 * of
-            boxes[track.id] = np.concatenate([box[:2] - margin, box[2:] + margin])
+            boxes[track.id] = enlarged(box, self.settings.enlarge, of)
         for number, manual in enumerate(self.settings.boxes, 1):
             if manual.covers(frame):
                 boxes[-number] = np.array(manual.box, np.float64)

@@ -9,16 +9,12 @@ scene cut.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from functools import cached_property
 from typing import TypeAlias
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 from jaxtyping import Float, Float32
 
-from unseen.data.codec import Image
 from unseen.faces.detect import Detections
 
 # A track that found nothing for so many seconds has ended.
@@ -41,48 +37,6 @@ _INSIDE = 0.7
 
 Box = Float[np.ndarray, " 4"]
 Boxes: TypeAlias = Sequence[Box] | Float[np.ndarray, "detections 4"]
-
-
-class Change(Enum):
-    """How a frame differs from the one before."""
-
-    SMALL = 0
-    SUDDEN = 1  # perhaps a new scene: worth a look at both frames
-    CUT = 2  # a new scene: what was there before is gone
-
-
-class ChangeFinder:
-    """Tells of each frame how it differs from the one before.
-
-    A change is sudden when it is large and a multiple of the usual one. It is a cut when it is also
-    one of the distribution of colours: a camera that moves, however fast, changes that little.
-    Measured on a real clip with five cuts: 48 to 83 levels at the cuts, 20 at most elsewhere.
-    """
-
-    _SIZE = (64, 36)
-    # Mean change in levels of 255; part of all pixels that have another colour; times the usual.
-    _SUDDEN, _CUT, _OTHER, _UNUSUAL = 12.0, 25.0, 0.12, 2.0
-    _FORGET = 0.2
-
-    def __init__(self) -> None:
-        self._last: tuple[npt.NDArray[np.int16], npt.NDArray[np.float64]] | None = None
-        self._usual = 0.0
-
-    def __call__(self, image: Image) -> Change:
-        """How `image`, the next frame, differs; the first differs little."""
-        small = cv2.resize(image, self._SIZE, interpolation=cv2.INTER_AREA).astype(np.int16)
-        counts = np.stack([np.bincount(small[..., c].ravel() >> 3, minlength=32) for c in range(3)])
-        last, self._last = self._last, (small, counts / counts.sum(1, keepdims=True))
-        if last is None:
-            return Change.SMALL
-        change = float(np.abs(small - last[0]).mean())
-        other = 1 - float(np.minimum(self._last[1], last[1]).sum(1).mean())
-        unusual = change >= self._UNUSUAL * self._usual
-        # A cut must not count as usual; what goes on must, sooner or later.
-        self._usual += self._FORGET * (min(change, 2 * self._usual + 5) - self._usual)
-        if not unusual or change < self._SUDDEN:
-            return Change.SMALL
-        return Change.CUT if change >= self._CUT and other >= self._OTHER else Change.SUDDEN
 
 
 @dataclass
@@ -186,6 +140,12 @@ def _largest(boxes: Boxes) -> Float[np.ndarray, " 2"]:
     """The largest width and the largest height of some boxes."""
     sizes: Float[np.ndarray, " 2"] = np.max([box[2:] - box[:2] for box in boxes], axis=0)
     return sizes
+
+
+def enlarged(box: Box, times: float, of: Float[np.ndarray, " 2"] | None = None) -> Box:
+    """A box so many times as large about its centre; by so much of another width and height `of`."""
+    margin = (times - 1) / 2 * (box[2:] - box[:2] if of is None else of)
+    return np.concatenate([box[:2] - margin, box[2:] + margin])
 
 
 def grown(box: Box, seconds: float, size: Float[np.ndarray, " 2"]) -> Box:
@@ -347,8 +307,7 @@ class Tracker:
         for track in self.tracks:
             if track.scene[1] >= time and time <= track.times[-1] + self.hold:
                 box = beyond(track.boxes, track.times, time, self.interval)
-                margin = (enlarge - 1) / 2 * (box[2:] - box[:2])
-                shown.append((track.id, np.concatenate([box[:2] - margin, box[2:] + margin])))
+                shown.append((track.id, enlarged(box, enlarge)))
         return shown
 
 

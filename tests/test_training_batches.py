@@ -3,13 +3,7 @@
 import numpy as np
 import pytest
 
-from unseen.training.batches import (
-    Order,
-    augmented,
-    frames_in_a_row,
-    judged_frames,
-    some_frames,
-)
+from unseen.training.batches import Order, augmented, frames_in_a_row, some_frames
 
 
 @pytest.mark.parametrize(("clips", "batch"), [(12, 4), (10, 4), (5, 8), (1, 1)])
@@ -99,16 +93,3 @@ def test_all_frames(count: int) -> None:
     stored = np.random.default_rng(0).integers(0, 256, (3, 10, 2, 2, 3), dtype=np.uint8)
     assert some_frames(stored, count, np.random.default_rng(0)) is stored
     assert frames_in_a_row(stored, count, np.random.default_rng(0)) is stored
-
-
-def test_versions_are_judged_by_other_frames_evenly_spread() -> None:
-    clips = np.broadcast_to(
-        np.arange(16, dtype=np.uint8)[None, :, None, None, None], (2, 16, 1, 1, 3)
-    )
-    one, two = (judged_frames(clips, 4, k, 2)[0, :, 0, 0, 0].tolist() for k in range(2))
-    assert (one, two) == ([1, 5, 9, 13], [3, 7, 11, 15])
-    assert judged_frames(clips, 5, 0, 1)[1, :, 0, 0, 0].tolist() == [1, 4, 8, 11, 14]
-    row = [judged_frames(clips, 5, k, 2, in_a_row=True)[0, :, 0, 0, 0].tolist() for k in range(2)]
-    assert row == [[2, 3, 4, 5, 6], [8, 9, 10, 11, 12]]
-    for count in (0, 16, 20):
-        assert judged_frames(clips, count, 1, 2) is clips

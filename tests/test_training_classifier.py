@@ -113,12 +113,12 @@ def test_it_stops_at_the_cap_and_says_so() -> None:
     assert fitted.as_json()["curve"] == list(fitted.curve)
 
 
-def test_frame_wise_models_train_on_some_frames_and_are_judged_on_as_many() -> None:
+def test_frame_wise_models_train_on_some_frames_and_are_judged_on_all() -> None:
     config = FitConfig(epoch_clips=60, batch=16, cap=1, frames=2)
-    for sees, some in (("frames", 2), ("clip", 6), ("differences", 3)):
+    for sees, trained_on in (("frames", 2), ("clip", 6), ("differences", 3)):
         model = _model(sees=sees)
         _fit(model, config)
-        assert model.shown == {(True, some), (False, some)}
+        assert model.shown == {(True, trained_on), (False, 6)}
     model = _model()
     _fit(model, config.model_copy(update={"frames": 0}))
     assert model.shown == {(True, 6), (False, 6)}

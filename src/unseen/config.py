@@ -194,8 +194,8 @@ class FitConfig(_Section):
         drops: how often it falls.
         cap: most epochs.
         batch: clips a step.
-        frames: of each clip that a frame-wise model sees in one step, and by which its validation
-            score is taken; or pairs of neighbouring frames for one of differences; 0: all.
+        frames: of each clip that a frame-wise model sees in one step, or pairs of neighbouring
+            frames for one of differences; 0: all.
         lr: Adam's step size.
         weight_decay: decoupled.
         seed: of weights, batches and augmentation.

@@ -143,7 +143,7 @@ def _largest(boxes: Boxes) -> Float[np.ndarray, " 2"]:
 
 
 def enlarged(box: Box, times: float, of: Float[np.ndarray, " 2"] | None = None) -> Box:
-    """A box so many times as large about its centre; by so much of another width and height `of`."""
+    """A box so many times as large about its centre; or by so much of another size `of`."""
     margin = (times - 1) / 2 * (box[2:] - box[:2] if of is None else of)
     return np.concatenate([box[:2] - margin, box[2:] + margin])
 

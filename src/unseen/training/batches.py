@@ -80,25 +80,3 @@ def frames_in_a_row(
     first = rng.integers(frames - count + 1, size=len(stored))
     picked = first[:, None] + np.arange(count)
     return np.take_along_axis(stored, picked[:, :, None, None, None], 1)
-
-
-def judged_frames(
-    stored: StoredClips, count: int, version: int, versions: int, *, in_a_row: bool = False
-) -> UInt8[np.ndarray, "clips picked height width 3"]:
-    """The frames of each clip by which weights are chosen: the same ones each time.
-
-    Args:
-        stored: one of several versions of the same clips.
-        count: evenly spread frames of each clip; all where 0 or too many.
-        version: which version this is, from 0: each has other frames.
-        versions: how many there are.
-        in_a_row: neighbouring ones instead.
-    """
-    frames = stored.shape[1]
-    if not 0 < count < frames:
-        return stored
-    part = (version + 0.5) / versions
-    if in_a_row:
-        first = int((frames - count) * part)
-        return stored[:, first : first + count]
-    return stored[:, ((np.arange(count) + part) * frames / count).astype(int)]

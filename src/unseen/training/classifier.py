@@ -16,14 +16,7 @@ from torch.nn import functional as F
 from unseen.config import FitConfig
 from unseen.data.clips import LabelSet
 from unseen.models.base import ClipClassifier
-from unseen.training.batches import (
-    Order,
-    augmented,
-    drawn,
-    frames_in_a_row,
-    judged_frames,
-    some_frames,
-)
+from unseen.training.batches import Order, augmented, drawn, frames_in_a_row, some_frames
 from unseen.training.metrics import score
 from unseen.types import Logits, StoredClips, to_clips
 
@@ -84,9 +77,6 @@ def fit(
 ) -> Fitted:
     """Train `model` until its validation score stops rising; it ends with the best weights.
 
-    A model of single frames is judged by as many frames of each validation clip as it is trained
-    on, other ones in each version: all of them would take as long as the training.
-
     Args:
         model: maps clips to logits.
         draws: one or more versions of the training clips (draws of a random anonymizer, before
@@ -102,22 +92,19 @@ def fit(
     model.to(device)
     rng = np.random.default_rng([config.seed, 7])
     order = Order(len(labels), min(config.batch, len(labels)), config.seed)
-    pairs = model.sees == "differences"
-    count = 0 if model.sees == "clip" else config.frames and config.frames + pairs
-    judged = [
-        judged_frames(v, count, at, len(val_draws), in_a_row=pairs)
-        for at, v in enumerate(val_draws)
-    ]
 
     def loss(step: int) -> Tensor:
         chosen = order.at(step)
         x = drawn(draws, chosen, rng)
-        x = (frames_in_a_row if pairs else some_frames)(x, count, rng)
+        if model.sees == "frames":
+            x = some_frames(x, config.frames, rng)
+        elif model.sees == "differences":
+            x = frames_in_a_row(x, config.frames and config.frames + 1, rng)
         y = torch.from_numpy(labels[chosen]).to(device)
         return label_loss(model(to_clips(augmented(x, rng), device)), y, label_set)
 
     def validate() -> float:
-        scores = [score(predict(model, v, device), val_labels, label_set) for v in judged]
+        scores = [score(predict(model, v, device), val_labels, label_set) for v in val_draws]
         return float(np.mean(scores))
 
     return until_plateau(model, loss, validate, config, perfect=1.0, each_epoch=each_epoch)

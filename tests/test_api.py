@@ -40,7 +40,7 @@ SIGNATURES = {
     "find_faces": "video settings detector progress",
     "load_anonymizer": "name",
     "load_config": "preset overrides base",
-    "load_data": "config jobs cache",
+    "load_data": "config jobs cache boxes",
     "load_target": "weights",
     "train": "config data folder resume",
     "train_target": "anonymizer data out config raw",

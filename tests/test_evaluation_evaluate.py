@@ -299,7 +299,10 @@ def test_encoders_of_the_retrieval_attack_are_no_budget_models(
 def test_what_the_data_lack_is_said_before_any_work(tmp_path: Path) -> None:
     data = visible_data(train=4, val=4, test=4)
     error = _refused("mask-face", data, tmp_path / "r.json")
-    assert str(error) == "'mask-face' needs face boxes, which the data visible lacks"
+    assert str(error) == (
+        "'mask-face' needs face boxes, which the data visible lacks: load them with "
+        "load_data(..., boxes=['face'])"
+    )
     several = LabelSet("hat,coat", ("hat", "coat"), multi_label=True)
     several_data = replace(data, private=several)
     error = _refused("raw", several_data, tmp_path / "r.json", attacks=("classify", "retrieve"))

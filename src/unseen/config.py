@@ -32,6 +32,8 @@ class DataConfig(_Section):
         test_on_root: the folder of its annotations.
         stills: what becomes of a data set of images: `pan`, clips in which the picture drifts by an
             eighth of its size, or `repeat`, clips of one repeated frame (the papers).
+        person_detector: `torchvision:NAME@FILE.safetensors`, which finds bodies for `mask-body`
+            where the data has no boxes.
         cache: a folder for decoded clips, which are then not decoded again. It holds raw video.
         size: height and width of the clips in pixels.
         frames: per clip.
@@ -48,6 +50,7 @@ class DataConfig(_Section):
     test_on: Literal["pa-hmdb51"] | None = None
     test_on_root: str | None = None
     stills: Literal["pan", "repeat"] = "pan"
+    person_detector: str | None = None
     cache: str | None = None
     size: int = Field(48, ge=16)
     frames: int = Field(16, ge=2)

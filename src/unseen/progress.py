@@ -1,7 +1,7 @@
 """Progress of long work: a bar with rate and time left on a terminal, nothing in a pipe."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,9 +18,29 @@ def progress(total: int | None, what: str, unit: str = "it", *, start: int = 0) 
         unit: what is counted.
         start: how much was done before.
     """
+    with _bar(total, what, unit, start) as bar:
+        yield bar
+
+
+def counting(what: str, unit: str = "it") -> Callable[[int, int], None]:
+    """Shows a bar to who is told (done, in all), from the first time until all is done."""
+    bar: Any = None
+
+    def show(done: int, total: int) -> None:
+        nonlocal bar
+        if bar is None:
+            bar = _bar(total, what, unit, 0)
+        bar.update(done - bar.n)
+        if done >= total:
+            bar.close()
+            bar = None
+
+    return show
+
+
+def _bar(total: int | None, what: str, unit: str, start: int) -> Any:
     quiet = not sys.stderr.isatty()
-    with tqdm(
+    return tqdm(
         total=total, desc=what, unit=unit, initial=start, disable=quiet, leave=False,
         dynamic_ncols=True,
-    ) as bar:  # fmt: skip
-        yield bar
+    )  # fmt: skip

@@ -20,9 +20,9 @@ from pydantic import ValidationError
 
 from unseen.config import DataConfig, EvaluationConfig, RunConfig, load_config, preset_names
 from unseen.data.clips import ClipDataset
-from unseen.data.load import load_data
+from unseen.data.load import has_boxes, load_data
 from unseen.errors import ConfigError, RunError, UnseenError, together
-from unseen.evaluation.evaluate import evaluate, refuse_evaluation
+from unseen.evaluation.evaluate import evaluate, needed_boxes, refuse_evaluation
 from unseen.evaluation.results import read_result
 from unseen.families.family import find_members, unknown_preset
 from unseen.files import write_json, written_whole
@@ -40,7 +40,7 @@ SEEDS = (
 )
 # Settings of a machine: other ones there do not make another experiment.
 _MACHINE = {
-    "data": ("root", "private_root", "test_on_root", "cache"),
+    "data": ("root", "private_root", "test_on_root", "cache", "person_detector"),
     "train": ("device", "devices", "threads", "checkpoint_every"),
     "evaluation": ("device", "jobs", "previews"),
 }
@@ -234,7 +234,10 @@ def run_sweep(folder: Path, runs: Sequence[SweepRun], *, jobs: int = 1) -> None:
     count = 0
     for group in _by_data(left):
         try:
-            data = load_data(group[0].config.data, jobs=group[0].config.evaluation.jobs)
+            config = group[0].config
+            data = load_data(
+                config.data, jobs=config.evaluation.jobs, boxes=needed_boxes(group[0].anonymizer)
+            )
         except (UnseenError, OSError) as error:
             outcomes = iter([(run, Outcome("failed", 0.0, str(error))) for run in group])
         else:
@@ -274,10 +277,12 @@ def _outcomes(
 
 
 def _by_data(runs: Sequence[SweepRun]) -> list[list[SweepRun]]:
-    """Runs of the same data together: clips are read or generated once."""
+    """Runs of the same data and boxes together: clips are read or generated once for them."""
     groups: dict[str, list[SweepRun]] = {}
     for run in runs:
-        groups.setdefault(run.config.data.model_dump_json(), []).append(run)
+        found = () if has_boxes(run.config.data) else needed_boxes(run.anonymizer)
+        key = f"{run.config.data.model_dump_json()} {found}"
+        groups.setdefault(key, []).append(run)
     return list(groups.values())
 
 

@@ -45,11 +45,12 @@ def add_commands(verb: Verb) -> None:
 
 def _evaluate(args: argparse.Namespace) -> None:
     from unseen.data.load import load_data
-    from unseen.evaluation.evaluate import evaluate, prepare
+    from unseen.evaluation.evaluate import evaluate, needed_boxes, prepare
 
     config = evaluation_config_of(args)
     prepare(args.anonymizer, config.evaluation, args.out)  # before the data, which takes long
-    data = load_data(config.data, jobs=config.evaluation.jobs)
+    needed = needed_boxes(args.anonymizer)
+    data = load_data(config.data, jobs=config.evaluation.jobs, boxes=needed)
     result = evaluate(args.anonymizer, data, args.out, config.evaluation)
     for label, part in (("pixels", result), (args.codec or "stored", result["codec"])):
         if part is not None:

@@ -5,8 +5,8 @@ import json
 import math
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TypeAlias
@@ -14,7 +14,9 @@ from typing import TypeAlias
 import cv2
 import numpy as np
 import numpy.typing as npt
+from jaxtyping import Float32
 
+from unseen.anonymizers.base import BoxKind
 from unseen.data.video import probe, read_frames
 from unseen.errors import DataError, VideoError
 from unseen.files import write_json, written_whole
@@ -22,6 +24,25 @@ from unseen.types import StoredClips
 
 Progress: TypeAlias = Callable[[int, int], None]
 Images: TypeAlias = npt.NDArray[np.uint8]
+# Boxes in frames of clips, in pixels, NaN where there are fewer.
+ClipBoxes: TypeAlias = Float32[np.ndarray, "clips time boxes 4"]
+# Takes the number of a clip, that of its frame, and the frame as it is in the video.
+Take: TypeAlias = Callable[[int, int, Images], None]
+
+
+@dataclass(frozen=True)
+class BoxFinder:
+    """What finds boxes of one kind.
+
+    Attributes:
+        kind: of the boxes.
+        name: of the detector and its settings: with another name, boxes are found anew.
+        find: takes an RGB picture and gives x0, y0, x1, y1 in its pixels, `float32 (boxes, 4)`.
+    """
+
+    kind: BoxKind
+    name: str
+    find: Callable[[Images], Float32[np.ndarray, "boxes 4"]]
 
 
 @dataclass(frozen=True)
@@ -65,10 +86,12 @@ class DecodedClips:
         clips: `uint8 (clips, frames, size, size, 3)`, RGB; an array or a memory map.
         fps: frames per second of the clips, the median over them: `frames` divided by the
             seconds that the range lasts at the video's mean rate.
+        boxes: of each kind that was looked for, in pixels of the clips.
     """
 
     clips: StoredClips
     fps: float
+    boxes: Mapping[BoxKind, ClipBoxes] = field(default_factory=dict)
 
 
 def sample_frames(start: int, end: int, frames: int) -> npt.NDArray[np.int64]:
@@ -88,17 +111,32 @@ def letterbox(image: Images, size: int) -> Images:
     Nothing is cut off, people at the edge stay in, and their build keeps its proportions. An
     image that is a square of that size already is returned unchanged.
     """
-    height, width = image.shape[:2]
-    scale = size / max(height, width)
-    new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))
-    if scale != 1:
-        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    (top, left), (new_height, new_width) = _fitted(image, size)
+    if max(image.shape[:2]) != size:
+        method = cv2.INTER_AREA if size < max(image.shape[:2]) else cv2.INTER_LINEAR
         resized = cv2.resize(image, (new_width, new_height), interpolation=method)
         image = np.asarray(resized, np.uint8)
-    top, left = (size - new_height) // 2, (size - new_width) // 2
     boxed = np.zeros((size, size, 3), np.uint8)
     boxed[top : top + new_height, left : left + new_width] = image
     return boxed
+
+
+def letterboxed(
+    boxes: Float32[np.ndarray, "boxes 4"], image: Images, size: int
+) -> Float32[np.ndarray, "boxes 4"]:
+    """Boxes `(x0, y0, x1, y1)` in pixels of an image, in pixels of its `letterbox`."""
+    (top, left), (new_height, new_width) = _fitted(image, size)
+    height, width = image.shape[:2]
+    scale = np.array([new_width / width, new_height / height] * 2, np.float32)
+    return boxes * scale + np.array([left, top] * 2, np.float32)
+
+
+def _fitted(image: Images, size: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Top and left, height and width, of an image in its letterbox."""
+    height, width = image.shape[:2]
+    scale = size / max(height, width)
+    new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))
+    return ((size - new_height) // 2, (size - new_width) // 2), (new_height, new_width)
 
 
 def decode_clips(
@@ -106,15 +144,19 @@ def decode_clips(
     *,
     size: int,
     frames: int,
+    find: Sequence[BoxFinder] = (),
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> DecodedClips:
     """Decode every video of `ranges` once, to its end, and keep the frames that are wanted.
 
+    Where boxes are to be found, every video is read once more for each kind.
+
     Args:
         ranges: one per clip.
         size: height and width of the clips in pixels.
         frames: frames per clip.
+        find: boxes to find in the frames as they are in the video.
         cache: folder for the clips, which are then memory-mapped. They are found again while
             `ranges`, `size`, `frames` and the videos' lengths and times are the same, see
             `kept_clips`.
@@ -125,13 +167,24 @@ def decode_clips(
         DataError: a damaged cache file, or no space for one.
     """
     wanted = [[str(clip.path), clip.start, clip.end, clip.box] for clip in ranges]
-    return kept_clips(
-        (len(ranges), frames, size, size, 3),
-        lambda clips: _decode_into(clips, ranges, progress),
-        (clip.path for clip in ranges),
-        wanted,
-        cache,
-    )
+    files = [clip.path for clip in ranges]
+
+    def fill(clips: StoredClips) -> float:
+        def take(clip: int, slot: int, image: Images) -> None:
+            clips[clip, slot] = letterbox(image, size)
+
+        return _read_all(ranges, frames, take, progress)
+
+    decoded = kept_clips((len(ranges), frames, size, size, 3), fill, files, wanted, cache)
+    shape = (len(ranges), frames, size)
+    boxes = {
+        finder.kind: kept_boxes(
+            shape, finder, lambda take: _read_all(ranges, frames, take, progress), files, wanted,
+            cache,
+        )
+        for finder in find
+    }  # fmt: skip
+    return replace(decoded, boxes=boxes)
 
 
 def kept_clips(
@@ -181,6 +234,55 @@ def kept_clips(
     return DecodedClips(clips, fps)
 
 
+def kept_boxes(
+    shape: tuple[int, int, int],
+    finder: BoxFinder,
+    read: Callable[[Take], object],
+    files: Iterable[Path],
+    wanted: object,
+    cache: Path | None,
+) -> ClipBoxes:
+    """Boxes in all frames of clips, found or, with a cache, read from a file written before.
+
+    Args:
+        shape: `(clips, frames, size)`.
+        finder: finds them in a frame as it is in the video.
+        read: hands every frame of every clip to what it is given.
+        files: as in `kept_clips`, as are the next two.
+        wanted: JSON of what is taken from them.
+        cache: the folder, or None.
+
+    Raises:
+        DataError: a damaged cache file.
+    """
+    stored = None
+    if cache is not None:
+        key = _key(shape, files, [wanted, finder.kind, finder.name])
+        stored = cache / f"boxes-{key}.npy"
+        if stored.exists():
+            try:
+                kept: ClipBoxes = np.load(stored, allow_pickle=False)
+            except (OSError, ValueError) as error:
+                raise DataError(
+                    f"the cached boxes '{stored}' are damaged; delete them: {error}"
+                ) from error
+            return kept
+    found: dict[tuple[int, int], npt.NDArray[np.float32]] = {}
+
+    def take(clip: int, slot: int, image: Images) -> None:
+        found[clip, slot] = letterboxed(finder.find(image), image, shape[2])
+
+    read(take)
+    most = max(map(len, found.values()), default=0)
+    boxes: ClipBoxes = np.full((*shape[:2], most, 4), np.nan, np.float32)
+    for (clip, slot), its in found.items():
+        boxes[clip, slot, : len(its)] = its
+    if stored is not None:
+        with written_whole(stored) as temporary, temporary.open("wb") as file:
+            np.save(file, boxes)
+    return boxes
+
+
 def _key(shape: tuple[int, ...], files: Iterable[Path], wanted: object) -> str:
     facts = {path: path.stat() for path in files}
     content = [
@@ -191,10 +293,14 @@ def _key(shape: tuple[int, ...], files: Iterable[Path], wanted: object) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
 
 
-def _decode_into(
-    clips: StoredClips, ranges: Sequence[ClipRange], progress: Progress | None
+def _read_all(
+    ranges: Sequence[ClipRange], frames: int, take: Take, progress: Progress | None
 ) -> float:
-    """Fill `clips`; their frame rate. Raises `ClipFaults` when all videos have been tried."""
+    """Hand on all wanted frames; the clips' frame rate.
+
+    Raises:
+        ClipFaults: when all videos have been tried.
+    """
     by_video: defaultdict[Path, dict[int, ClipRange]] = defaultdict(dict)
     for i, clip in enumerate(ranges):
         by_video[clip.path][i] = clip
@@ -202,20 +308,20 @@ def _decode_into(
     seconds: list[Fraction] = []
     for done, (path, wanted) in enumerate(by_video.items(), start=1):
         try:
-            seconds += _decode_video(clips, path, wanted, faults)
+            seconds += _read_video(take, frames, path, wanted, faults)
         except VideoError as error:
             faults.append(ClipFault(str(error), tuple(wanted)))
         if progress is not None:
             progress(done, len(by_video))
     if faults:
         raise ClipFaults(faults)
-    return float(np.median([float(clips.shape[1] / length) for length in seconds]))
+    return float(np.median([float(frames / length) for length in seconds]))
 
 
-def _decode_video(
-    clips: StoredClips, path: Path, wanted: dict[int, ClipRange], faults: list[ClipFault]
+def _read_video(
+    take: Take, frames: int, path: Path, wanted: dict[int, ClipRange], faults: list[ClipFault]
 ) -> list[Fraction]:
-    """Fill the clips of one video; the seconds that each lasts."""
+    """Hand on the frames of one video; the seconds that each of its clips lasts."""
     info = probe(path)
     outside = [
         i
@@ -226,9 +332,9 @@ def _decode_video(
         size = f"{info.width}x{info.height}"
         faults.append(ClipFault(f"crop box outside of '{path}', which is {size}", tuple(outside)))
     # The container's count is a guess: when it is wrong, open ends are known only after a pass.
-    read = _fill(clips, path, wanted, info.frames)
+    read = _read_frames(take, frames, path, wanted, info.frames)
     if read != info.frames and any(clip.end is None for clip in wanted.values()):
-        _fill(clips, path, wanted, read)
+        _read_frames(take, frames, path, wanted, read)
     late = [i for i, clip in wanted.items() if max(clip.start + 1, clip.end or 0) > read]
     if late:
         faults.append(ClipFault(f"frames past the end of '{path}', which has {read}", tuple(late)))
@@ -236,13 +342,15 @@ def _decode_video(
     return [((clip.end or read) - clip.start) / info.rate for clip in wanted.values()]
 
 
-def _fill(clips: StoredClips, path: Path, wanted: dict[int, ClipRange], count: int | None) -> int:
+def _read_frames(
+    take: Take, frames: int, path: Path, wanted: dict[int, ClipRange], count: int | None
+) -> int:
     """Read the video to its end; the number of its frames. `count` is where open ranges end."""
     slots: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
     for i, clip in wanted.items():
         end = clip.end if clip.end is not None else count
         if end is not None:
-            for slot, number in enumerate(sample_frames(clip.start, end, clips.shape[1])):
+            for slot, number in enumerate(sample_frames(clip.start, end, frames)):
                 slots[int(number)].append((i, slot))
     read = 0
     for frame in read_frames(path):
@@ -250,6 +358,6 @@ def _fill(clips: StoredClips, path: Path, wanted: dict[int, ClipRange], count: i
             x0, y0, x1, y1 = wanted[i].box or (0, 0, frame.image.shape[1], frame.image.shape[0])
             image = frame.image[y0:y1, x0:x1]
             if image.size:
-                clips[i, slot] = letterbox(image, clips.shape[2])
+                take(i, slot, image)
         read += 1
     return read

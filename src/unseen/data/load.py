@@ -1,6 +1,6 @@
 """Data sets by name: a new one is one file and one line here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,11 +17,13 @@ import unseen.data.orl
 import unseen.data.sbu
 import unseen.data.ucf101
 import unseen.data.vispr  # noqa: F401 - importing a reader registers it
+from unseen.anonymizers.base import BoxKind
 from unseen.config import DataConfig
 from unseen.data import pa_hmdb51
 from unseen.data.clips import ClipDataset, across
-from unseen.data.decode import Progress
+from unseen.data.decode import BoxFinder, Progress
 from unseen.data.duet import load_duet
+from unseen.data.find_boxes import finders
 from unseen.data.hmdb51 import read_hmdb51
 from unseen.data.manifest import load_manifest
 from unseen.data.official import (
@@ -37,6 +39,7 @@ from unseen.data.pa_hmdb51_clips import with_test_frames
 from unseen.data.pa_hmdb51_labels import VideoAnnotation
 from unseen.data.statistics import LabelCounts, label_counts
 from unseen.errors import ConfigError, DataError, UnknownNameError, together
+from unseen.progress import counting
 from unseen.registry import Registry, Spec, nearest
 
 # Of generated data: takes `target`, `private`, `size`, `frames`, `seed`, `counts` and `jobs`.
@@ -98,7 +101,13 @@ def _official(name: str, root: Path) -> Inventory:
     return read_official(name, root)
 
 
-def load_data(config: DataConfig, *, jobs: int = 1, cache: Path | None = None) -> ClipDataset:
+def load_data(
+    config: DataConfig,
+    *,
+    jobs: int = 1,
+    cache: Path | None = None,
+    boxes: Collection[BoxKind] = (),
+) -> ClipDataset:
     """The data set that a configuration names, or the two, see `clips.across`.
 
     Args:
@@ -107,25 +116,40 @@ def load_data(config: DataConfig, *, jobs: int = 1, cache: Path | None = None) -
         jobs: processes to generate with.
         cache: folder for decoded clips; None: the configuration's, or, where it names none, they
             are kept in memory.
+        boxes: kinds that an anonymizer needs (`needs_boxes`): where the data has none, they are
+            found in its frames, see `find_boxes`.
 
     Raises:
+        ConfigError: boxes of bodies are to be found, and the person detector cannot be used.
         DataError: naming what is wrong with the data, of two data sets with both.
     """
     if cache is None and config.cache is not None:
         cache = Path(config.cache)
+    find = () if has_boxes(config) else finders(boxes, config.person_detector)
     if config.test_on is not None:
-        return _tested_on_pa_hmdb51(config, jobs, cache)
-    target = partial(_found, config, config.name, config.root, "--root", jobs, cache)
+        return _tested_on_pa_hmdb51(config, jobs, find, cache)
+    found = partial(_found, config, jobs=jobs, find=find, cache=cache)
+    target = partial(found, config.name, config.root, "--root")
     if config.private_name is None:
         return target()(target=config.target, private=config.private)
-    private = partial(
-        _found, config, config.private_name, config.private_root, "--private-root", jobs, cache
-    )
+    private = partial(found, config.private_name, config.private_root, "--private-root")
     return across(*_labelled(config, *together(DataError, _NEITHER, (target, private))))
 
 
+def has_boxes(config: DataConfig) -> bool:
+    """Whether the data come with boxes of faces and bodies, as all generated ones do."""
+    return all(name in DATASETS for name in (config.name, config.private_name or config.name))
+
+
 def _found(
-    config: DataConfig, name: str, root: str | None, option: str, jobs: int, cache: Path | None
+    config: DataConfig,
+    name: str,
+    root: str | None,
+    option: str,
+    *,
+    jobs: int,
+    find: Sequence[BoxFinder],
+    cache: Path | None,
 ) -> Loader:
     """What loads a data set by its name, but for its labels: `target` and `private` are open."""
     load: Loader
@@ -137,9 +161,16 @@ def _found(
         if root is None:
             raise DataError(f"where is '{name}'? Name its folder: {option} DIR")
         inventory = read_official(name, Path(root))
-        load = partial(load_official, inventory, stills=config.stills, cache=cache)
+        load = partial(
+            load_official,
+            inventory,
+            stills=config.stills,
+            find=find,
+            cache=cache,
+            progress=_reading(),
+        )
     elif path.suffix.lower() == ".csv":
-        load = partial(load_manifest, path, cache=cache)
+        load = partial(load_manifest, path, find=find, cache=cache, progress=_reading())
     else:
         known = [*DATASETS, *OFFICIAL]
         raise DataError(
@@ -147,6 +178,10 @@ def _found(
             f"{', '.join(known)}, or a manifest (a .csv file, see docs/your-own-videos.md)"
         )
     return partial(load, size=config.size, frames=config.frames, seed=config.seed)
+
+
+def _reading() -> Progress:
+    return counting("reading", "file")
 
 
 def _labelled(config: DataConfig, target: Loader, private: Loader) -> list[ClipDataset]:
@@ -158,7 +193,9 @@ def _labelled(config: DataConfig, target: Loader, private: Loader) -> list[ClipD
     return together(DataError, _NEITHER, labelled)
 
 
-def _tested_on_pa_hmdb51(config: DataConfig, jobs: int, cache: Path | None) -> ClipDataset:
+def _tested_on_pa_hmdb51(
+    config: DataConfig, jobs: int, find: Sequence[BoxFinder], cache: Path | None
+) -> ClipDataset:
     """The target task of HMDB51 and attributes of another data set, tested on PA-HMDB51."""
     spec = Spec.parse(config.name)
     if spec.name != "hmdb51" or config.private_name is None:
@@ -166,12 +203,11 @@ def _tested_on_pa_hmdb51(config: DataConfig, jobs: int, cache: Path | None) -> C
             "PA-HMDB51 tests an action of HMDB51 and attributes such as those of VISPR-5; name "
             "both: --data hmdb51 --private-data vispr:5"
         )
+    found = partial(_found, config, jobs=jobs, find=find, cache=cache)
     reading: tuple[Callable[[], Any], ...] = (
         partial(_annotations, config.test_on_root),
-        partial(_found, config, config.name, config.root, "--root", jobs, cache),
-        partial(
-            _found, config, config.private_name, config.private_root, "--private-root", jobs, cache
-        ),
+        partial(found, config.name, config.root, "--root"),
+        partial(found, config.private_name, config.private_root, "--private-root"),
     )
     annotations, _, images = together(DataError, "PA-HMDB51 cannot be tested on", reading)
     inventory = read_hmdb51(
@@ -185,7 +221,9 @@ def _tested_on_pa_hmdb51(config: DataConfig, jobs: int, cache: Path | None) -> C
         size=config.size,
         frames=config.frames,
         seed=config.seed,
+        find=find,
         cache=cache,
+        progress=_reading(),
     )
     target, private = _labelled(config, videos, images)
     frames = with_test_frames(
@@ -195,7 +233,9 @@ def _tested_on_pa_hmdb51(config: DataConfig, jobs: int, cache: Path | None) -> C
         size=config.size,
         frames=config.frames,
         stills=config.stills,
+        find=find,
         cache=cache,
+        progress=_reading(),
     )
     return across(replace(target, name=f"{target.name}, pa-hmdb51"), frames)
 

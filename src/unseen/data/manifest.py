@@ -11,7 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from unseen.data.clips import SPLITS, ClipDataset, Split, SplitName
-from unseen.data.decode import ClipFaults, DecodedClips, Progress, decode_clips
+from unseen.data.decode import BoxFinder, ClipFaults, DecodedClips, Progress, decode_clips
 from unseen.data.manifest_splits import chosen_columns, class_faults, labelled, splits_of
 from unseen.data.manifest_table import (
     RESERVED,
@@ -35,6 +35,7 @@ def load_manifest(
     size: int,
     frames: int,
     seed: int,
+    find: Sequence[BoxFinder] = (),
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> ClipDataset:
@@ -52,6 +53,7 @@ def load_manifest(
         size: height and width of the clips in pixels.
         frames: frames per clip.
         seed: of the split that is drawn when the manifest has none.
+        find: boxes to find, in the crop box where a row has one.
         cache: folder for the decoded clips; they are then memory-mapped, and read again without
             decoding until the rows' frames or the videos change. It holds raw video.
         progress: called with (videos read, videos in all).
@@ -76,7 +78,7 @@ def load_manifest(
 
     order = sorted(range(len(rows)), key=lambda i: (*SPLITS, None).index(splits[i]))
     rows = [rows[i] for i in order]
-    decoded = _decode(rows, size, frames, cache, faults, progress)
+    decoded = _decode(rows, size, frames, find, cache, faults, progress)
     if decoded is None or faults:
         raise _error(path, faults)
 
@@ -150,6 +152,7 @@ def _decode(
     rows: Sequence[Row],
     size: int,
     frames: int,
+    find: Sequence[BoxFinder],
     cache: Path | None,
     faults: Faults,
     progress: Progress | None,
@@ -165,6 +168,7 @@ def _decode(
             ranges,
             size=size,
             frames=frames,
+            find=() if broken or faults else find,
             cache=None if broken else cache,
             progress=progress,
         )

@@ -234,6 +234,7 @@ def labelled(
             clips=decoded.clips[span],
             target=encode(rows[span], target_set),
             private=encode(rows[span], private_set),
+            boxes={kind: boxes[span] for kind, boxes in decoded.boxes.items()},
         )
         first = span.stop
     return ClipDataset(

@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float32, Int64, UInt8
 
 from unseen.data.clips import SPLITS, ClipDataset
 from unseen.data.decode import (
+    BoxFinder,
     ClipFault,
     ClipFaults,
     ClipRange,
     DecodedClips,
     Images,
     Progress,
+    Take,
     decode_clips,
+    kept_boxes,
     kept_clips,
     letterbox,
     sample_frames,
@@ -30,6 +33,7 @@ from unseen.registry import nearest
 from unseen.types import StoredClips
 
 Stills: TypeAlias = Literal["repeat", "pan"]
+Steps: TypeAlias = Int64[np.ndarray, " frames"]
 VAL_SHARE = 0.15
 
 
@@ -93,6 +97,7 @@ def load_official(
     frames: int,
     seed: int,
     stills: Stills = "repeat",
+    find: Sequence[BoxFinder] = (),
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> ClipDataset:
@@ -115,6 +120,7 @@ def load_official(
         frames: frames per clip.
         seed: of what is held out or drawn.
         stills: of images: `repeat`, clips of one repeated frame; `pan`, see `as_clip`.
+        find: boxes to find.
         cache: folder for decoded clips, see `kept_clips`. It holds raw video.
         progress: called with (files read, files in all).
 
@@ -155,9 +161,11 @@ def load_official(
     ranges = [row.clip for row in rows if row.clip is not None]
     try:
         if inventory.kind == "video":
-            decoded = decode_clips(ranges, size=size, frames=frames, cache=cache, progress=progress)
+            decoded = decode_clips(
+                ranges, size=size, frames=frames, find=find, cache=cache, progress=progress
+            )
         else:
-            decoded = _read_images(inventory, ranges, size, frames, stills, cache, progress)
+            decoded = _read_images(inventory, ranges, size, frames, stills, find, cache, progress)
     except ClipFaults as found:
         for clip_fault in found.faults:
             faults.add(clip_fault.message)
@@ -192,6 +200,7 @@ def _read_images(
     size: int,
     frames: int,
     stills: Stills,
+    find: Sequence[BoxFinder],
     cache: Path | None,
     progress: Progress | None,
 ) -> DecodedClips:
@@ -209,32 +218,45 @@ def _read_images(
     pairs = zip(ranges, files, strict=True)
     ends = [len(of) if clip.end is None else clip.end for clip, of in pairs]
 
-    def fill(clips: StoredClips) -> float:
+    def read(take: Take) -> None:
         for i, (clip, of) in enumerate(zip(ranges, files, strict=True)):
+            numbers = [0] if one else sample_frames(clip.start, ends[i], frames)
             try:
-                if one:
-                    clips[i] = as_clip(letterbox(read_image(of[0]), size), clips.shape[1], i)
-                else:
-                    for slot, number in enumerate(sample_frames(clip.start, ends[i], frames)):
-                        clips[i, slot] = letterbox(read_image(of[number]), size)
+                for slot, number in enumerate(numbers):
+                    take(i, slot, read_image(of[number]))
             except DataError as error:
                 faults.append(ClipFault(str(error), (i,)))
             if progress is not None:
                 progress(i + 1, len(ranges))
         if faults:
             raise ClipFaults(faults)
+
+    def fill(clips: StoredClips) -> float:
+        def take(i: int, slot: int, image: Images) -> None:
+            if one:
+                clips[i] = as_clip(letterbox(image, size), clips.shape[1], i)
+            else:
+                clips[i, slot] = letterbox(image, size)
+
+        read(take)
         lengths = [end - clip.start for clip, end in zip(ranges, ends, strict=True)]
         return inventory.fps if one else inventory.fps * frames / float(np.median(lengths))
 
     length = 1 if one and stills == "repeat" else frames
-    decoded = kept_clips(
-        (len(ranges), length, size, size, 3),
-        fill,
-        (file for of in files for file in of),
-        [stills, [[str(clip.path), clip.start, clip.end] for clip in ranges]],
-        cache,
+    used = [file for of in files for file in of]
+    wanted = [stills, [[str(clip.path), clip.start, clip.end] for clip in ranges]]
+    decoded = kept_clips((len(ranges), length, size, size, 3), fill, used, wanted, cache)
+    shape = (len(ranges), 1 if one else frames, size)
+    boxes = {f.kind: kept_boxes(shape, f, read, used, wanted, cache) for f in find}
+    if not one:
+        return replace(decoded, boxes=boxes)
+    if stills == "pan":
+        boxes = {kind: drifting(its, size, frames) for kind, its in boxes.items()}
+    return DecodedClips(
+        repeated(decoded.clips, frames),
+        decoded.fps,
+        {kind: held(its, frames) for kind, its in boxes.items()},
     )
-    return replace(decoded, clips=repeated(decoded.clips, frames)) if one else decoded
 
 
 def as_clip(image: Images, frames: int, seed: int) -> UInt8[np.ndarray, "frames size size 3"]:
@@ -249,13 +271,29 @@ def as_clip(image: Images, frames: int, seed: int) -> UInt8[np.ndarray, "frames 
         seed: of the direction.
     """
     size = len(image)
+    down, right = _drift(size, frames, seed)
+    rows = np.clip(np.arange(size) + down[:, None], 0, size - 1)
+    columns = np.clip(np.arange(size) + right[:, None], 0, size - 1)
+    return np.asarray(image[rows[:, :, None], columns[:, None, :]])
+
+
+def drifting(
+    boxes: Float32[np.ndarray, "images 1 boxes 4"], size: int, frames: int
+) -> Float32[np.ndarray, "images frames boxes 4"]:
+    """Boxes in images, `(images, 1, boxes, 4)`, in the clips that `as_clip` makes of them.
+
+    Each image's seed is its number.
+    """
+    moved = [np.stack(_drift(size, frames, i)[::-1] * 2, 1)[:, None] for i in range(len(boxes))]
+    return (boxes - np.stack(moved)).astype(np.float32) if len(boxes) else boxes
+
+
+def _drift(size: int, frames: int, seed: int) -> tuple[Steps, Steps]:
+    """How far down and right of its middle each frame of a drifting picture looks, in pixels."""
     angle = 2 * np.pi * np.random.default_rng(seed).random()
     at = np.linspace(-size / 16, size / 16, frames) if frames > 1 else np.zeros(1)
-    rows, columns = (
-        np.clip(np.arange(size) + np.rint(at * part).astype(int)[:, None], 0, size - 1)
-        for part in (np.sin(angle), np.cos(angle))
-    )
-    return np.asarray(image[rows[:, :, None], columns[:, None, :]])
+    down, right = (np.rint(at * part).astype(np.int64) for part in (np.sin(angle), np.cos(angle)))
+    return down, right
 
 
 def repeated(clips: UInt8[np.ndarray, "clips given height width 3"], frames: int) -> StoredClips:
@@ -263,3 +301,12 @@ def repeated(clips: UInt8[np.ndarray, "clips given height width 3"], frames: int
     if clips.shape[1] != 1 or frames == 1:
         return clips
     return np.broadcast_to(clips, (len(clips), frames, *clips.shape[2:]))
+
+
+def held(
+    boxes: Float32[np.ndarray, "clips given boxes 4"], frames: int
+) -> Float32[np.ndarray, "clips frames boxes 4"]:
+    """Boxes in one frame as those in `frames` frames in which nothing moves; others as they are."""
+    if boxes.shape[1] != 1 or frames == 1:
+        return boxes
+    return np.repeat(boxes, frames, 1)

@@ -17,8 +17,16 @@ from pathlib import Path
 import numpy as np
 
 from unseen.data.clips import SPLITS, ClipDataset, Split, hash_splits
-from unseen.data.decode import ClipFaults, ClipRange, Progress, decode_clips, sample_frames
-from unseen.data.official_clips import Stills, as_clip, repeated
+from unseen.data.decode import (
+    BoxFinder,
+    ClipBoxes,
+    ClipFaults,
+    ClipRange,
+    Progress,
+    decode_clips,
+    sample_frames,
+)
+from unseen.data.official_clips import Stills, as_clip, drifting, held, repeated
 from unseen.data.pa_hmdb51_labels import ATTRIBUTES, VideoAnnotation, binary_frames
 from unseen.errors import DataError
 
@@ -31,6 +39,7 @@ def with_test_frames(
     size: int,
     frames: int,
     stills: Stills = "repeat",
+    find: Sequence[BoxFinder] = (),
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> ClipDataset:
@@ -44,6 +53,7 @@ def with_test_frames(
         size: height and width of the clips in pixels.
         frames: of a clip, and most frames that are taken of a video.
         stills: what becomes of an image, as in `official_clips.load_official`.
+        find: boxes to find in the test frames.
         cache: folder for decoded frames, see `decode.kept_clips`. It holds raw video.
         progress: called with (videos read, videos in all).
 
@@ -72,14 +82,20 @@ def with_test_frames(
     if not ranges:
         raise DataError("PA-HMDB51's annotations label no frame of these attributes")
     try:
-        decoded = decode_clips(ranges, size=size, frames=1, cache=cache, progress=progress)
+        decoded = decode_clips(
+            ranges, size=size, frames=1, find=find, cache=cache, progress=progress
+        )
     except ClipFaults as found:
         listed = [fault.message for fault in found.faults]
         raise DataError("PA-HMDB51 cannot be tested on: videos are at fault", listed) from None
     clips = repeated(decoded.clips, frames)
     if stills == "pan":
         clips = np.stack([as_clip(clip[0], frames, i) for i, clip in enumerate(decoded.clips)])
+    boxes: dict[str, ClipBoxes] = {
+        kind: drifting(its, size, frames) if stills == "pan" else held(its, frames)
+        for kind, its in decoded.boxes.items()
+    }
     count = len(clips)
-    test = Split(clips, np.zeros((count, 0), np.float32), np.stack(labels))
+    test = Split(clips, np.zeros((count, 0), np.float32), np.stack(labels), boxes)
     parts = {name: test if name == "test" else data.split(name) for name in SPLITS}
     return replace(data, test=test, name=f"{data.name}, pa-hmdb51", hash=hash_splits(parts))

@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from unseen.anonymizers.base import Anonymizer
+from unseen.anonymizers.base import Anonymizer, BoxKind
 from unseen.anonymizers.learned import CONTRACT_FILE, LearnedFilter
 from unseen.anonymizers.load import load_anonymizer, refuse_device
 from unseen.config import EvaluationConfig, RunConfig
@@ -86,6 +86,12 @@ def prepare(anonymizer: str | Path, config: EvaluationConfig, out: Path) -> Subj
         module, folder.name if folder else str(anonymizer), run,
         _training(folder) if folder else None, attackers, attacks,
     )  # fmt: skip
+
+
+def needed_boxes(anonymizer: str | Path | None) -> tuple[BoxKind, ...]:
+    """The kinds of boxes that the data must have for an anonymizer, see `load_data`."""
+    kind = None if anonymizer is None else load_anonymizer(anonymizer).needs_boxes
+    return () if kind is None else (kind,)
 
 
 def refuse_evaluation(config: EvaluationConfig, budget_models: Sequence[str] = ()) -> list[str]:

@@ -99,7 +99,8 @@ def refuse_clips(anonymizer: Anonymizer, data: ClipDataset) -> None:
     boxes, size = anonymizer.needs_boxes, int(data.test.clips.shape[2])
     if boxes and any(boxes not in data.split(name).boxes for name in SPLITS):
         raise ConfigError(
-            f"'{anonymizer.name}' needs {boxes} boxes, which the data {data.name} lacks"
+            f"'{anonymizer.name}' needs {boxes} boxes, which the data {data.name} lacks: load them "
+            f"with load_data(..., boxes=['{boxes}'])"
         )
     if anonymizer.working_size not in (None, size):
         raise ConfigError(

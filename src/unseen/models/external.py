@@ -19,6 +19,7 @@ from unseen.models.base import (
     Sees,
     create_model,
 )
+from unseen.models.person_detector import person_networks
 from unseen.models.weights import SUFFIX, load_body, weights_file
 from unseen.registry import Spec, nearest
 from unseen.types import Clips, Logits
@@ -177,7 +178,7 @@ def _takes(name: str, size: int) -> bool:
 
 
 def published_network(spec: str) -> nn.Module:
-    """The bare network of a `timm:NAME` or `torchvision:NAME`, with its 1000 or so classes.
+    """The bare network of a `timm:NAME` or `torchvision:NAME`, with all of its classes.
 
     Raises:
         UnseenError: it is neither, or there is no such network.
@@ -186,6 +187,11 @@ def published_network(spec: str) -> nn.Module:
     if parsed.name not in ("timm", "torchvision") or "@" in spec:
         raise ConfigError(f"model '{spec}': write timm:NAME or torchvision:NAME")
     with torch.device("meta"):
+        if parsed.name == "torchvision" and parsed.option in person_networks():
+            detector: nn.Module = torchvision.models.get_model(
+                parsed.option, weights=None, weights_backbone=None
+            )
+            return detector
         model = create_model(spec, 1000, size=224, frames=16)
     assert isinstance(model, FrameAverage | VideoNetwork)
     return model.net

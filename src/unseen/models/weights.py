@@ -47,11 +47,21 @@ def load_body(net: nn.Module, path: Path) -> None:
     Raises:
         WeightsError: the file is damaged, or is of another network; names what does not fit.
     """
+    _load(net, path, _last_layer(net))
+
+
+def load_whole(net: nn.Module, path: Path) -> None:
+    """Put stored weights into `net`, all of them; otherwise as `load_body`."""
+    _load(net, path, None)
+
+
+def _load(net: nn.Module, path: Path, last: str | None) -> None:
+    """Put stored weights into `net`, but for a layer."""
     try:
         stored = load_file(path)
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"weights {path} cannot be read as safetensors: {error}") from error
-    own, last = net.state_dict(), _last_layer(net)
+    own = net.state_dict()
     body = {key: value for key, value in stored.items() if not _in(key, last)}
     faults = [f"lacks {key}" for key in own if key not in stored and not _optional(key, last)]
     faults += [f"has {key}, which the network has not" for key in body if key not in own]
@@ -130,11 +140,11 @@ def _last_layer(net: nn.Module) -> str:
     return str(layers[-1])
 
 
-def _in(key: str, layer: str) -> bool:
-    return key.startswith(f"{layer}.")
+def _in(key: str, layer: str | None) -> bool:
+    return layer is not None and key.startswith(f"{layer}.")
 
 
-def _optional(key: str, last: str) -> bool:
+def _optional(key: str, last: str | None) -> bool:
     return _in(key, last) or key.endswith(_COUNTER)
 
 

@@ -1,0 +1,52 @@
+"""Boxes where a data set has none: faces and people, found in its frames at their own size.
+
+What handcrafted anonymizers need on real video: Wu18 4.1 detects and crops out faces (method 4) and
+bodies (method 5), and so does Wang19 4.1. A new kind of box is one line of `FINDERS`.
+"""
+
+from collections.abc import Callable, Collection
+
+from unseen.anonymizers.base import BoxKind
+from unseen.data.decode import BoxFinder
+from unseen.errors import ConfigError
+from unseen.models.person_detector import PersonDetector
+from unseen.models.weights import SUFFIX
+from unseen.registry import Registry
+
+_LEAST_FACE_SCORE = 0.2  # as where `unseen anonymize` begins a track
+
+
+def _faces(person_detector: str | None) -> BoxFinder:
+    """CenterFace, in each frame by itself."""
+    from unseen.faces.detect import CenterFace  # loads another runtime, which few need
+
+    detector = CenterFace(_LEAST_FACE_SCORE)
+    return BoxFinder("face", f"centerface {_LEAST_FACE_SCORE}", lambda image: detector(image).boxes)
+
+
+def _bodies(person_detector: str | None) -> BoxFinder:
+    """One of torchvision's detectors, trained on COCO, from weights at hand."""
+    if person_detector is None:
+        raise ConfigError(
+            "these data have no boxes of bodies, and no person detector is named to find them: "
+            f"set data.person_detector=torchvision:NAME@FILE{SUFFIX} (docs/data-sets.md#boxes)"
+        )
+    return BoxFinder("body", person_detector, PersonDetector(person_detector))
+
+
+FINDERS: Registry[Callable[[str | None], BoxFinder]] = Registry("kind of box")
+FINDERS.add("face", _faces)
+FINDERS.add("body", _bodies)
+
+
+def finders(kinds: Collection[BoxKind], person_detector: str | None) -> tuple[BoxFinder, ...]:
+    """What finds the boxes that an anonymizer needs.
+
+    Args:
+        kinds: of boxes.
+        person_detector: `torchvision:NAME@FILE.safetensors`, or None: bodies cannot be found.
+
+    Raises:
+        UnseenError: bodies are wanted and the detector cannot be had.
+    """
+    return tuple(FINDERS[kind](person_detector) for kind in sorted(kinds))

@@ -559,7 +559,9 @@ def test_labels_of_a_data_set_are_counted(
     (lists / "wave_test_split2.txt").write_text("a_wave_1.avi 1\nb_wave_1.avi 2\nc_wave_1.avi 1\n")
     out = tmp_path / "out"
     assert main(["data", "stats", "hmdb51:2", str(tmp_path), "-o", str(out)]) == 0
-    assert capsys.readouterr().out.splitlines()[2].split() == ["action", "wave", "2", "1"]
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[2].split() == ["action", "wave", "2", "1"]
+    assert "missing files and other faults: 3, see unseen data check hmdb51:2" in printed.err
     content = json.loads((out / "statistics.json").read_text())
     assert content["items"] == {"train": 2, "test": 1}
     assert content["labels"]["action"]["wave"] == {"train": 2, "test": 1}

@@ -1,6 +1,7 @@
 """Commands about data sets."""
 
 import argparse
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -109,7 +110,7 @@ def _stats(args: argparse.Namespace) -> None:
         statistics = write_statistics(args.root, args.out)
         print(f"{args.out}: {statistics.videos} videos")
         return
-    from unseen.data.load import count_labels
+    from unseen.data.load import check_data, count_labels
     from unseen.files import refuse_unwritable, write_json
 
     if args.out is not None:
@@ -118,3 +119,10 @@ def _stats(args: argparse.Namespace) -> None:
     if args.out is not None:
         write_json(args.out / "statistics.json", asdict(counts))
     print(counts)
+    faults = len(check_data(args.name, args.root).faults)
+    if faults:
+        print(
+            f"unseen: counted as the lists say; missing files and other faults: {faults}, see "
+            f"unseen data check {args.name} {args.root}",
+            file=sys.stderr,
+        )

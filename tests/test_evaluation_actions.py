@@ -166,6 +166,17 @@ def test_bad_input_ends_in_one_message(
     assert main(["evaluate-actions", *words, "-o", str(tmp_path)]) == 2
 
 
+def test_all_that_is_wrong_is_told_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("blurr:8", "--data", "dally", "-o", str(tmp_path))
+    assert main(["evaluate-actions", *words]) == 2
+    error = capsys.readouterr().err
+    assert "did you mean 'blur'?" in error
+    assert "unknown action detection set 'dally'" in error
+    assert "is a folder" in error
+
+
 def test_a_broken_result_is_refused(run: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is a folder"):
         evaluate_actions("raw", tiny_config("data.actions=coloured-faces"), tmp_path)

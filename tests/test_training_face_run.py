@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from face_trees import lfw, people_of
 from tiny_faces import tiny_config, tiny_data, write_faces
 from unseen.anonymizers.learned import WEIGHTS_FILE
 from unseen.anonymizers.load import load_anonymizer
@@ -155,6 +156,38 @@ def test_duet_gives_frames_of_actions(tmp_path: Path) -> None:
     assert actions[5].image.shape == (64, 64, 3)
     assert actions[5].boxes.shape == (2, 4)
     assert len(actions.classes) == 8
+
+
+@pytest.mark.parametrize(
+    ("folder", "lists"),
+    [("lfw-deepfunneled", "."), ("lfw", "lfw"), (".", "."), ("CASIA-WebFace", None)],
+)
+def test_official_layouts_are_learned_from(folder: str, lists: str | None, tmp_path: Path) -> None:
+    built = lfw(tmp_path / "built", people=3, images=2)
+    people = sorted(path.name for path in built.iterdir() if path.is_dir())
+    for name in people:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (built / name).rename(tmp_path / folder / name)
+    if lists is None:
+        data = load_face_data(FaceDataConfig(root=str(tmp_path), val_share=0.34, side=32))
+        assert sorted(data.train.names + data.val.names) == people
+        return
+    (built / "people.txt").rename(tmp_path / lists / "people.txt")
+    config = FaceDataConfig(
+        root=str(tmp_path), people="LFW_people.txt", train_folds=(1,), val_folds=(2,), side=32
+    )
+    data = load_face_data(config)
+    assert data.train.names == tuple(people_of(1, 3))
+    assert data.val.names == tuple(people_of(2, 3))
+
+
+def test_faults_of_faces_and_of_actions_are_told_together(tmp_path: Path) -> None:
+    config = FaceDataConfig(root=str(tmp_path / "none"), actions="daly")
+    with pytest.raises(DataError) as caught:
+        load_face_data(config)
+    assert len(caught.value.faults) == 2
+    assert "are in a folder: name it" in str(caught.value)
+    assert "no such folder; name the folder of the faces with --root" in str(caught.value)
 
 
 def test_people_can_be_generated() -> None:

@@ -12,7 +12,7 @@ from unseen.data.official import IMAGE_SUFFIXES, OFFICIAL, Inventory, Item, expe
 from unseen.registry import Spec
 
 OFFICIAL_COUNTS = {"images": 494414, "people": 10575}
-_FOLDER = "CASIA-WebFace"
+FOLDER = "CASIA-WebFace"
 
 
 @OFFICIAL.register("casia-webface")
@@ -66,7 +66,7 @@ def load_folders(root: Path, name: str) -> FaceImages:
 
 def _images(root: Path, name: str, faults: list[str]) -> list[tuple[str, str]]:
     expect(name, root, {})
-    folder = root / _FOLDER if (root / _FOLDER).is_dir() else root
+    folder = root / FOLDER if (root / FOLDER).is_dir() else root
     people = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     found: list[tuple[str, str]] = []
     for person in people:

@@ -23,8 +23,8 @@ from unseen.registry import Spec
 
 OFFICIAL_COUNTS = {"images": 13233, "people": 5749, "folds": 10, "pairs": 6000}
 FACE_SHARE = 1 / 2.2
-_FOLDERS = ("lfw", "lfw-deepfunneled", "lfw_funneled")
-_PEOPLE = ("people.txt", "LFW_people.txt")
+FOLDERS = ("lfw", "lfw-deepfunneled", "lfw_funneled")
+PEOPLE = ("people.txt", "LFW_people.txt")
 # Lines of absent people and images in a report.
 _SHOWN = 5
 
@@ -155,7 +155,7 @@ def load_lfw(root: Path) -> FaceImages:
 def _images(root: Path, faults: list[str]) -> dict[str, tuple[str, int]]:
     """Person and number of each image, by its path."""
     expect("LFW", root, {"pairs.txt": "the pairs of the ten folds"})
-    folder = next((root / name for name in _FOLDERS if (root / name).is_dir()), root)
+    folder = next((root / name for name in FOLDERS if (root / name).is_dir()), root)
     files: dict[str, tuple[str, int]] = {}
     for path in sorted(folder.glob("*/*.jpg")):
         where = path.relative_to(root).as_posix()
@@ -170,7 +170,7 @@ def _images(root: Path, faults: list[str]) -> dict[str, tuple[str, int]]:
 
 
 def _lists(root: Path, faults: list[str]) -> Lists:
-    listing = next((root / name for name in _PEOPLE if (root / name).exists()), None)
+    listing = next((root / name for name in PEOPLE if (root / name).exists()), None)
     images, fold_of = _people(listing, faults) if listing else ({}, {})
     pairs, per_fold = _pairs(root / "pairs.txt", faults)
     known = len(faults)

@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,14 @@ from unseen.anonymizers.base import Anonymizer
 from unseen.anonymizers.load import load_anonymizer, refuse_device
 from unseen.data.action_frames import ActionFrames, ActionPicture
 from unseen.data.codec import Image
-from unseen.errors import ConfigError
+from unseen.errors import ConfigError, together
 from unseen.evaluation.face_results import write_face_result
 from unseen.evaluation.frame_map import Boxes, FrameMap, frame_map
 from unseen.evaluation.modified_faces import modify_frame, refuse_bodies
 from unseen.evaluation.provenance import provenance
 from unseen.evaluation.results import ACTIONS
 from unseen.face_config import FaceRunConfig
-from unseen.faces.actions import load_frames_with_faces
+from unseen.faces.actions import FacesFound, load_frames_with_faces
 from unseen.files import refuse_unwritable
 from unseen.machine import use_cores
 from unseen.models import parameter_count
@@ -53,20 +54,15 @@ def evaluate_actions(anonymizer: str | Path, config: FaceRunConfig, out: Path) -
         UnseenError: the anonymizer, a setting, the data or `out` cannot be used.
     """
     start = time.perf_counter()
-    refuse_unwritable(out)
-    if config.data.actions is None:
-        raise ConfigError(
-            "the configuration has no frames of actions: name them with --data, as in "
-            "--data duet-faces:1200"
-        )
-    device = _device(config)
-    module = load_anonymizer(anonymizer)
-    refuse_bodies(module)
-    own = _own_detector(Path(anonymizer))
-    root = None if config.data.actions_root is None else Path(config.data.actions_root)
-    train, test = (
-        load_frames_with_faces(config.data.actions, root, split, side=config.data.short_side)
-        for split in ("train", "test")
+    loading: tuple[Callable[[], Any], ...] = (
+        partial(refuse_unwritable, out),
+        partial(_device, config),
+        partial(_anonymizer, anonymizer),
+        partial(_own_detector, Path(anonymizer)),
+        partial(_frames, config),
+    )
+    _, device, module, own, (train, test) = together(
+        ConfigError, "actions cannot be measured, for several reasons:", loading
     )
     if own is not None and own.classes != train.classes:
         own = None
@@ -100,6 +96,28 @@ def evaluate_actions(anonymizer: str | Path, config: FaceRunConfig, out: Path) -
     result = json.loads(json.dumps(result))  # tuples as lists, as the file has them
     write_face_result(out, result)
     return result
+
+
+def _anonymizer(name: str | Path) -> Anonymizer:
+    module = load_anonymizer(name)
+    refuse_bodies(module)
+    return module
+
+
+def _frames(config: FaceRunConfig) -> tuple[FacesFound, FacesFound]:
+    """To train on, and to test on."""
+    data = config.data
+    if data.actions is None:
+        raise ConfigError(
+            "the configuration has no frames of actions: name them with --data, as in "
+            "--data duet-faces:1200"
+        )
+    root = None if data.actions_root is None else Path(data.actions_root)
+    train, test = (
+        load_frames_with_faces(data.actions, root, split, side=data.short_side)
+        for split in ("train", "test")
+    )
+    return train, test
 
 
 def _device(config: FaceRunConfig) -> str:

@@ -15,7 +15,9 @@ from jaxtyping import Float, Int, UInt8
 from numpy import ndarray
 
 from unseen.anonymizers.handcrafted import FACE_ENLARGEMENT
+from unseen.data.casia_webface import FOLDER
 from unseen.data.duet_faces import face_picture
+from unseen.data.lfw import FOLDERS
 from unseen.errors import DataError
 from unseen.progress import progress
 
@@ -203,11 +205,20 @@ def read_folds(file: Path) -> list[list[str]]:
     return folds
 
 
-def people_of(root: Path) -> list[str]:
-    """All people with a folder in `root`, sorted."""
+def people_folder(root: Path) -> Path:
+    """Where the people's folders are: `root`, or the one in it that LFW and CASIA-WebFace have.
+
+    Raises:
+        DataError: there is no such folder.
+    """
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; name the folder of the faces with --root")
-    return sorted(entry.name for entry in root.iterdir() if entry.is_dir())
+    return next((root / name for name in (FOLDER, *FOLDERS) if (root / name).is_dir()), root)
+
+
+def people_of(folder: Path) -> list[str]:
+    """All people with a folder in `folder`, sorted."""
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
 
 
 def face_crops(

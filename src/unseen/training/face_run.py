@@ -5,7 +5,9 @@ two steps is in the checkpoint, and randomness is a function of the step.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,18 @@ from sklearn.metrics import roc_curve
 from torch.nn import functional as F
 
 from unseen.anonymizers.modifier import save_modifier
-from unseen.errors import ConfigError, DataError, RunError
+from unseen.data.lfw import PEOPLE
+from unseen.errors import ConfigError, DataError, RunError, together
 from unseen.face_config import FaceDataConfig, FaceRunConfig, stored_face_config
 from unseen.faces.actions import FacesFound, load_frames_with_faces
-from unseen.faces.images import FaceImages, draw_people, people_of, read_folds, read_people
+from unseen.faces.images import (
+    FaceImages,
+    draw_people,
+    people_folder,
+    people_of,
+    read_folds,
+    read_people,
+)
 from unseen.files import write_json
 from unseen.machine import use_cores
 from unseen.models.action_detector import save_detector
@@ -90,38 +100,53 @@ def load_face_data(config: FaceDataConfig) -> FaceData:
         ConfigError: where no folder is named.
         DataError: for lists or pictures that cannot be read.
     """
-    actions = None
-    if config.actions is not None:
-        where = None if config.actions_root is None else Path(config.actions_root)
-        actions = load_frames_with_faces(config.actions, where, "train", side=config.short_side)
-    if config.generated:
-        more = max(2, config.generated // 4)
-        learned = draw_people(0, config.generated, config.takes, config.side)
-        measured = draw_people(config.generated, more, config.takes, config.side)
-        return FaceData(learned, measured, actions)
-    if config.root is None:
-        raise ConfigError("data.root: name the folder of the faces with --root")
-    root = Path(config.root)
-    learned, measured = (
-        read_people(root, sorted(people), config.side, least=config.least, lazy=config.lazy)
-        for people in _people(config, root)
+    loading: tuple[Callable[[], Any], ...] = (partial(_actions, config), partial(_faces, config))
+    actions, (learned, measured) = together(
+        DataError, "neither the actions nor the faces can be loaded", loading
     )
     return FaceData(learned, measured, actions)
 
 
-def _people(config: FaceDataConfig, root: Path) -> tuple[list[str], list[str]]:
+def _actions(config: FaceDataConfig) -> FacesFound | None:
+    """V, where the configuration has it."""
+    if config.actions is None:
+        return None
+    where = None if config.actions_root is None else Path(config.actions_root)
+    return load_frames_with_faces(config.actions, where, "train", side=config.short_side)
+
+
+def _faces(config: FaceDataConfig) -> tuple[FaceImages, FaceImages]:
+    """F to learn from, and to measure on."""
+    if config.generated:
+        more = max(2, config.generated // 4)
+        return (
+            draw_people(0, config.generated, config.takes, config.side),
+            draw_people(config.generated, more, config.takes, config.side),
+        )
+    if config.root is None:
+        raise ConfigError("data.root: name the folder of the faces with --root")
+    root = Path(config.root)
+    folder = people_folder(root)
+    learned, measured = (
+        read_people(folder, sorted(people), config.side, least=config.least, lazy=config.lazy)
+        for people in _people(config, root, folder)
+    )
+    return learned, measured
+
+
+def _people(config: FaceDataConfig, root: Path, folder: Path) -> tuple[list[str], list[str]]:
     """Whom to learn from, and whom to measure on."""
-    there = people_of(root)
+    there = people_of(folder)
     if config.people is None:
         order = np.random.default_rng(0).permutation(len(there))
         count = max(1, round(config.val_share * len(there)))
         return [there[i] for i in order[count:]], [there[i] for i in order[:count]]
-    folds = read_folds(root / config.people)
+    listed = _list_of_people(config.people, root, folder)
+    folds = read_folds(listed)
     wanted = {*config.train_folds, *config.val_folds}
     if not all(1 <= fold <= len(folds) for fold in wanted):
         raise DataError(
-            f"{root / config.people} has folds 1 to {len(folds)}, but the configuration asks for "
-            f"{sorted(wanted)}"
+            f"{listed} has folds 1 to {len(folds)}, but the configuration asks for {sorted(wanted)}"
         )
     present = set(there)
     train, val = (
@@ -129,6 +154,13 @@ def _people(config: FaceDataConfig, root: Path) -> tuple[list[str], list[str]]:
         for chosen in (config.train_folds, config.val_folds)
     )
     return train, val
+
+
+def _list_of_people(name: str, root: Path, folder: Path) -> Path:
+    """LFW's list has two names, and lies beside the people or above them."""
+    names = (name, *PEOPLE) if name in PEOPLE else (name,)
+    places = [place / each for each in names for place in (root, folder)]
+    return next((place for place in places if place.is_file()), root / name)
 
 
 def refuse_faces(config: FaceRunConfig, folder: Path, *, resume: bool) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from face_clips import HEIGHT, WIDTH, Blinded, background, blind_runs, moving, place
 from unseen.data.codec import Image
-from unseen.errors import ConfigError, VideoError
+from unseen.data.pictures import write_picture
+from unseen.errors import ConfigError, DataError, VideoError
 from unseen.faces.detect import NONE, CenterFace, Detections
 from unseen.faces.find import FORMAT, Faces, FaceSettings, find_faces, find_faces_in
 from unseen.faces.manual import Excluded, ManualBox
@@ -225,6 +226,20 @@ def test_a_video_without_faces(tmp_path: Path, detector: CenterFace) -> None:
     faces = find_faces(video, detector=detector)
     assert len(faces) == 0
     assert all(faces.boxes(k) == {} for k in range(12))
+
+
+def test_a_picture_is_a_video_of_one_frame(tmp_path: Path, detector: CenterFace) -> None:
+    image = background()
+    at = place(image, 60, 40)
+    path = tmp_path / "photo.png"
+    write_picture(path, image)
+    for given in (path, str(path)):
+        faces = find_faces(given, detector=detector)
+        assert (faces.source, len(faces.times), len(faces.tracks)) == ("photo.png", 1, 1)
+        middle = faces.tracks[0].boxes[0].reshape(2, 2).mean(0)
+        assert np.abs(middle - at.reshape(2, 2).mean(0)).max() < 8
+    with pytest.raises(DataError, match="no picture"):
+        find_faces(tmp_path / "none.jpg")
 
 
 def test_a_detector_that_fails(tmp_path: Path) -> None:

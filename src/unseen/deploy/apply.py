@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from unseen.data.codec import Codec
+from unseen.data.pictures import read_picture, write_picture
 from unseen.data.video import VideoWriter, ahead, probe, read_frames
 from unseen.deploy.cover import FacesOnly, Paint
-from unseen.deploy.pictures import read_picture, write_picture
 from unseen.deploy.plan import plan
 from unseen.errors import ConfigError, DataError, Faults, NoFacesError, UnseenError, VideoError
 from unseen.faces.find import Faces, FaceSettings, find_faces, find_faces_in

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from unseen.data.pictures import PICTURES
 from unseen.data.video import WRITABLE, probe
-from unseen.deploy.pictures import PICTURES
 from unseen.errors import ConfigError, DataError, VideoError
 from unseen.files import refuse_unwritable
 

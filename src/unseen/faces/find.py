@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unseen.data.codec import Image
+from unseen.data.pictures import PICTURES, read_picture
 from unseen.data.video import ahead, probe, read_frames
 from unseen.errors import ConfigError, DataError, UnseenError, VideoError
 from unseen.faces.cuts import Change, ChangeFinder
@@ -201,10 +202,10 @@ def find_faces(
     detector: Detector | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Faces:
-    """Find and follow the faces of a video file.
+    """Find and follow the faces of a video file, or find those of a picture.
 
     Args:
-        video: mp4, mov, mkv, webm, avi, mpg or ts.
+        video: mp4, mov, mkv, webm, avi, mpg or ts; or a picture: jpg, png, webp, bmp, tif or gif.
         settings: see `FaceSettings`.
         detector: in place of the one that the settings ask for; see
             `unseen.faces.detect.Detector`.
@@ -212,10 +213,13 @@ def find_faces(
 
     Raises:
         ConfigError: the second stage is asked for and not installed.
+        DataError: the picture is missing or broken.
         VideoError: the video is missing or broken, or the detector fails.
         WeightsError: the detector's weights are missing or damaged.
     """
     video, settings = Path(video), settings or FaceSettings()
+    if video.suffix.lower() in PICTURES:
+        return find_faces_in(read_picture(video), video, settings, detector)
     info = probe(video)
     every = settings.every or max(1, round(info.rate / _LOOKS))
     glances = None if settings.every else max(2, round(info.rate / _GLANCES))
@@ -226,9 +230,12 @@ def find_faces(
     )  # fmt: skip
 
 
-def find_faces_in(image: Image, source: Path, settings: FaceSettings) -> Faces:
+def find_faces_in(
+    image: Image, source: Path, settings: FaceSettings, detector: Detector | None = None
+) -> Faces:
     """Find the faces of one picture, `uint8 (height, width, 3)`; see `find_faces`."""
-    return _follow([(image, 0.0)], settings, settings.detector, 1, 0.0, None, source=source)
+    detector = detector or settings.detector
+    return _follow([(image, 0.0)], settings, detector, 1, 0.0, None, source=source)
 
 
 def _follow(

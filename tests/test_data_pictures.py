@@ -9,8 +9,8 @@ from PIL import Image as Pillow
 
 from face_clips import background, moving
 from unseen.anonymizers.load import load_anonymizer
+from unseen.data.pictures import PICTURES, read_picture, write_picture
 from unseen.deploy.apply import anonymize_paths, anonymize_picture
-from unseen.deploy.pictures import PICTURES, read_picture, write_picture
 from unseen.errors import ConfigError, DataError, NoFacesError
 from unseen.faces.find import FaceSettings
 from video_files import make_video, noise

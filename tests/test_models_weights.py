@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from unseen.cli import main
 from unseen.errors import ConfigError, UnseenError, WeightsError
 from unseen.models import FrameAverage, canonical, create_model
 from unseen.models.external import VideoNetwork, published_network
@@ -210,8 +211,11 @@ def test_pickles_that_are_refused(tmp_path: Path) -> None:
             convert_weights(pth, out, _net(), unsafe_pickle=True)
         assert "\n" not in str(caught.value)
     pth.write_bytes(b"not a pickle")
-    for path in (pth, tmp_path / "gone.pth"):
-        with pytest.raises(WeightsError, match="cannot be read as weights"):
+    for path, message in (
+        (pth, "cannot be read as weights"),
+        (tmp_path / "gone.pth", "no such file"),
+    ):
+        with pytest.raises(WeightsError, match=message):
             convert_weights(path, out, _net(), unsafe_pickle=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["w.pth"]
 
@@ -220,3 +224,14 @@ def test_pickles_that_are_refused(tmp_path: Path) -> None:
 def test_only_published_networks_have_published_weights(spec: str) -> None:
     with pytest.raises(ConfigError, match="write timm:NAME or torchvision:NAME"):
         published_network(spec)
+
+
+def test_all_that_is_wrong_with_a_conversion_is_told_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (str(tmp_path / "none.pth"), "-o", str(tmp_path / "w.bin"), "--model", "timm:resne18")
+    assert main(["convert-weights", *words]) == 2
+    error = capsys.readouterr().err
+    for fault in ("did you mean 'resnet18'", "no such file", "must end in", "--unsafe"):
+        assert fault in error
+    assert not list(tmp_path.iterdir())

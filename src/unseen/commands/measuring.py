@@ -1,10 +1,13 @@
 """Commands that measure, and show what was measured."""
 
 import argparse
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from unseen.commands.settings import Verb, add_data_options, add_overrides, evaluation_config_of
-from unseen.errors import ConfigError
+from unseen.errors import ConfigError, together
 
 
 def add_commands(verb: Verb) -> None:
@@ -106,8 +109,12 @@ def _presets(args: argparse.Namespace) -> None:
 
 def _convert_weights(args: argparse.Namespace) -> None:
     from unseen.models.external import published_network
-    from unseen.models.weights import convert_weights
+    from unseen.models.weights import convert_weights, refuse_conversion
 
-    net = published_network(args.model)
+    checks: tuple[Callable[[], Any], ...] = (
+        partial(published_network, args.model),
+        partial(refuse_conversion, args.source, args.out, unsafe_pickle=args.unsafe_pickle),
+    )
+    net, _ = together(ConfigError, "no weights were converted, for several reasons:", checks)
     count = convert_weights(args.source, args.out, net, unsafe_pickle=args.unsafe_pickle)
     print(f"{args.out}: {count} tensors; attack with {args.model}@{args.out}")

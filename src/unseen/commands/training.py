@@ -17,7 +17,7 @@ from unseen.commands.settings import (
     evaluation_config_of,
     overrides_of,
 )
-from unseen.errors import ConfigError, UnseenError, together
+from unseen.errors import ConfigError, Faults, UnseenError, together
 
 if TYPE_CHECKING:
     from unseen.face_config import FaceRunConfig
@@ -151,13 +151,19 @@ def _train_target(args: argparse.Namespace) -> None:
 def _sweep(args: argparse.Namespace) -> None:
     from unseen.sweep import plan, run_sweep
 
-    try:
-        seeds = [int(seed) for seed in args.seeds.split(",")]
-    except ValueError:
-        raise ConfigError(f"--seeds '{args.seeds}': write whole numbers, as in 0,1,2") from None
-    if args.jobs < 1:
-        raise ConfigError(f"--jobs {args.jobs}: at least 1")
-    runs = plan(args.out, args.names, overrides_of(args), seeds)
+    faults = Faults()
+    seeds, runs = [0], []
+    with faults.collected():
+        try:
+            seeds = [int(seed) for seed in args.seeds.split(",")]
+        except ValueError:
+            raise ConfigError(f"--seeds '{args.seeds}': write whole numbers, as in 0,1,2") from None
+    with faults.collected():
+        if args.jobs < 1:
+            raise ConfigError(f"--jobs {args.jobs}: at least 1")
+    with faults.collected():
+        runs = plan(args.out, args.names, overrides_of(args), seeds)
+    faults.refuse("the sweep cannot begin, for several reasons:", ConfigError)
     if args.dry_run:
         width = max(len(run.name) for run in runs)
         for run in runs:

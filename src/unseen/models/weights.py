@@ -9,8 +9,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from unseen.errors import ConfigError, WeightsError
-from unseen.files import written_whole
+from unseen.errors import ConfigError, Faults, WeightsError
+from unseen.files import refuse_unwritable, written_whole
 
 SUFFIX = ".safetensors"
 _PICKLES = (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".tar")
@@ -78,6 +78,25 @@ def _load(net: nn.Module, path: Path, last: str | None) -> None:
     net.load_state_dict(own | body)
 
 
+def refuse_conversion(source: Path, out: Path, *, unsafe_pickle: bool) -> None:
+    """Raise what `convert_weights` would before it reads anything, all of it at once."""
+    faults = Faults()
+    with faults.collected():
+        if out.suffix != SUFFIX:
+            raise ConfigError(f"{out}: the name must end in {SUFFIX}")
+        refuse_unwritable(out)
+    with faults.collected():
+        if not source.is_file():
+            raise WeightsError(f"{source}: no such file")
+    with faults.collected():
+        if not unsafe_pickle:
+            raise ConfigError(
+                f"{source} is a pickle: a file made to do harm can run code when it is read. If "
+                "you trust where it comes from, say so with --unsafe-pickle"
+            )
+    faults.refuse(f"{source} cannot be converted, for several reasons:", ConfigError)
+
+
 def convert_weights(source: Path, out: Path, net: nn.Module, *, unsafe_pickle: bool) -> int:
     """Write the state dict of a pickle (`.pth`) as safetensors, under the names that `net` has.
 
@@ -98,13 +117,7 @@ def convert_weights(source: Path, out: Path, net: nn.Module, *, unsafe_pickle: b
         ConfigError: `unsafe_pickle` is False, or `out` is no safetensors file by name.
         WeightsError: the file cannot be read, or is of another network.
     """
-    if out.suffix != SUFFIX:
-        raise ConfigError(f"{out}: the name must end in {SUFFIX}")
-    if not unsafe_pickle:
-        raise ConfigError(
-            f"{source} is a pickle: a file made to do harm can run code when it is read. If you "
-            "trust where it comes from, say so with --unsafe-pickle"
-        )
+    refuse_conversion(source, out, unsafe_pickle=unsafe_pickle)
     try:
         stored = torch.load(source, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:

@@ -159,9 +159,11 @@ def _weights() -> bytes:
 def _network() -> Network:
     """CenterFace, for pictures of any size; OpenCV takes twice as long."""
     options = onnxruntime.SessionOptions()
-    # Said explicitly, it does not pin threads to cores; and they do not spin while they wait.
+    # Said explicitly, it does not pin threads to cores; and they spin only while a picture is
+    # worked on, which is an eighth faster than not at all, and leaves the cores alone between.
     options.intra_op_num_threads = cv2.getNumThreads()
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1")
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     session = onnxruntime.InferenceSession(_weights(), options, providers=["CPUExecutionProvider"])
     (given,) = session.get_inputs()
     return lambda picture: session.run(_OUTPUTS, {given.name: picture})

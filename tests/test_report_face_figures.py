@@ -1,5 +1,6 @@
 import json
 import re
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from face_clips import moving
 from face_trees import lfw
 from unseen.anonymizers.load import load_anonymizer
+from unseen.cli import main
 from unseen.data.lfw import load_lfw
+from unseen.data.video import write_video
 from unseen.errors import ConfigError, DataError
 from unseen.report.face_figures import (
     PUBLISHED_ERROR,
@@ -18,7 +22,7 @@ from unseen.report.face_figures import (
     verification_bars,
     write_face_figures,
 )
-from unseen.report.face_galleries import SIDE, write_galleries
+from unseen.report.face_galleries import SIDE, write_galleries, write_video_galleries
 
 
 def verification(accuracy: float) -> dict[str, Any]:
@@ -169,6 +173,37 @@ def test_galleries_show_raw_and_modified_faces(tmp_path: Path) -> None:
         assert not pages[18 + SIDE // 2, 4 + column * cell + SIDE // 2].any()
     again = write_galleries(anonymizers, faces, tmp_path / "again", folds=[2], people=3)
     assert again[0].read_bytes() == first.read_bytes()
+
+
+def test_a_gallery_of_a_video(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images, _ = moving([(20 + 4 * t, 40) for t in range(20)])
+    video = tmp_path / "v.mp4"
+    write_video(video, images, Fraction(10), "lossless")
+    out = tmp_path / "out"
+    words = ["mask-face", "raw", "--video", str(video), "-o", str(out)]
+    assert main(["face-gallery", *words]) == 0
+    assert capsys.readouterr().out.count("which shows real people") == 2
+    cell = SIDE + 4
+    pages = {}
+    for name in ("mask-face", "raw"):
+        with Image.open(out / f"same-video-{name}.png") as image:
+            pages[name] = np.asarray(image)
+        assert pages[name].shape == (18 + cell + 4, 4 + 6 * cell, 3)
+    for column in range(6):
+        at = slice(18, 18 + SIDE), slice(4 + column * cell, 4 + column * cell + SIDE)
+        black, face = pages["mask-face"][at], pages["raw"][at]
+        assert not black[SIDE // 4 : -SIDE // 4, SIDE // 4 : -SIDE // 4].any()
+        # The same face in the middle of each picture, though it moves through the frame.
+        first = pages["raw"][18 : 18 + SIDE, 4 : 4 + SIDE]
+        assert np.corrcoef(face.mean(-1).ravel(), first.mean(-1).ravel())[0, 1] > 0.7
+        assert face.std() > 30
+    write_video(video, images[:2], Fraction(10), "lossless")
+    with pytest.raises(DataError, match="no face is detected in 6 frames"):
+        write_video_galleries({"raw": load_anonymizer("raw")}, video, out)
+    assert main(["face-gallery", "nope", "--video", str(tmp_path / "no.mp4"), "-o", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert "nope" in error
+    assert "no.mp4" in error
 
 
 def test_galleries_that_cannot_be_shown(tmp_path: Path) -> None:

@@ -68,6 +68,7 @@ def add_commands(verb: Verb) -> None:
     gallery = verb("face-gallery", "Show faces before and after (Ren18 Fig. 3, 5, 6).")
     gallery.add_argument("anonymizers", nargs="+", metavar="RUN|NAME[:OPTION]")
     data_options(gallery)
+    gallery.add_argument("--video", type=Path, help="of the faces in a video instead")
     gallery.add_argument("--people", type=int, default=6, metavar="N")
     gallery.add_argument("--seed", type=int, default=0)
     gallery.add_argument("-o", "--out", type=Path, required=True, metavar="DIR")
@@ -209,7 +210,8 @@ def _gallery(args: argparse.Namespace) -> None:
     import unseen.data.load  # noqa: F401 - registers the data sets
     from unseen.anonymizers.load import load_anonymizer
     from unseen.data.face_images import load_faces
-    from unseen.report.face_galleries import write_galleries
+    from unseen.data.video import probe
+    from unseen.report.face_galleries import write_galleries, write_video_galleries
 
     names = [Path(name).name for name in args.anonymizers]
     faults = Faults()
@@ -225,9 +227,17 @@ def _gallery(args: argparse.Namespace) -> None:
     with faults.collected():
         folds = fold_numbers(args.folds)
     with faults.collected():
-        faces = load_faces(args.data, args.root)
+        if args.video is None:
+            faces = load_faces(args.data, args.root)
+        else:
+            probe(args.video)
     faults.refuse("no gallery was made, for several reasons:")
-    assert faces is not None
+    if faces is None:
+        for path in write_video_galleries(
+            anonymizers, args.video, args.out, people=args.people, seed=args.seed
+        ):
+            print(f"{path}, which shows real people")
+        return
     for path in write_galleries(
         anonymizers,
         faces,

@@ -14,8 +14,10 @@ from PIL import Image
 
 from unseen.anonymizers.base import Anonymizer
 from unseen.data.face_images import Face, FaceImages, crop
+from unseen.data.video import read_frames
 from unseen.errors import ConfigError, DataError
 from unseen.evaluation.modified_faces import modify
+from unseen.faces.find import find_faces
 from unseen.files import written_whole
 
 Sheet = npt.NDArray[np.uint8]
@@ -37,7 +39,7 @@ def write_galleries(
     people: int = 6,
     seed: int = 0,
 ) -> list[Path]:
-    """Write the three galleries of some people.
+    """Write the galleries of some people.
 
     `anonymizers.png` (Fig. 3, 5): a row for each of so many people, raw and behind each
     anonymizer; `same-person-<NAME>.png` (Fig. 6), one for each anonymizer: a row for each person,
@@ -67,11 +69,64 @@ def write_galleries(
     )
     for name, anonymizer in anonymizers.items():
         pictures = [modify(anonymizer, [faces[i] for i in row]) for row in rows]
-        safe = name.replace(":", "-").replace("/", "-")
-        written.append(folder / f"same-person-{safe}.png")
+        written.append(folder / f"same-person-{_safe(name)}.png")
         titles = [name, *(f"{n}" for n in range(2, len(rows[0]) + 1))]
         save(sheet(pictures, titles), written[-1])
     return written
+
+
+def write_video_galleries(
+    anonymizers: Mapping[str, Anonymizer],
+    video: Path,
+    folder: Path,
+    *,
+    people: int = 6,
+    seed: int = 0,
+) -> list[Path]:
+    """Write `same-video-<NAME>.png` (Fig. 6, bottom rows), one for each anonymizer.
+
+    A row for each face of the video, those that are detected most often first: several of its
+    modified frames, spread evenly over those in which it is detected.
+
+    Args:
+        anonymizers: by the name above their column, in order.
+        video: where the faces are found.
+        folder: where to.
+        people: at most so many faces.
+        seed: of noise.
+
+    Raises:
+        ConfigError: nothing to show.
+        DataError: no face is detected in as many frames as a row has.
+        VideoError: the video cannot be read.
+    """
+    if not anonymizers or people < 1:
+        raise ConfigError(f"{len(anonymizers)} anonymizers and {people} faces: show at least one")
+    tracks = sorted(find_faces(video).tracks, key=lambda track: -len(track.frames))[:people]
+    tracks = [track for track in tracks if len(track.frames) >= _PICTURES]
+    if not tracks:
+        raise DataError(f"{video}: no face is detected in {_PICTURES} frames")
+    spread = [np.linspace(0, len(track.frames) - 1, _PICTURES).astype(int) for track in tracks]
+    wanted = {track.frames[i] for track, chosen in zip(tracks, spread, strict=True) for i in chosen}
+    images = {n: frame.image for n, frame in enumerate(read_frames(video)) if n in wanted}
+    rows = [
+        [
+            Face(images[track.frames[i]], track.boxes[i].astype(np.float32), track.landmarks[i])
+            for i in chosen
+        ]
+        for track, chosen in zip(tracks, spread, strict=True)
+    ]
+    written = []
+    for name, anonymizer in anonymizers.items():
+        torch.manual_seed(seed)
+        written.append(folder / f"same-video-{_safe(name)}.png")
+        titles = [name, *(f"{n}" for n in range(2, _PICTURES + 1))]
+        save(sheet([modify(anonymizer, row) for row in rows], titles), written[-1])
+    return written
+
+
+def _safe(name: str) -> str:
+    return name.replace(":", "-").replace("/", "-")
 
 
 def _chosen(faces: FaceImages, folds: Sequence[int], people: int, seed: int) -> list[list[int]]:

@@ -150,6 +150,52 @@ def test_weak_detections_far_away_are_not_the_same() -> None:
         assert (len(tracks[0].times) == 2) == continued
 
 
+def test_a_weak_detection_takes_no_cover_away() -> None:
+    """A face leaves to the left; something to its right is weakly taken for it."""
+    face = {0.1 * i: seen(square(40 - 10 * i, 50)) for i in range(4)}
+    wrong = {0.1 * i: seen(square(36, 50), score=0.15) for i in range(4, 8)}
+    (left,) = follow(face)
+    (led_astray,) = follow(face | wrong)
+    assert len(led_astray.times) == 8
+    for time in np.linspace(0, 0.3 + HOLD, 40):
+        box = led_astray.box(time, INTERVAL, hold=HOLD)
+        assert holds(box, left.box(time, INTERVAL))
+    assert holds(led_astray.box(0.5, INTERVAL, hold=HOLD), square(36, 50))
+    tracker = Tracker(0.2, INTERVAL, HOLD)
+    for time, found in (face | wrong).items():
+        tracker.update(round(10 * time), time, found)
+    for time in (0.7, 1.0):
+        ((_, box),) = tracker.now(time, enlarge=1)
+        assert holds(box, square(10, 50))
+        assert holds(box, square(36, 50))
+    ((_, box),) = tracker.now(0.3 + HOLD + 0.01, enlarge=1)
+    assert not holds(box, square(10, 50))
+
+
+times_and_places = st.dictionaries(
+    st.integers(1, 40),
+    st.tuples(st.floats(-15, 15), st.floats(0.6, 1.6), st.booleans()),
+    max_size=20,
+)
+
+
+@settings(deadline=None)
+@given(found=times_and_places)
+def test_weak_detections_only_ever_add(found: dict[int, tuple[float, float, bool]]) -> None:
+    """Whatever is covered by the strong detections of a track is covered with the weak ones too."""
+    strong, both = Track(0, (0, 9), 0.2), Track(0, (0, 9), 0.2)
+    for frame, (away, larger, weak) in sorted({0: (0.0, 1.0, False), **found}.items()):
+        one = seen(square(100 + away, 50, 20 * larger), score=0.15 if weak else 0.9)
+        both.add(frame, frame / 10, one, 0)
+        if not weak:
+            strong.add(frame, frame / 10, one, 0)
+    times = np.array([*strong.times, np.inf])
+    for time in np.arange(0, 41) / 10:
+        last, following = times[times <= time][-1], times[times > time][0]
+        if following - last <= 2 or (following == np.inf and time <= last + HOLD):
+            assert holds(both.box(time, INTERVAL, hold=HOLD), strong.box(time, INTERVAL))
+
+
 def test_what_is_seen_elsewhere_after_long_is_not_the_same() -> None:
     """Within half a second a face may be three of its sizes away, after a second it may not."""
     for gap, continued in ((0.5, True), (1.0, False)):

@@ -140,7 +140,7 @@ class Faces:
         boxes = {}
         for index in shown:
             track = self.tracks[index]
-            box = track.box(time, self.interval, frame)
+            box = track.box(time, self.interval, frame, self.settings.hold)
             of = box[2:] - box[:2]
             if self.settings.shape == "box":  # an ellipse holds a box only in proportion to it
                 of = np.minimum(of, _PLACES * track.size(time))

@@ -4,7 +4,8 @@ A detector misses faces in single frames, and it does not look at every frame. D
 belong together become a track; a track covers the frames between its detections, and some time
 before the first and after the last, with a margin that grows with the time since the last look, and
 wherever the face was found again by its picture (`unseen.faces.follow`). Nothing reaches across a
-scene cut.
+scene cut. Weak detections, which may be of something else, add to what is covered: what would be
+covered without them stays so.
 """
 
 from collections.abc import Sequence
@@ -46,6 +47,7 @@ class Track:
     Attributes:
         id: counted from 0.
         scene: when the scene begins and ends in which it lies, in seconds.
+        threshold: detections with a lower score are weak.
         frames, times: of the detections, in order: frame numbers from 0, and seconds.
         boxes: `(4,)` each, in pixels.
         scores: of the detector.
@@ -55,6 +57,7 @@ class Track:
 
     id: int
     scene: tuple[float, float]
+    threshold: float = 0.0
     frames: list[int] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     boxes: list[Box] = field(default_factory=list)
@@ -84,40 +87,83 @@ class Track:
         """The boxes without their jitter, each still holding the detected one."""
         return smoothed(np.stack(self.boxes))
 
+    def sure(self) -> tuple[list[float], list[Box]]:
+        """When and where it was detected strongly."""
+        strong = [which for which, score in enumerate(self.scores) if score >= self.threshold]
+        return [self.times[which] for which in strong], [self.boxes[which] for which in strong]
+
+    @cached_property
+    def _sure(self) -> tuple[list[float], list[Box], Float[np.ndarray, "detections 4"]]:
+        """The same, once all is known, and the boxes without their jitter."""
+        times, boxes = self.sure()
+        return times, boxes, smoothed(np.reshape(boxes, (-1, 4)))
+
     def span(self, hold: float) -> tuple[float, float]:
         """From when to when it covers, in seconds."""
         return max(self.times[0] - hold, self.scene[0]), min(self.times[-1] + hold, self.scene[1])
 
-    def box(self, time: float, interval: float, frame: int = -1) -> Box:
+    def box(self, time: float, interval: float, frame: int = -1, hold: float = 0.0) -> Box:
         """Where the face may be at a time within its span.
 
         Args:
             time: in seconds.
             interval: seconds between two looks: within them the box does not grow.
             frame: its number, where there may be more to know than what was detected.
+            hold: as long as this it may be where its strong detections alone say, though weak
+                ones say otherwise, in seconds.
         """
-        box = self._expected(time, interval)
+        places = [expected(self.times, self.boxes, self.smooth, time, interval)]
         there = self.followed.get(frame)
-        return box if there is None or _apart(there, box) else _around([box, there])
+        if there is not None and not _apart(there, places[0]):
+            places.append(there)
+        return _around([*places, *self._surely(time, interval, hold)])
 
     def size(self, time: float) -> Float[np.ndarray, " 2"]:
         """Width and height of the face at a time, by the detections before and after it.
 
         `box` may be much larger: it holds all the places where the face may be.
         """
-        after = int(np.searchsorted(self.times, time))
-        return _largest(self.smooth[max(0, after - 1) : after + 1])
+        known = ((self.times, self.smooth), (self._sure[0], self._sure[2]))
+        near = []
+        for times, boxes in known:
+            after = int(np.searchsorted(times, time))
+            near += [*boxes[max(0, after - 1) : after + 1]]
+        return _largest(near)
 
-    def _expected(self, time: float, interval: float) -> Box:
-        """Where the face may be by what was detected."""
-        times, boxes = self.times, self.smooth
+    def _surely(self, time: float, interval: float, hold: float) -> list[Box]:
+        """Where it may be by its strong detections alone, if that may be elsewhere.
+
+        Between two of them, and for `hold` seconds beyond each where they are far apart.
+        """
+        times, boxes, smooth = self._sure
+        if len(times) == len(self.times):
+            return []
         after = int(np.searchsorted(times, time))
-        if after < len(times) and times[after] == time:
-            exact: Box = boxes[after]
-            return exact
-        if 0 < after < len(times):
-            return between(boxes, self.boxes, times, after, time, interval)
-        return beyond(boxes, times, time, interval)
+        parts = [slice(after), slice(after, None)]
+        if 0 < after < len(times) and times[after] - times[after - 1] <= _PATIENCE:
+            parts, hold = [slice(None)], _PATIENCE
+        return [
+            expected(times[part], boxes[part], smooth[part], time, interval)
+            for part in parts
+            if any(abs(time - one) <= hold for one in times[part])
+        ]
+
+
+def expected(
+    times: Sequence[float],
+    detected: Sequence[Box],
+    smooth: Float[np.ndarray, "detections 4"],
+    time: float,
+    interval: float,
+) -> Box:
+    """Where a face may be at a time by some detections, given also without their jitter."""
+    after = int(np.searchsorted(times, time))
+    if after < len(times) and times[after] == time:
+        exact: Box = smooth[after]
+        return exact
+    if 0 < after < len(times):
+        return between(smooth, detected, times, after, time, interval)
+    return beyond(smooth, times, time, interval)
 
 
 def smoothed(boxes: Float[np.ndarray, "detections 4"]) -> Float[np.ndarray, "detections 4"]:
@@ -276,7 +322,7 @@ class Tracker:
                 track.add(frame, time, found, which)
         for which in sorted(free):
             if found.scores[which] >= self.threshold:
-                track = Track(len(self.tracks), (self._begin, np.inf))
+                track = Track(len(self.tracks), (self._begin, np.inf), self.threshold)
                 track.add(frame, time, found, which)
                 self.tracks.append(track)
                 self._open.append(track)
@@ -305,9 +351,14 @@ class Tracker:
         """
         shown = []
         for track in self.tracks:
-            if track.scene[1] >= time and time <= track.times[-1] + self.hold:
-                box = beyond(track.boxes, track.times, time, self.interval)
-                shown.append((track.id, enlarged(box, enlarge)))
+            known = [(track.times, track.boxes), track.sure()]
+            places = [
+                beyond(boxes, times, time, self.interval)
+                for times, boxes in known
+                if track.scene[1] >= time and times and time <= times[-1] + self.hold
+            ]
+            if places:
+                shown.append((track.id, enlarged(_around(places), enlarge)))
         return shown
 
 

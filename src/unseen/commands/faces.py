@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     from unseen.data.face_images import FaceImages
 
 
+_DATA = "lfw"
+
+
 def add_commands(verb: Verb) -> None:
     """Add `verify-faces`, `evaluate-actions`, `face-figures` and `face-gallery`."""
 
     def data_options(command: argparse.ArgumentParser) -> None:
         command.add_argument(
-            "--data", default="lfw", metavar="NAME",
-            help="lfw, casia-webface, orl or duet-faces[:PEOPLE]",
+            "--data", metavar="NAME",
+            help="lfw (if not given), casia-webface, orl or duet-faces[:PEOPLE]",
         )  # fmt: skip
         command.add_argument("--root", type=Path, metavar="DIR", help="its folder")
         command.add_argument("--folds", metavar="7,8|1-6", help="whose people are shown")
@@ -126,7 +129,7 @@ def _verify(args: argparse.Namespace) -> None:
         with faults.collected():
             settings[name] = fold_numbers(getattr(args, name))
     with faults.collected():
-        faces = load_faces(args.data, args.root)
+        faces = load_faces(args.data or _DATA, args.root)
     config = FaceEvaluation()
     with faults.collected():
         try:
@@ -211,6 +214,8 @@ def _gallery(args: argparse.Namespace) -> None:
     from unseen.anonymizers.load import load_anonymizer
     from unseen.data.face_images import load_faces
     from unseen.data.video import probe
+    from unseen.evaluation.modified_faces import refuse_bodies
+    from unseen.files import refuse_unwritable
     from unseen.report.face_galleries import write_galleries, write_video_galleries
 
     names = [Path(name).name for name in args.anonymizers]
@@ -224,11 +229,25 @@ def _gallery(args: argparse.Namespace) -> None:
     for title, name in zip(names, args.anonymizers, strict=True):
         with faults.collected():
             anonymizers[title] = load_anonymizer(name)
+            refuse_bodies(anonymizers[title])
+    with faults.collected():
+        if args.people < 1:
+            raise ConfigError(f"--people {args.people}: at least 1")
+    with faults.collected():
+        refuse_unwritable(args.out / "anonymizers.png")
+    with faults.collected():
+        data = {"--data": args.data, "--root": args.root, "--folds": args.folds}
+        given = [option for option, value in data.items() if value is not None]
+        if args.video is not None and given:
+            raise ConfigError(
+                f"{', '.join(given)} and --video: faces of a data set are shown, or those of a "
+                "video; leave out one"
+            )
     with faults.collected():
         folds = fold_numbers(args.folds)
     with faults.collected():
         if args.video is None:
-            faces = load_faces(args.data, args.root)
+            faces = load_faces(args.data or _DATA, args.root)
         else:
             probe(args.video)
     faults.refuse("no gallery was made, for several reasons:")

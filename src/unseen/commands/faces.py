@@ -176,17 +176,26 @@ _ROWS = {
 
 
 def _actions(args: argparse.Namespace) -> None:
-    from unseen.evaluation.actions import evaluate_actions
+    from unseen.evaluation.actions import evaluate_actions, prepare_actions
     from unseen.face_config import load_face_config, stored_face_config
     from unseen.report.canvas import percent
     from unseen.training.folder import CONFIG_FILE
 
-    stored = Path(args.anonymizer) / CONFIG_FILE
-    base = stored_face_config(stored) if stored.exists() and args.preset is None else None
-    named = {"data.actions": args.data, "data.actions_root": args.root}
-    options = [f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None]
-    preset = None if base else args.preset or "duet-faces"
-    config = load_face_config(preset, [*options, *args.overrides], base=base)
+    faults, config = Faults(), None
+    with faults.collected():
+        stored = Path(args.anonymizer) / CONFIG_FILE
+        base = stored_face_config(stored) if stored.exists() and args.preset is None else None
+        named = {"data.actions": args.data, "data.actions_root": args.root}
+        options = [
+            f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None
+        ]
+        preset = None if base else args.preset or "duet-faces"
+        config = load_face_config(preset, [*options, *args.overrides], base=base)
+    if config is None:
+        with faults.collected():
+            prepare_actions(args.anonymizer, args.out)
+    faults.refuse("nothing was measured, for several reasons:", ConfigError)
+    assert config is not None
     result = evaluate_actions(args.anonymizer, config, args.out)
     about = result["data"]
     print(

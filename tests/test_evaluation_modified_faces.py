@@ -13,7 +13,7 @@ from unseen.data.face_images import Face, load_faces
 from unseen.data.lfw import load_lfw
 from unseen.errors import ConfigError
 from unseen.evaluation.modified_faces import batches, modify, modify_frame, resized_only
-from unseen.types import Boxes, Clips
+from unseen.types import Boxes, Clips, to_stored
 
 BOX = np.array([20, 15, 40, 35], np.float32)
 
@@ -62,6 +62,12 @@ def test_a_face_that_the_edge_cuts_is_modified_as_a_whole_one(name: str) -> None
     (after,), (expected,) = (modify(anonymizer, [each]) for each in (cut, whole))
     np.testing.assert_array_equal(after.image, expected.image[30:-30, 30:-30])
     assert (after.image != image).any()
+
+
+def test_of_a_face_that_fills_its_picture_the_anonymizer_gets_the_picture() -> None:
+    watching, image = Watching(), face(0, 0)[:50]
+    modify(watching, [Face(image, np.array([0, 0, 60, 50], np.float32))])
+    np.testing.assert_array_equal(to_stored(watching.given[0])[0, 0], image)
 
 
 def test_a_face_in_which_nothing_would_be_removed_becomes_black() -> None:

@@ -3,10 +3,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import unseen.data.load  # noqa: F401 - registers the data sets
 from face_trees import face, lfw, people_of, write_image
-from unseen.data.face_images import draw_pairs, load_faces, with_folds
+from unseen.data.face_images import Face, crop, draw_pairs, enlarged_box, load_faces, with_folds
 from unseen.errors import DataError, UnknownNameError
 
 
@@ -83,3 +84,27 @@ def test_people_are_drawn_into_folds_of_equal_size(tmp_path: Path) -> None:
 def test_an_unknown_set(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match=r"unknown face data set 'lfv' \(did you mean 'lfw'"):
         load_faces("lfv", tmp_path)
+
+
+def test_a_crop_inside_of_the_picture_is_that_part_of_it() -> None:
+    image = face(0, 0)
+    at = Face(image, np.array([20, 15, 40, 35.5], np.float32))
+    np.testing.assert_allclose(enlarged_box(at, 1.6), [14, 8.85, 46, 41.65])
+    part = Image.fromarray(np.ascontiguousarray(image[8:42, 14:46]))
+    expected = np.asarray(part.resize((24, 24), Image.Resampling.BILINEAR))
+    np.testing.assert_array_equal(crop(at, 1.6, 24), expected)
+
+
+def test_a_crop_beyond_the_picture_repeats_its_edge() -> None:
+    image = face(0, 0)
+    inside = np.pad(image, ((30, 30), (30, 30), (0, 0)), mode="edge")
+    for box in ([0, 20, 20, 40], [45, 50, 60, 65], [-9, 2, 8, 19], [61, 70, 71, 80]):
+        at = Face(image, np.array(box, np.float32))
+        moved = Face(inside, np.array(box, np.float32) + 30)
+        np.testing.assert_array_equal(crop(at, 1.8, 24), crop(moved, 1.8, 24))
+
+
+def test_a_face_that_fills_the_picture_is_all_of_it() -> None:
+    image = face(0, 0)[:50]
+    whole = Face(image, np.array([0, 0, 60, 50], np.float32))
+    np.testing.assert_array_equal(crop(whole, 1.6, 24), crop(whole, 1.0, 24))

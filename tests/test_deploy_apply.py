@@ -387,6 +387,13 @@ def test_all_faults_of_the_inputs_come_first(tmp_path: Path) -> None:
         anonymize_paths([other, same], tmp_path / "c.mp4", Invert())
     with pytest.raises(ConfigError, match="not a folder"):
         anonymize_paths([other, same], videos / "notes.txt", Invert())
+    gone = tmp_path / "gone.mp4"
+    for wrong, faulty in (("c.mp4", [gone, other]), ("c.avi", [gone]), ("c.png", [gone])):
+        with pytest.raises(DataError) as caught:
+            anonymize_paths(faulty, tmp_path / wrong, Invert())
+        assert len(caught.value.faults) == 2
+        assert f"{tmp_path / wrong}" in caught.value.faults[0]
+        assert f"{gone}: no such file" in caught.value.faults[1]
 
 
 def test_the_others_are_done_and_the_broken_listed(tmp_path: Path) -> None:

@@ -169,11 +169,17 @@ def test_bad_input_ends_in_one_message(
 def test_all_that_is_wrong_is_told_at_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ("blurr:8", "--data", "dally", "-o", str(tmp_path))
+    words = ("blurr:8", "--data", "dally", "-o", str(tmp_path), "detector=faster-rcnn-smal:4")
     assert main(["evaluate-actions", *words]) == 2
     error = capsys.readouterr().err
     assert "did you mean 'blur'?" in error
     assert "unknown action detection set 'dally'" in error
+    assert "did you mean 'faster-rcnn-small'?" in error
+    assert "is a folder" in error
+    assert main(["evaluate-actions", *words, "train.stepz=1"]) == 2
+    error = capsys.readouterr().err
+    assert "did you mean 'train.steps'?" in error
+    assert "did you mean 'blur'?" in error
     assert "is a folder" in error
 
 

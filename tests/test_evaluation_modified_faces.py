@@ -8,11 +8,12 @@ import torch
 from face_trees import face, lfw
 from unseen.anonymizers.base import Anonymizer, Step
 from unseen.anonymizers.load import load_anonymizer
+from unseen.anonymizers.modifier import FaceModifier, ModifierConfig
 from unseen.data.face_images import Face, load_faces
 from unseen.data.lfw import load_lfw
 from unseen.errors import ConfigError
 from unseen.evaluation.modified_faces import batches, modify, modify_frame, resized_only
-from unseen.types import Boxes, Clips
+from unseen.types import Boxes, Clips, to_stored
 
 BOX = np.array([20, 15, 40, 35], np.float32)
 
@@ -49,6 +50,34 @@ def test_the_enlarged_box_is_replaced_and_nothing_else() -> None:
     np.testing.assert_array_equal(wider.image, 255 - before.image)
 
 
+@pytest.mark.parametrize("name", ["blur:8", "pixelate:4", "superpixel:16", "modifier"])
+def test_a_face_that_the_edge_cuts_is_modified_as_a_whole_one(name: str) -> None:
+    torch.manual_seed(0)
+    config = ModifierConfig(size=16, width=4, blocks=1)
+    anonymizer = FaceModifier(config) if name == "modifier" else load_anonymizer(name)
+    image = face(0, 0)
+    cut = Face(image, np.array([-2, 42, 18, 62], np.float32))
+    around = np.pad(image, ((30, 30), (30, 30), (0, 0)), mode="edge")
+    whole = Face(around, cut.box + 30)
+    (after,), (expected,) = (modify(anonymizer, [each]) for each in (cut, whole))
+    np.testing.assert_array_equal(after.image, expected.image[30:-30, 30:-30])
+    assert (after.image != image).any()
+
+
+def test_of_a_face_that_fills_its_picture_the_anonymizer_gets_the_picture() -> None:
+    watching, image = Watching(), face(0, 0)[:50]
+    modify(watching, [Face(image, np.array([0, 0, 60, 50], np.float32))])
+    np.testing.assert_array_equal(to_stored(watching.given[0])[0, 0], image)
+
+
+def test_a_face_in_which_nothing_would_be_removed_becomes_black() -> None:
+    small = Face(face(0, 0), np.array([20, 15, 30, 25], np.float32))
+    after, large = modify(load_anonymizer("blur:20"), [small, raw()])
+    assert not after.image[12:28, 17:33].any()
+    np.testing.assert_array_equal(after.image[:12], small.image[:12])
+    assert large.image[12:28, 17:33].std() > 5
+
+
 def test_an_anonymizer_gets_the_size_it_was_made_for() -> None:
     watching = Watching()
     watching.working_size = 24
@@ -71,7 +100,7 @@ def test_merely_resizing_keeps_a_smooth_face_and_blurs_a_fine_one() -> None:
     assert errors[0] > errors[1] > errors[2] == 0  # its box, enlarged, has 32 pixels
 
 
-def test_a_mask_gets_the_whole_image_and_the_box() -> None:
+def test_a_mask_covers_the_enlarged_box() -> None:
     (after,) = modify(load_anonymizer("mask-face"), [raw()])
     assert (after.image[9:41, 14:46] == 0).all()
     outside = np.ones((60, 60), np.bool_)

@@ -7,7 +7,15 @@ import pytest
 
 from tiny_faces import drawn_face, tiny_faces, write_faces
 from unseen.errors import DataError
-from unseen.faces.images import FRAMING, FaceImages, face_crops, framed, read_folds, read_people
+from unseen.faces.images import (
+    FRAMING,
+    FaceImages,
+    face_crops,
+    framed,
+    people_of,
+    read_folds,
+    read_people,
+)
 
 
 def test_people_are_read_in_order_with_identities(tmp_path: Path) -> None:
@@ -37,6 +45,16 @@ def test_people_with_few_pictures_are_left_out(tmp_path: Path) -> None:
     assert read_people(tmp_path, ["person0", "person1"], 32, least=3).names == ("person0",)
     with pytest.raises(DataError, match="none of 2 people has 4 pictures"):
         read_people(tmp_path, ["person0", "person1"], 32, least=4)
+
+
+def test_hidden_folders_and_such_without_pictures_are_no_people(tmp_path: Path) -> None:
+    write_faces(tmp_path, 2, 2)
+    write_faces(tmp_path / ".thumbnails", 1, 1)
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "a.png").write_bytes(b"")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "readme.txt").write_text("no picture")
+    assert people_of(tmp_path) == ["person0", "person1"]
 
 
 def test_every_broken_picture_is_named(tmp_path: Path) -> None:

@@ -25,11 +25,12 @@ def test_boxes_are_read(tmp_path: Path) -> None:
 def test_every_wrong_row_is_told(tmp_path: Path) -> None:
     path = tmp_path / "boxes.csv"
     rows = ["0,5,1,1,2,2", "5,5,1,1,2,2", "-1,,1,1,2,2", "a,,1,1,2,2", "0,,2,1,2,2", "0,,1,1"]
-    path.write_text("\n".join(["start,end,x0,y0,x1,y1", *rows, "0,,1,1,nan,2"]))
-    with pytest.raises(DataError, match="have 6 faults") as caught:
+    rows += ["0,,1,1,nan,2", "0,,1,1,2,2,3"]
+    path.write_text("\n".join(["start,end,x0,y0,x1,y1", *rows]))
+    with pytest.raises(DataError, match="have 7 faults") as caught:
         read_boxes(path)
     assert [fault.split(":")[0] for fault in caught.value.faults] == [
-        f"line {line}" for line in (3, 4, 5, 6, 7, 8)
+        f"line {line}" for line in (3, 4, 5, 6, 7, 8, 9)
     ]
     path.write_text("frame,x,y\n1,2,3\n")
     with pytest.raises(DataError, match="must begin with the line 'start,end,x0,y0,x1,y1'"):

@@ -5,7 +5,7 @@ import pytest
 from skimage.feature import hog
 
 from face_trees import face
-from unseen.data.face_images import Face, crop, region
+from unseen.data.face_images import Face, crop
 from unseen.errors import ConfigError, UnknownNameError
 from unseen.evaluation.verification import verify
 from unseen.models.recogniser_fisher import Fisher
@@ -91,17 +91,3 @@ def test_recognisers_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dlib", None)  # as where it is not installed
     with pytest.raises(ConfigError, match=r"needs the package dlib-bin.*pip install 'unseen\[dlib"):
         load_recogniser("dlib")
-
-
-def test_regions_and_crops() -> None:
-    image = np.zeros((20, 30, 3), np.uint8)
-    image[5:9, 10:18] = 200
-    at = Face(image, np.array([10, 5, 18, 9], np.float32))
-    assert region(at, 1.0) == (slice(5, 9), slice(10, 18))
-    assert region(at, 1.5) == (slice(4, 10), slice(8, 20))
-    assert region(at, 100.0) == (slice(0, 20), slice(0, 30))  # cut off at the edges
-    assert (crop(at, 1.0, 6) == 200).all()
-    assert crop(at, 3.0, 6).mean() < 60
-    outside = Face(image, np.array([40, 30, 50, 40], np.float32))
-    rows, columns = region(outside, 1.0)
-    assert image[rows, columns].shape == (1, 1, 3)  # never nothing

@@ -6,15 +6,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from face_clips import moving
 from face_trees import lfw
+from unseen.anonymizers.base import Anonymizer, Step
 from unseen.anonymizers.load import load_anonymizer
 from unseen.cli import main
 from unseen.data.lfw import load_lfw
-from unseen.data.video import write_video
+from unseen.data.video import read_frames, write_video
+from unseen.deploy.apply import anonymize_video
 from unseen.errors import ConfigError, DataError
+from unseen.faces.find import find_faces
 from unseen.report.face_figures import (
     PUBLISHED_ERROR,
     PUBLISHED_MAP,
@@ -23,6 +27,7 @@ from unseen.report.face_figures import (
     write_face_figures,
 )
 from unseen.report.face_galleries import SIDE, write_galleries, write_video_galleries
+from unseen.types import Boxes, Clips
 
 
 def verification(accuracy: float) -> dict[str, Any]:
@@ -204,6 +209,49 @@ def test_a_gallery_of_a_video(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     error = capsys.readouterr().err
     assert "nope" in error
     assert "no.mp4" in error
+
+
+class Ageing(Anonymizer):
+    """Draws a colour for each face, which gets darker with every frame."""
+
+    name = "ageing"
+
+    def step(self, clips: Clips, state: Any = None, boxes: Boxes | None = None) -> Step:
+        colour = torch.rand(1, 3, 1, 1, 1) if state is None else state
+        return Step(colour.expand_as(clips), 0.95 * colour)
+
+
+def test_a_gallery_of_a_video_shows_what_anonymize_makes(tmp_path: Path) -> None:
+    images, faces = moving([(20 + 4 * t, 40) for t in range(20)])
+    video, anonymized = tmp_path / "v.mp4", tmp_path / "anonymized.mp4"
+    write_video(video, images, Fraction(10), "lossless")
+    torch.manual_seed(0)
+    anonymize_video(video, anonymized, Ageing(), region="faces", codec="lossless")
+    made = [frame.image for frame in read_frames(anonymized)]
+    (page,) = write_video_galleries({"ageing": Ageing()}, video, tmp_path / "out")
+    with Image.open(page) as image:
+        row = np.asarray(image)[18 + SIDE // 2, 4 + SIDE // 2 :: SIDE + 4]
+    tracked = find_faces(video).tracks[0].frames
+    shown = [tracked[i] for i in np.linspace(0, len(tracked) - 1, 6).astype(int)]
+    middles = [((face[1] + face[3]) / 2, (face[0] + face[2]) / 2) for face in faces]
+    expected = [made[n][round(middles[n][0]), round(middles[n][1])] for n in shown]
+    np.testing.assert_array_equal(row, expected)
+    assert len({tuple(colour) for colour in expected}) == 6
+
+
+def test_all_faults_of_a_gallery_are_told_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "file"
+    out.write_text("")
+    words = ["blurr:8", "mask-body", "--video", str(tmp_path / "no.mp4"), "--root", ".",
+             "--folds", "3-1", "--people", "0", "-o", str(out)]  # fmt: skip
+    assert main(["face-gallery", *words]) == 2
+    error = capsys.readouterr().err
+    for part in ("mean 'blur'", "'mask-body' needs body boxes", "--people 0: at least 1",
+                 f"{out} is no folder", "--root, --folds and --video", "'3-1' names no folds",
+                 "no.mp4"):  # fmt: skip
+        assert error.count(part) == 1, part
 
 
 def test_galleries_that_cannot_be_shown(tmp_path: Path) -> None:

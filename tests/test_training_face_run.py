@@ -147,6 +147,40 @@ def test_people_are_split_by_folds_or_by_share(tmp_path: Path) -> None:
         load_face_data(FaceDataConfig())
 
 
+def test_too_few_people_are_told_before_a_run_begins(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_faces(tmp_path / "faces", 5, 2)
+    drawn = load_face_data(FaceDataConfig(root=str(tmp_path / "faces"), val_share=0.01, side=32))
+    assert len(drawn.val.names) == 2
+    people = ["3", "1", "person0\t2", "1", "person1\t2", "3", *(f"person{n}\t2" for n in (2, 3, 4))]
+    (tmp_path / "faces" / "people.txt").write_text("\n".join(people))
+    command = ["train", "--preset", "lfw-faces", "--root", str(tmp_path / "faces"), "-o",
+               str(tmp_path / "run"), "data.people=people.txt", "data.side=32"]  # fmt: skip
+    assert main([*command, "data.train_folds=1", "data.val_folds=2"]) == 2
+    error = capsys.readouterr().err
+    assert "to learn from there is person0 alone" in error
+    assert "to measure on there are 2 pictures of 1 people" in error
+    for name in ("person2", "person3", "person4"):
+        (tmp_path / "faces" / name / f"{name}_0001.png").unlink()
+    assert main([*command, "data.train_folds=1,2", "data.val_folds=3", "data.least=1"]) == 2
+    assert "there are 3 pictures of 3 people" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_broken_pictures_of_all_people_are_told_together(tmp_path: Path) -> None:
+    write_faces(tmp_path, 4, 2)
+    broken = [tmp_path / name / f"{name}_0001.png" for name in ("person0", "person3")]
+    for path in broken:
+        path.write_bytes(b"no picture")
+    config = FaceDataConfig(
+        root=str(tmp_path), people="people.txt", train_folds=(1,), val_folds=(2,), side=32
+    )
+    with pytest.raises(DataError) as caught:
+        load_face_data(config)
+    assert all(str(caught.value).count(str(path)) == 1 for path in broken)
+
+
 def test_duet_gives_frames_of_actions(tmp_path: Path) -> None:
     write_faces(tmp_path, 4, 2)
     config = FaceDataConfig(root=str(tmp_path), side=32, actions="duet:3", short_side=64)
@@ -220,3 +254,28 @@ def test_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert not (tmp_path / "b").exists()
     assert main([*command, "--preset", "lfw-faces", "--target", "action"]) == 2
     assert "--target has no meaning for face pictures" in capsys.readouterr().err
+
+
+def test_all_that_is_wrong_is_told_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    write_faces(tmp_path / "faces", 4, 2)
+    (tmp_path / "faces" / "person0" / "person0_0000.png").write_bytes(b"no picture")
+    run = tmp_path / "file"
+    run.write_text("")
+    words = ["train", "--preset", "lfw-faces", "--root", str(tmp_path / "faces"), "-o", str(run),
+             "--target", "action", "--private", "identity", "train.device=cuda",
+             "recogniser=sphereface-smal:4", "detector=faster-rcnn-smal:1", "data.actions=dalyy",
+             "data.people=none.txt"]  # fmt: skip
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    for part in ("--target has no meaning", "--private has no meaning", "train.device=cuda, but",
+                 "mean 'sphereface-small'", "mean 'faster-rcnn-small'", "mean 'daly'",
+                 "none.txt cannot be read", f"{run} is no folder"):  # fmt: skip
+        assert error.count(part) == 1, part
+    assert "person0_0000.png" not in error  # no picture is read where so much is wrong
+    assert main([*words, "game.gama=1"]) == 2
+    error = capsys.readouterr().err
+    assert "mean 'game.gamma'" in error
+    assert "--target has no meaning" in error

@@ -30,7 +30,7 @@ class FaceDataConfig(_Section):
             null: every folder is a person, and those to validate on are drawn.
         train_folds: folds of that list to learn from, counted from 1.
         val_folds: folds whose people are only measured on.
-        val_share: of the people, where there is no list of folds.
+        val_share: of the people, where there is no list of folds; at least two of them.
         least: people with fewer pictures are not learned from.
         side: height and width in pixels at which pictures are kept in memory.
         lazy: leave pictures in their files until they are needed, where memory is short.

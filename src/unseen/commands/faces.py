@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     from unseen.data.face_images import FaceImages
 
 
+_DATA = "lfw"
+
+
 def add_commands(verb: Verb) -> None:
     """Add `verify-faces`, `evaluate-actions`, `face-figures` and `face-gallery`."""
 
     def data_options(command: argparse.ArgumentParser) -> None:
         command.add_argument(
-            "--data", default="lfw", metavar="NAME",
-            help="lfw, casia-webface, orl or duet-faces[:PEOPLE]",
+            "--data", metavar="NAME",
+            help="lfw (if not given), casia-webface, orl or duet-faces[:PEOPLE]",
         )  # fmt: skip
         command.add_argument("--root", type=Path, metavar="DIR", help="its folder")
         command.add_argument("--folds", metavar="7,8|1-6", help="whose people are shown")
@@ -126,7 +129,7 @@ def _verify(args: argparse.Namespace) -> None:
         with faults.collected():
             settings[name] = fold_numbers(getattr(args, name))
     with faults.collected():
-        faces = load_faces(args.data, args.root)
+        faces = load_faces(args.data or _DATA, args.root)
     config = FaceEvaluation()
     with faults.collected():
         try:
@@ -173,17 +176,26 @@ _ROWS = {
 
 
 def _actions(args: argparse.Namespace) -> None:
-    from unseen.evaluation.actions import evaluate_actions
+    from unseen.evaluation.actions import evaluate_actions, prepare_actions
     from unseen.face_config import load_face_config, stored_face_config
     from unseen.report.canvas import percent
     from unseen.training.folder import CONFIG_FILE
 
-    stored = Path(args.anonymizer) / CONFIG_FILE
-    base = stored_face_config(stored) if stored.exists() and args.preset is None else None
-    named = {"data.actions": args.data, "data.actions_root": args.root}
-    options = [f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None]
-    preset = None if base else args.preset or "duet-faces"
-    config = load_face_config(preset, [*options, *args.overrides], base=base)
+    faults, config = Faults(), None
+    with faults.collected():
+        stored = Path(args.anonymizer) / CONFIG_FILE
+        base = stored_face_config(stored) if stored.exists() and args.preset is None else None
+        named = {"data.actions": args.data, "data.actions_root": args.root}
+        options = [
+            f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None
+        ]
+        preset = None if base else args.preset or "duet-faces"
+        config = load_face_config(preset, [*options, *args.overrides], base=base)
+    if config is None:
+        with faults.collected():
+            prepare_actions(args.anonymizer, args.out)
+    faults.refuse("nothing was measured, for several reasons:", ConfigError)
+    assert config is not None
     result = evaluate_actions(args.anonymizer, config, args.out)
     about = result["data"]
     print(
@@ -211,6 +223,8 @@ def _gallery(args: argparse.Namespace) -> None:
     from unseen.anonymizers.load import load_anonymizer
     from unseen.data.face_images import load_faces
     from unseen.data.video import probe
+    from unseen.evaluation.modified_faces import refuse_bodies
+    from unseen.files import refuse_unwritable
     from unseen.report.face_galleries import write_galleries, write_video_galleries
 
     names = [Path(name).name for name in args.anonymizers]
@@ -224,11 +238,25 @@ def _gallery(args: argparse.Namespace) -> None:
     for title, name in zip(names, args.anonymizers, strict=True):
         with faults.collected():
             anonymizers[title] = load_anonymizer(name)
+            refuse_bodies(anonymizers[title])
+    with faults.collected():
+        if args.people < 1:
+            raise ConfigError(f"--people {args.people}: at least 1")
+    with faults.collected():
+        refuse_unwritable(args.out / "anonymizers.png")
+    with faults.collected():
+        data = {"--data": args.data, "--root": args.root, "--folds": args.folds}
+        given = [option for option, value in data.items() if value is not None]
+        if args.video is not None and given:
+            raise ConfigError(
+                f"{', '.join(given)} and --video: faces of a data set are shown, or those of a "
+                "video; leave out one"
+            )
     with faults.collected():
         folds = fold_numbers(args.folds)
     with faults.collected():
         if args.video is None:
-            faces = load_faces(args.data, args.root)
+            faces = load_faces(args.data or _DATA, args.root)
         else:
             probe(args.video)
     faults.refuse("no gallery was made, for several reasons:")

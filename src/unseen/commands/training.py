@@ -17,7 +17,7 @@ from unseen.commands.settings import (
     evaluation_config_of,
     overrides_of,
 )
-from unseen.errors import ConfigError, Faults, UnseenError, together
+from unseen.errors import ConfigError, Faults, together
 
 if TYPE_CHECKING:
     from unseen.face_config import FaceRunConfig
@@ -175,17 +175,36 @@ def _sweep(args: argparse.Namespace) -> None:
 
 def _train_faces(args: argparse.Namespace, base: "FaceRunConfig | None") -> None:
     from unseen.face_config import load_face_config
-    from unseen.training.face_run import load_face_data, refuse_faces, train_faces
+    from unseen.training.face_run import (
+        load_face_data,
+        refuse_face_data,
+        refuse_faces,
+        train_faces,
+    )
 
+    faults, config, data = Faults(), None, None
     for option in DATA_OPTIONS:
-        if option != "root" and getattr(args, option) is not None:
-            option = option.replace("_", "-")
-            raise UnseenError(f"--{option} has no meaning for face pictures; use --root DIR")
+        with faults.collected():
+            if option != "root" and getattr(args, option) is not None:
+                option = option.replace("_", "-")
+                raise ConfigError(f"--{option} has no meaning for face pictures; use --root DIR")
     named = {"data.root": args.root, "data.actions_root": args.actions_root}
     roots = [f"{key}={json.dumps(value)}" for key, value in named.items() if value is not None]
-    config = load_face_config(args.preset, [*roots, *args.overrides], base=base)
-    refuse_faces(config, args.out, resume=args.resume)
-    trained = train_faces(config, load_face_data(config.data), args.out, resume=args.resume)
+    with faults.collected():
+        config = load_face_config(args.preset, [*roots, *args.overrides], base=base)
+    if config is not None:
+        with faults.collected():
+            refuse_faces(config, args.out, resume=args.resume)
+        with faults.collected():
+            # Pictures take long to read: only where nothing else is wrong.
+            if faults.errors:
+                refuse_face_data(config.data)
+            else:
+                data = load_face_data(config.data)
+    faults.refuse(f"{args.out} cannot be trained, for several reasons:", ConfigError)
+    assert config is not None
+    assert data is not None
+    trained = train_faces(config, data, args.out, resume=args.resume)
     print(
         f"{trained.folder}: verification by its own recogniser "
         f"{100 * trained.verification_raw:.1f}% on faces as they are, "

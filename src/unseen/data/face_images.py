@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from PIL import Image
 
 from unseen.data.official import read_image
+from unseen.data.pictures import cut_out
 from unseen.errors import ConfigError, DataError
 from unseen.registry import Registry, Spec
 
@@ -39,25 +40,29 @@ class Face:
     landmarks: Float[np.ndarray, "5 2"] | None = None
 
 
-def region(face: Face, enlargement: float) -> tuple[slice, slice]:
-    """Rows and columns of a face box, enlarged about its centre and cut off at the image's edge.
+def enlarged_box(face: Face, enlargement: float) -> FaceBox:
+    """The face box enlarged about its centre; it may reach beyond the picture.
+
+    Where the face fills the picture (ORL) it stays as it is: no more was ever there.
 
     Args:
         face: with its box.
         enlargement: how many times as wide and high.
     """
-    height, width = face.image.shape[:2]
-    centre = (face.box[:2] + face.box[2:]) / 2
-    half = (face.box[2:] - face.box[:2]) / 2 * enlargement
-    low, high = np.floor(centre - half), np.ceil(centre + half)
-    x0, y0 = (int(v) for v in np.clip(low, 0, (width - 1, height - 1)))
-    x1, y1 = (int(v) for v in np.clip(high, (x0 + 1, y0 + 1), (width, height)))
-    return slice(y0, y1), slice(x0, x1)
+    box = face.box.astype(np.float64)
+    if np.array_equal(box, (0, 0, *face.image.shape[1::-1])):
+        return box
+    centre = (box[:2] + box[2:]) / 2
+    half = (box[2:] - box[:2]) / 2 * enlargement
+    return np.concatenate([centre - half, centre + half])
 
 
 def crop(face: Face, enlargement: float, side: int) -> UInt8[np.ndarray, "side side 3"]:
-    """The enlarged face box as a square image."""
-    part = Image.fromarray(np.ascontiguousarray(face.image[region(face, enlargement)]))
+    """The enlarged face box as a square image; beyond the picture its edge is repeated."""
+    box = enlarged_box(face, enlargement)
+    x0, y0 = np.floor(box[:2]).astype(int).tolist()
+    x1, y1 = np.ceil(box[2:]).astype(int).tolist()
+    part = Image.fromarray(cut_out(face.image, (x0, y0, x1, y1)))
     return np.asarray(part.resize((side, side), Image.Resampling.BILINEAR))
 
 

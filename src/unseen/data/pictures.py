@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image as Pillow
 from PIL import ImageOps, UnidentifiedImageError
 
@@ -25,6 +26,8 @@ _SAVE: dict[str, dict[str, Any]] = {
     ".gif": {"format": "GIF"},
 }
 PICTURES = tuple(_SAVE)
+
+Part = UInt8[np.ndarray, "rows columns 3"]
 
 
 def read_picture(path: Path) -> Image:
@@ -51,6 +54,15 @@ def read_picture(path: Path) -> Image:
         raise DataError(f"{path} cannot be read as a picture: {error}") from error
     except (OSError, SyntaxError, ValueError) as error:  # Pillow's own for damaged files
         raise DataError(f"{path} is damaged: {error}; get an undamaged copy") from error
+
+
+def cut_out(image: Image, window: tuple[int, int, int, int]) -> Part:
+    """What lies in a window (x0, y0, x1, y1), a copy; beyond the picture its edge is repeated."""
+    x0, y0, x1, y1 = window
+    height, width = image.shape[:2]
+    rows, columns = np.arange(y0, y1).clip(0, height - 1), np.arange(x0, x1).clip(0, width - 1)
+    part: Part = image[rows[:, None], columns]
+    return part
 
 
 def write_picture(path: Path, image: Image) -> None:

@@ -77,12 +77,7 @@ def plan(inputs: Sequence[Path], out: Path | None) -> list[Job]:
     faults: list[str] = []
     jobs: dict[Path, Job] = {}
     as_file = len(inputs) == 1 and not inputs[0].is_dir() and _names_file(out)
-    if out is not None and as_file and is_picture(inputs[0]) != is_picture(out):
-        raise ConfigError(f"{out} is of another kind than {inputs[0]}: change its suffix")
-    if out is not None and as_file and out.suffix.lower() not in (*WRITABLE, *PICTURES):
-        raise ConfigError(f"cannot write {out}: the name must end in {', '.join(WRITABLE)}")
-    if out is not None and not as_file and (_names_file(out) or out.is_file()):
-        raise ConfigError(f"{out} is not a folder, but the outputs need one: name a folder")
+    unusable = None if out is None else _unusable(out, inputs[0] if as_file else None)
     for path in inputs:
         if path.is_dir():
             found = [(file, file.relative_to(path)) for file in _files(path, out)]
@@ -108,6 +103,32 @@ def plan(inputs: Sequence[Path], out: Path | None) -> list[Job]:
                 probe(job.source)  # its headers, and its first frame
             except VideoError as error:
                 faults.append(str(error))
+    if unusable is None:
+        faults += _output_faults(jobs)
+    elif not faults:
+        raise ConfigError(unusable)
+    else:
+        faults.insert(0, unusable)
+    if faults:
+        raise DataError("nothing was anonymized, the inputs have faults:", faults)
+    return list(jobs.values())
+
+
+def _unusable(out: Path, source: Path | None) -> str | None:
+    """Why `out` cannot be the output of one file, or the folder of all outputs (None), if so."""
+    if source is None:
+        if _names_file(out) or out.is_file():
+            return f"{out} is not a folder, but the outputs need one: name a folder"
+    elif is_picture(source) != is_picture(out):
+        return f"{out} is of another kind than {source}: change its suffix"
+    elif out.suffix.lower() not in (*WRITABLE, *PICTURES):
+        return f"cannot write {out}: the name must end in {', '.join(WRITABLE)}"
+    return None
+
+
+def _output_faults(jobs: dict[Path, Job]) -> list[str]:
+    """Outputs that cannot be written, or are not of one input alone."""
+    faults = []
     # One for each folder: where one output cannot be written, mostly none can be.
     for output in {job.output.parent: job.output for job in jobs.values()}.values():
         try:
@@ -123,6 +144,4 @@ def plan(inputs: Sequence[Path], out: Path | None) -> list[Job]:
             faults.append(f"{names}: all would be written to {several[0].output}")
         if output in jobs:
             faults.append(f"{names}: would replace the input {several[0].output}")
-    if faults:
-        raise DataError("nothing was anonymized, the inputs have faults:", faults)
-    return list(jobs.values())
+    return faults

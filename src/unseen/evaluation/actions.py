@@ -55,13 +55,12 @@ def evaluate_actions(anonymizer: str | Path, config: FaceRunConfig, out: Path) -
     """
     start = time.perf_counter()
     loading: tuple[Callable[[], Any], ...] = (
-        partial(refuse_unwritable, out),
+        partial(prepare_actions, anonymizer, out),
         partial(_device, config),
-        partial(_anonymizer, anonymizer),
-        partial(_own_detector, Path(anonymizer)),
+        partial(_refuse_detector, config),
         partial(_frames, config),
     )
-    _, device, module, own, (train, test) = together(
+    (module, own), device, _, (train, test) = together(
         ConfigError, "actions cannot be measured, for several reasons:", loading
     )
     if own is not None and own.classes != train.classes:
@@ -98,6 +97,17 @@ def evaluate_actions(anonymizer: str | Path, config: FaceRunConfig, out: Path) -
     return result
 
 
+def prepare_actions(anonymizer: str | Path, out: Path) -> tuple[Anonymizer, ActionDetector | None]:
+    """The anonymizer, and a run's own detector; or all that is wrong whatever the configuration."""
+    loading: tuple[Callable[[], Any], ...] = (
+        partial(_anonymizer, anonymizer),
+        partial(_own_detector, Path(anonymizer)),
+        partial(refuse_unwritable, out),
+    )
+    module, own, _ = together(ConfigError, "actions cannot be measured so", loading)
+    return module, own
+
+
 def _anonymizer(name: str | Path) -> Anonymizer:
     module = load_anonymizer(name)
     refuse_bodies(module)
@@ -129,6 +139,11 @@ def _device(config: FaceRunConfig) -> str:
     if wanted == "cpu":
         use_cores(config.train.threads)
     return wanted
+
+
+def _refuse_detector(config: FaceRunConfig) -> None:
+    with torch.device("meta"):  # only whether there is such a network
+        ActionDetector(config.detector, ("action",), config.data.short_side)
 
 
 def _own_detector(folder: Path) -> ActionDetector | None:

@@ -12,7 +12,7 @@ from torch.nn.functional import interpolate
 from unseen.anonymizers.base import Anonymizer
 from unseen.anonymizers.handcrafted import FACE_ENLARGEMENT, Raw
 from unseen.data.codec import Image
-from unseen.data.face_images import Face, FaceBox, FaceImages, region
+from unseen.data.face_images import Face, FaceBox, FaceImages, enlarged_box
 from unseen.errors import ConfigError
 from unseen.faces.region import FaceRegions, Patch
 from unseen.types import Clips, to_clips, to_stored
@@ -47,8 +47,7 @@ def modify(
     """Faces whose boxes, enlarged, were replaced by what the anonymizer makes of them.
 
     An anonymizer that was made for a size gets the face at that size, bilinearly resized, and its
-    output is resized back (Ren18 4); one that asks for face boxes gets the whole image and the box.
-    Everything outside the enlarged box stays as it was.
+    output is resized back (Ren18 4). All else is as in `modify_frame`.
 
     Args:
         anonymizer: of clips; each face is a clip of one frame.
@@ -60,17 +59,15 @@ def modify(
         ConfigError: the anonymizer asks for boxes of bodies.
     """
     refuse_bodies(anonymizer)
-    anonymizer.to(device).eval()
-    return [_modified(anonymizer, face, enlargement, device) for face in faces]
-
-
-def _modified(anonymizer: Anonymizer, face: Face, enlargement: float, device: str) -> Face:
-    if anonymizer.needs_boxes is not None:
-        return replace(face, image=_put_through(anonymizer, face.image, face.box, device))
-    image = face.image.copy()
-    rows, columns = region(face, enlargement)
-    image[rows, columns] = _put_through(anonymizer, face.image[rows, columns], None, device)
-    return replace(face, image=image)
+    return [
+        replace(
+            face,
+            image=modify_frame(
+                anonymizer, face.image, face.box[None], enlargement=enlargement, device=device
+            ),
+        )
+        for face in faces
+    ]
 
 
 def _put_through(anonymizer: Anonymizer, image: Image, box: FaceBox | None, device: str) -> Image:
@@ -100,8 +97,9 @@ def modify_frame(
 ) -> Image:
     """A frame whose face regions passed through the anonymizer: v' of Ren18 eq. 1.
 
-    As `unseen anonymize --region faces` does it: regions in which it would remove nothing become
-    black. A frame without faces stays as it is.
+    As `unseen anonymize --region faces` does it: where the picture's edge cuts a region, the
+    anonymizer gets all of it, the edge repeated, and one in which it would remove nothing becomes
+    black. All else stays as it was.
 
     Args:
         anonymizer: of clips; each region is a clip of one frame.
@@ -111,9 +109,6 @@ def modify_frame(
         device: where.
     """
     anonymizer.to(device).eval()
-    faces = faces.astype(np.float64)
-    half = (faces[:, 2:] - faces[:, :2]) / 2 * enlargement
-    centre = (faces[:, :2] + faces[:, 2:]) / 2
 
     def act(part: Image, state: Any, where: str) -> Patch:
         height, width = part.shape[:2]
@@ -121,8 +116,8 @@ def modify_frame(
         box = None if anonymizer.needs_boxes is None else whole
         return Patch(_put_through(anonymizer, part, box, device))
 
-    regions = FaceRegions(act, least_side=anonymizer.least_side)
-    return regions(image, dict(enumerate(np.concatenate([centre - half, centre + half], axis=1))))
+    boxes = {n: enlarged_box(Face(image, box), enlargement) for n, box in enumerate(faces)}
+    return FaceRegions(act, least_side=anonymizer.least_side)(image, boxes)
 
 
 def batches(

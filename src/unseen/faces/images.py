@@ -4,7 +4,7 @@ A folder for each person, as LFW and CASIA-WebFace are distributed; the face is 
 each picture. Where it lies exactly comes from `FRAMING` unless a reader knows better.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,11 +119,7 @@ def read_people(
     Raises:
         DataError: naming every picture that cannot be read, or when nobody is left.
     """
-    files = {
-        name: sorted(f for f in (root / name).iterdir() if f.suffix.lower() in _PICTURES)
-        for name in people
-        if (root / name).is_dir()
-    }
+    files = {name: sorted(_pictures(root / name)) for name in people if (root / name).is_dir()}
     kept = {name: found for name, found in files.items() if len(found) >= max(1, least)}
     if not kept:
         raise DataError(
@@ -146,6 +142,10 @@ def read_people(
     if faults:
         raise DataError(f"{root}: {len(faults)} pictures are broken:", faults)
     return framed(np.stack(pictures), identities, list(kept))
+
+
+def _pictures(person: Path) -> Iterator[Path]:
+    return (file for file in person.iterdir() if file.suffix.lower() in _PICTURES)
 
 
 def _read(file: Path, side: int) -> npt.NDArray[np.uint8] | None:
@@ -217,8 +217,12 @@ def people_folder(root: Path) -> Path:
 
 
 def people_of(folder: Path) -> list[str]:
-    """All people with a folder in `folder`, sorted."""
-    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+    """All people with a folder of pictures in `folder`, sorted; hidden folders are passed over."""
+    return sorted(
+        entry.name
+        for entry in folder.iterdir()
+        if entry.is_dir() and not entry.name.startswith(".") and next(_pictures(entry), None)
+    )
 
 
 def face_crops(

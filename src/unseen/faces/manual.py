@@ -88,13 +88,12 @@ def read_boxes(path: Path) -> tuple[ManualBox, ...]:
     for line, row in enumerate(rows[1:], 2):
         if not any(cell.strip() for cell in row):
             continue
-        cells = dict(zip(header, (cell.strip() for cell in row), strict=False))
         try:
-            boxes.append(_box(cells))
-        except (KeyError, ValueError):
+            boxes.append(_box(dict(zip(header, (cell.strip() for cell in row), strict=True))))
+        except ValueError:
             faults.append(
-                f"line {line}: '{','.join(row)}' is no box; frames are whole numbers with "
-                "0 <= start < end, and x0 < x1, y0 < y1"
+                f"line {line}: '{','.join(row)}' is no box; it needs six cells, whole numbers "
+                "with 0 <= start < end for frames, and x0 < x1, y0 < y1"
             )
     if faults:
         raise DataError(f"the boxes '{path}' have {len(faults)} faults:", faults)

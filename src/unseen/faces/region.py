@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from unseen.data.codec import Image
+from unseen.data.pictures import cut_out
 from unseen.faces.track import Box
 
 
@@ -69,11 +70,9 @@ class FaceRegions:
             under = result[y0:y1, x0:x1]
             inside = np.zeros_like(under)
             if self.act is not None and _short_side(whole) >= self.least_side:
-                above, before = y0 - whole[1], x0 - whole[0]
-                beyond = ((above, whole[3] - y1), (before, whole[2] - x1), (0, 0))
-                part = np.pad(under, beyond, mode="edge")
-                patch = self.act(part, self._states.get(track), where)
+                patch = self.act(cut_out(result, whole), self._states.get(track), where)
                 self._states[track] = patch.state
+                above, before = y0 - whole[1], x0 - whole[0]
                 inside = patch.image[above : above + y1 - y0, before : before + x1 - x0]
             weights = strength(box, (x0, y0, x1, y1), self.shape, self.feather)[..., None]
             if (weights >= 1).all():

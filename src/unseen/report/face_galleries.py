@@ -4,6 +4,7 @@ They show real people, and go where the user says and nowhere else.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -15,9 +16,11 @@ from PIL import Image
 from unseen.anonymizers.base import Anonymizer
 from unseen.data.face_images import Face, FaceImages, crop
 from unseen.data.video import read_frames
+from unseen.deploy.cover import FacesOnly
+from unseen.deploy.paint import evaluating, on_faces
 from unseen.errors import ConfigError, DataError
 from unseen.evaluation.modified_faces import modify
-from unseen.faces.find import find_faces
+from unseen.faces.find import Faces, find_faces
 from unseen.files import written_whole
 
 Sheet = npt.NDArray[np.uint8]
@@ -86,7 +89,8 @@ def write_video_galleries(
     """Write `same-video-<NAME>.png` (Fig. 6, bottom rows), one for each anonymizer.
 
     A row for each face of the video, those that are detected most often first: several of its
-    modified frames, spread evenly over those in which it is detected.
+    frames as `unseen anonymize --region faces` makes them, spread evenly over those in which it is
+    detected.
 
     Args:
         anonymizers: by the name above their column, in order.
@@ -102,27 +106,36 @@ def write_video_galleries(
     """
     if not anonymizers or people < 1:
         raise ConfigError(f"{len(anonymizers)} anonymizers and {people} faces: show at least one")
-    tracks = sorted(find_faces(video).tracks, key=lambda track: -len(track.frames))[:people]
+    found = find_faces(video)
+    tracks = sorted(found.tracks, key=lambda track: -len(track.frames))[:people]
     tracks = [track for track in tracks if len(track.frames) >= _PICTURES]
     if not tracks:
         raise DataError(f"{video}: no face is detected in {_PICTURES} frames")
     spread = [np.linspace(0, len(track.frames) - 1, _PICTURES).astype(int) for track in tracks]
     wanted = {track.frames[i] for track, chosen in zip(tracks, spread, strict=True) for i in chosen}
-    images = {n: frame.image for n, frame in enumerate(read_frames(video)) if n in wanted}
-    rows = [
-        [
-            Face(images[track.frames[i]], track.boxes[i].astype(np.float32), track.landmarks[i])
-            for i in chosen
-        ]
-        for track, chosen in zip(tracks, spread, strict=True)
-    ]
     written = []
     for name, anonymizer in anonymizers.items():
         torch.manual_seed(seed)
+        images = _anonymized(anonymizer, found, video, wanted)
+        rows = [
+            [Face(images[track.frames[i]], track.boxes[i], track.landmarks[i]) for i in chosen]
+            for track, chosen in zip(tracks, spread, strict=True)
+        ]
         written.append(folder / f"same-video-{_safe(name)}.png")
         titles = [name, *(f"{n}" for n in range(2, _PICTURES + 1))]
-        save(sheet([modify(anonymizer, row) for row in rows], titles), written[-1])
+        save(sheet(rows, titles), written[-1])
     return written
+
+
+def _anonymized(
+    anonymizer: Anonymizer, found: Faces, video: Path, wanted: set[int]
+) -> dict[int, Sheet]:
+    """Frames as `unseen anonymize` makes them; what it remembers of a face is of all before."""
+    with evaluating(anonymizer, "cpu"):
+        paint = FacesOnly(found, video, on_faces(anonymizer, "cpu"), anonymizer.least_side)
+        frames = enumerate(islice(read_frames(video), max(wanted) + 1))
+        painted = ((n, paint([frame.image], n)[0]) for n, frame in frames)
+        return {n: image for n, image in painted if n in wanted}
 
 
 def _safe(name: str) -> str:

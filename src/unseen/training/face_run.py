@@ -30,18 +30,20 @@ from unseen.faces.images import (
     read_folds,
     read_people,
 )
-from unseen.files import write_json
+from unseen.files import refuse_unwritable, write_json
 from unseen.machine import use_cores
-from unseen.models.action_detector import save_detector
-from unseen.models.sphereface import Features, save_recogniser
+from unseen.models.action_detector import ActionDetector, save_detector
+from unseen.models.sphereface import Features, Recogniser, save_recogniser
 from unseen.training import checkpoint
 from unseen.training.face_game import FaceGame, ModifierMove
-from unseen.training.folder import CHECKPOINT, CONFIG_FILE, TRAINING_FILE
+from unseen.training.folder import CHECKPOINT, CONFIG_FILE, TRAINING_FILE, refuse_device
 from unseen.training.stages import Stage, StagedRun
 from unseen.training.state import known, running_mean
 
 # SphereFace's own schedule of the weight of cos(theta): 1000 / (1 + 0.12 t), down to a least.
 _EASE, _EASE_RATE = 1000.0, 0.12
+
+_NO_DATA = "neither the actions nor the faces can be loaded"
 
 
 @dataclass(frozen=True)
@@ -98,13 +100,20 @@ def load_face_data(config: FaceDataConfig) -> FaceData:
 
     Raises:
         ConfigError: where no folder is named.
-        DataError: for lists or pictures that cannot be read.
+        DataError: for lists or pictures that cannot be read, or too few people.
     """
     loading: tuple[Callable[[], Any], ...] = (partial(_actions, config), partial(_faces, config))
-    actions, (learned, measured) = together(
-        DataError, "neither the actions nor the faces can be loaded", loading
-    )
+    actions, (learned, measured) = together(DataError, _NO_DATA, loading)
     return FaceData(learned, measured, actions)
+
+
+def refuse_face_data(config: FaceDataConfig) -> None:
+    """Raise what `load_face_data` would, as far as no picture has to be read or drawn to tell."""
+    unread = config.model_copy(update={"lazy": True})
+    checks: list[Callable[[], Any]] = [partial(_actions, config)]
+    if not config.generated:
+        checks.append(partial(_faces, unread))
+    together(DataError, _NO_DATA, checks)
 
 
 def _actions(config: FaceDataConfig) -> FacesFound | None:
@@ -119,19 +128,42 @@ def _faces(config: FaceDataConfig) -> tuple[FaceImages, FaceImages]:
     """F to learn from, and to measure on."""
     if config.generated:
         more = max(2, config.generated // 4)
-        return (
+        learned, measured = (
             draw_people(0, config.generated, config.takes, config.side),
             draw_people(config.generated, more, config.takes, config.side),
         )
-    if config.root is None:
+    elif config.root is None:
         raise ConfigError("data.root: name the folder of the faces with --root")
-    root = Path(config.root)
-    folder = people_folder(root)
-    learned, measured = (
-        read_people(folder, sorted(people), config.side, least=config.least, lazy=config.lazy)
-        for people in _people(config, root, folder)
-    )
+    else:
+        root = Path(config.root)
+        folder = people_folder(root)
+        learned, measured = together(
+            DataError,
+            f"{root}: neither the faces to learn from nor those to measure on can be read",
+            [
+                partial(
+                    read_people, folder, sorted(people), config.side,
+                    least=config.least, lazy=config.lazy,
+                )
+                for people in _people(config, root, folder)
+            ],
+        )  # fmt: skip
+    _refuse_few(learned, measured)
     return learned, measured
+
+
+def _refuse_few(learned: FaceImages, measured: FaceImages) -> None:
+    """Raise `DataError` where there is nobody to tell apart, in training or in measuring."""
+    faults = []
+    if len(learned.names) < 2:
+        faults.append(f"to learn from there is {learned.names[0]} alone: two are needed")
+    if len(measured.names) < 2 or len(measured) == len(measured.names):
+        faults.append(
+            f"to measure on there are {len(measured)} pictures of {len(measured.names)} people: "
+            "two are needed, one of them with two pictures"
+        )
+    if faults:
+        raise DataError("too few people (data.least, folds or data.val_share may be why):", faults)
 
 
 def _people(config: FaceDataConfig, root: Path, folder: Path) -> tuple[list[str], list[str]]:
@@ -139,7 +171,7 @@ def _people(config: FaceDataConfig, root: Path, folder: Path) -> tuple[list[str]
     there = people_of(folder)
     if config.people is None:
         order = np.random.default_rng(0).permutation(len(there))
-        count = max(1, round(config.val_share * len(there)))
+        count = max(2, round(config.val_share * len(there)))
         return [there[i] for i in order[count:]], [there[i] for i in order[:count]]
     listed = _list_of_people(config.people, root, folder)
     folds = read_folds(listed)
@@ -164,13 +196,23 @@ def _list_of_people(name: str, root: Path, folder: Path) -> Path:
 
 
 def refuse_faces(config: FaceRunConfig, folder: Path, *, resume: bool) -> None:
-    """Raise if this run cannot be started or resumed in this folder, or on this machine."""
-    if config.train.device == "cuda" and not torch.cuda.is_available():
-        raise RunError("train.device=cuda, but PyTorch sees no GPU; use train.device=cpu")
+    """Raise all reasons why this run cannot be started or resumed here, or on this machine."""
+    checks: list[Callable[[], object]] = [
+        partial(refuse_device, config.train.device),
+        partial(_refuse_folder, config, folder, resume=resume),
+        partial(Recogniser, config.recogniser, 2),
+        partial(ActionDetector, config.detector, ("action",), config.data.short_side),
+    ]
+    with torch.device("meta"):  # only whether there are such networks
+        together(ConfigError, f"{folder} cannot be trained so", checks)
+
+
+def _refuse_folder(config: FaceRunConfig, folder: Path, *, resume: bool) -> None:
     path = folder / CONFIG_FILE
     if not resume and path.exists():
         raise RunError(f"{folder} already holds a run; go on with --resume or name another folder")
     if not resume:
+        refuse_unwritable(path)
         return
     if not path.exists():
         raise RunError(f"{folder} holds no run to resume; start it without --resume")

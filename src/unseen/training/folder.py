@@ -61,13 +61,14 @@ def refuse_training(config: RunConfig) -> None:
 def _checks(config: RunConfig) -> list[Callable[[], object]]:
     size, frames = config.data.size, config.data.frames
     models = dict.fromkeys((config.target_model, *config.budget_models))
-    checks: list[Callable[[], object]] = [partial(_refuse_device, config.train.device)]
+    checks: list[Callable[[], object]] = [partial(refuse_device, config.train.device)]
     checks.append(partial(_try_filter, config.filter, size))
     checks += [partial(_try_model, name, size, frames) for name in models]
     return checks
 
 
-def _refuse_device(device: str) -> None:
+def refuse_device(device: str) -> None:
+    """Raise `RunError` where a run is to be trained on a GPU, and there is none."""
     if device == "cuda" and not torch.cuda.is_available():
         raise RunError("train.device=cuda, but PyTorch sees no GPU; use train.device=cpu")
 

@@ -1,17 +1,23 @@
 """Boxes found where a data set has none, against drawn rectangles and a real face."""
 
 import csv
+import hashlib
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import torch
+import torchvision
 from PIL import Image
+from safetensors.torch import save_file
 
 from face_clips import HEIGHT, WIDTH, moving
 from unseen.config import DataConfig
-from unseen.data.clips import SPLITS, ClipDataset
+from unseen.data.clips import SPLITS, BoxSource, ClipDataset
 from unseen.data.decode import BoxFinder, ClipRange, decode_clips, letterbox, letterboxed
 from unseen.data.load import load_data
 from unseen.data.manifest import load_manifest
@@ -37,7 +43,8 @@ def white(image: np.ndarray) -> np.ndarray:
     return np.array(sorted(found), np.float32).reshape(-1, 4)
 
 
-WHITE = BoxFinder("face", "white", white)
+SOURCE = BoxSource("face", "white", 0.5, "0" * 64)
+WHITE = BoxFinder(SOURCE, white)
 
 
 class Counted:
@@ -94,22 +101,25 @@ def test_boxes_are_kept_with_the_clips(tmp_path: Path) -> None:
 
     def found(finder: BoxFinder) -> np.ndarray:
         decoded = decode_clips([ClipRange(path)], size=16, frames=2, find=(finder,), cache=cache)
-        return decoded.boxes[finder.kind]
+        return decoded.boxes[finder.source.kind]
 
     counted = Counted()
-    first = found(BoxFinder("face", "counted", counted))
-    again = found(BoxFinder("face", "counted", counted))
+    first = found(BoxFinder(SOURCE, counted))
+    again = found(BoxFinder(SOURCE, counted))
     assert counted.asked == 2
     assert np.array_equal(first, again)
     assert (first[0, 0, 0] == (4, 4, 8, 8)).all()
-    found(BoxFinder("face", "another detector", counted))
-    found(BoxFinder("body", "counted", counted))
-    assert counted.asked == 6
+    others: tuple[dict[str, Any], ...] = (
+        {"detector": "grey"}, {"threshold": 0.4}, {"weights": "1" * 64}, {"kind": "body"},
+    )  # fmt: skip
+    for asked, other in enumerate(others, start=2):
+        found(BoxFinder(replace(SOURCE, **other), counted))
+        assert counted.asked == 2 * asked
     (kept, *_) = cache.glob("boxes-*.npy")
     for file in cache.glob("boxes-*.npy"):
         file.write_bytes(kept.read_bytes()[:60])
     with pytest.raises(DataError, match=r"the cached boxes '.*' are damaged; delete them"):
-        found(BoxFinder("face", "counted", counted))
+        found(BoxFinder(SOURCE, counted))
 
 
 def test_boxes_in_pictures_drift_with_them(tmp_path: Path) -> None:
@@ -169,6 +179,7 @@ def test_faces_of_ones_own_videos_are_found(tmp_path: Path) -> None:
         shared = np.prod(high - low, axis=1)
         areas = [np.prod(b[:, 2:] - b[:, :2], axis=1) for b in (found[:, 0], expected)]
         assert (shared / (areas[0] + areas[1] - shared) > 0.5).all()
+    assert [source.detector for source in data.found] == ["centerface"]
     assert load_data(config).test.boxes == {}
 
 
@@ -183,6 +194,26 @@ def test_bodies_need_a_detector_before_any_video_is_read(tmp_path: Path) -> None
     config = DataConfig(name=str(tmp_path / "none.csv"), target="what", private=("who",))
     with pytest.raises(ConfigError, match=r"data\.person_detector=torchvision:NAME@FILE"):
         load_data(config, boxes=["body"])
+
+
+def test_bodies_are_found_anew_with_other_weights_of_the_same_name(tmp_path: Path) -> None:
+    name, weights = "ssdlite320_mobilenet_v3_large", tmp_path / "people.safetensors"
+    config = DataConfig(
+        name=str(manifest(tmp_path)), target="what", private=("who",), size=32, frames=2,
+        cache=str(tmp_path / "cache"), person_detector=f"torchvision:{name}@{weights}",
+    )  # fmt: skip
+    sources = set()
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        net = torchvision.models.get_model(name, weights=None, weights_backbone=None)
+        save_file(net.state_dict(), weights)
+        data = load_data(config, boxes=["body"])
+        assert "body" in data.test.boxes
+        (source,) = data.found
+        assert (source.kind, source.detector) == ("body", f"torchvision:{name}")
+        assert source.weights == hashlib.sha256(weights.read_bytes()).hexdigest()
+        sources.add(source)
+    assert len(sources) == len(list((tmp_path / "cache").glob("boxes-*.npy"))) == 2
 
 
 def test_faults_are_told_as_without_boxes(tmp_path: Path) -> None:

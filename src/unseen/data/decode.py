@@ -6,7 +6,7 @@ import math
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TypeAlias
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from jaxtyping import Float32
 
 from unseen.anonymizers.base import BoxKind
+from unseen.data.clips import BoxSource
 from unseen.data.video import probe, read_frames
 from unseen.errors import DataError, VideoError
 from unseen.files import write_json, written_whole
@@ -35,13 +36,11 @@ class BoxFinder:
     """What finds boxes of one kind.
 
     Attributes:
-        kind: of the boxes.
-        name: of the detector and its settings: with another name, boxes are found anew.
+        source: the detector, its weights and its threshold: with others, boxes are found anew.
         find: takes an RGB picture and gives x0, y0, x1, y1 in its pixels, `float32 (boxes, 4)`.
     """
 
-    kind: BoxKind
-    name: str
+    source: BoxSource
     find: Callable[[Images], Float32[np.ndarray, "boxes 4"]]
 
 
@@ -178,7 +177,7 @@ def decode_clips(
     decoded = kept_clips((len(ranges), frames, size, size, 3), fill, files, wanted, cache)
     shape = (len(ranges), frames, size)
     boxes = {
-        finder.kind: kept_boxes(
+        finder.source.kind: kept_boxes(
             shape, finder, lambda take: _read_all(ranges, frames, take, progress), files, wanted,
             cache,
         )
@@ -257,7 +256,7 @@ def kept_boxes(
     """
     stored = None
     if cache is not None:
-        key = _key(shape, files, [wanted, finder.kind, finder.name])
+        key = _key(shape, files, [wanted, asdict(finder.source)])
         stored = cache / f"boxes-{key}.npy"
         if stored.exists():
             try:

@@ -172,7 +172,8 @@ def load_official(
         raise _error(inventory, faults) from None
 
     data = labelled(inventory.name, rows, splits, decoded, target, private)
-    return replace(data, still=inventory.kind == "image" and stills == "repeat")
+    still = inventory.kind == "image" and stills == "repeat"
+    return replace(data, still=still, found=tuple(finder.source for finder in find))
 
 
 class _Faults(Faults):
@@ -247,7 +248,7 @@ def _read_images(
     wanted = [stills, [[str(clip.path), clip.start, clip.end] for clip in ranges]]
     decoded = kept_clips((len(ranges), length, size, size, 3), fill, used, wanted, cache)
     shape = (len(ranges), 1 if one else frames, size)
-    boxes = {f.kind: kept_boxes(shape, f, read, used, wanted, cache) for f in find}
+    boxes = {f.source.kind: kept_boxes(shape, f, read, used, wanted, cache) for f in find}
     if not one:
         return replace(decoded, boxes=boxes)
     if stills == "pan":

@@ -9,9 +9,14 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+import torchvision
+from safetensors.torch import save_file
 
 from unseen import sweep
 from unseen.cli import main
+from unseen.config import DataConfig
+from unseen.data.duet import export_duet
 from unseen.errors import ConfigError, RunError
 from unseen.evaluation.results import read_result
 from unseen.sweep import Outcome, SweepRun, plan, run_sweep
@@ -217,6 +222,32 @@ def test_handcrafted_results_of_other_data_are_refused(tmp_path: Path) -> None:
     assert not [run for run in plan(tmp_path, ["duet-raw"], TINY) if run.left != "nothing"]
     with pytest.raises(ConfigError, match=r"  - duet-raw-seed0: data.seed, data.train"):
         plan(tmp_path, ["duet-raw"], [*TINY, "data.seed=9", "data.train=39"])
+
+
+def write_detector(path: Path, seed: int) -> str:
+    """A detector that knows nothing, as a person detector is named."""
+    torch.manual_seed(seed)
+    name = "ssdlite320_mobilenet_v3_large"
+    net = torchvision.models.get_model(name, weights=None, weights_backbone=None)
+    save_file(net.state_dict(), path)
+    return f"data.person_detector=torchvision:{name}@{path}"
+
+
+def test_bodies_of_another_detector_are_refused(tmp_path: Path) -> None:
+    videos = tmp_path / "videos"
+    config = DataConfig(train=13, val=13, test=13, size=16, frames=2)
+    table = export_duet(videos, config, "lossless")
+    settings = [*TINY, f"data.name={table}", "data.frames=2"]
+    names, folder = ["duet-mask-body"], tmp_path / "sweep"
+    detector = write_detector(tmp_path / "people.safetensors", 0)
+    run_sweep(folder, plan(folder, names, [*settings, detector]))
+    (tmp_path / "people.safetensors").rename(tmp_path / "moved.safetensors")
+    for same in ([], [detector.replace("people", "moved")]):
+        (only,) = plan(folder, names, [*settings, *same])
+        assert only.left == "nothing"
+    other = write_detector(tmp_path / "people.safetensors", 1)
+    with pytest.raises(ConfigError, match=r"  - duet-mask-body-seed0: data\.person_detector$"):
+        plan(folder, names, [*settings, other])
 
 
 def test_a_killed_worker_does_not_stop_the_rest(

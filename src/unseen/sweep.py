@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from unseen.config import DataConfig, EvaluationConfig, RunConfig, load_config, preset_names
 from unseen.data.clips import ClipDataset
+from unseen.data.find_boxes import body_source
 from unseen.data.load import has_boxes, load_data
 from unseen.errors import ConfigError, RunError, UnseenError, together
 from unseen.evaluation.evaluate import evaluate, needed_boxes, refuse_evaluation
@@ -38,7 +39,8 @@ SEEDS = (
     "evaluation.target_fit.seed",
     "evaluation.attacker_fit.seed",
 )
-# Settings of a machine: other ones there do not make another experiment.
+# Settings of a machine: other ones there do not make another experiment. Of a person detector the
+# name and the weights do, see `_other_boxes`; their path does not.
 _MACHINE = {
     "data": ("root", "private_root", "test_on_root", "cache", "person_detector"),
     "train": ("device", "devices", "threads", "checkpoint_every"),
@@ -177,8 +179,21 @@ def _other_settings(run: SweepRun, ledger: "_Ledger") -> Iterator[str]:
     changed = sorted(
         key for key in wanted.keys() | there.keys() if wanted.get(key) != there.get(key)
     )
+    if _other_boxes(run):
+        changed.append("data.person_detector")
     if changed:
         yield f"{run.name}: {', '.join(changed)}"
+
+
+def _other_boxes(run: SweepRun) -> bool:
+    """Whether the bodies of a result were found by another detector than the one that is named."""
+    named = run.config.data.person_detector
+    if named is None or not run.result.exists():
+        return False
+    data = read_result(run.result)["data"]
+    sources = [*data.get("boxes", ()), *data.get("private_data", {}).get("boxes", ())]
+    bodies = [source for source in sources if source["kind"] == "body"]
+    return bool(bodies) and asdict(body_source(named)) not in bodies
 
 
 def _stored(run: SweepRun, ledger: "_Ledger") -> RunConfig | None:

@@ -16,15 +16,18 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from face_clips import HEIGHT, WIDTH, moving
+from unseen.anonymizers.base import BoxKind
+from unseen.anonymizers.handcrafted import Mask
 from unseen.config import DataConfig
 from unseen.data.clips import SPLITS, BoxSource, ClipDataset
 from unseen.data.decode import BoxFinder, ClipRange, decode_clips, letterbox, letterboxed
 from unseen.data.load import load_data
 from unseen.data.manifest import load_manifest
 from unseen.data.official import Inventory, Item
-from unseen.data.official_clips import load_official
+from unseen.data.official_clips import as_clip, drifting, load_official
 from unseen.data.video import write_video
 from unseen.errors import ConfigError, DataError
+from unseen.types import to_clips
 
 
 def drawn(height: int, width: int, *boxes: tuple[int, int, int, int]) -> np.ndarray:
@@ -148,6 +151,24 @@ def test_boxes_in_pictures_drift_with_them(tmp_path: Path) -> None:
                     assert (white(frame) == box).all()
                     places.add(tuple(box[0].tolist()))
     assert len(places) > 20  # of six pictures, so they did move
+
+
+@pytest.mark.parametrize("kind", ["face", "body"])
+def test_what_is_masked_up_to_the_edge_stays_so_when_a_picture_drifts(kind: BoxKind) -> None:
+    """Behind the mask nothing is left of pictures that are white where the mask is."""
+    corners = [(0, 0, 9, 9), (40, 40, 64, 64), (0.6, 20, 20, 40), (30, 50, 44, 63.2),
+               (3, 24, 21, 40), (24, 46, 40, 59), (-4, 30, 5, 70), (20, 20, 44, 44)]  # fmt: skip
+    boxes = np.array(corners * 4, np.float32).reshape(-1, 1, 1, 4)
+    boxes = np.concatenate([boxes, np.full_like(boxes, np.nan)], 2)
+    mask = Mask(kind)
+    plain = mask(torch.ones(len(boxes), 3, 1, 64, 64), torch.from_numpy(boxes))
+    pictures = 255 * (1 - plain[:, :, 0]).permute(0, 2, 3, 1).numpy().astype(np.uint8)
+    clips = np.stack([as_clip(picture, 5, i) for i, picture in enumerate(pictures)])
+    assert clips.any(axis=(1, 2, 3, 4)).all()
+    moved = torch.from_numpy(drifting(kind, boxes, 64, 5))
+    assert not mask(to_clips(clips), moved).any()
+    sides = moved[7::8, :, 0, 2:] - moved[7::8, :, 0, :2]
+    assert (sides == 24).all()  # away from the edge boxes keep their size
 
 
 def manifest(folder: Path) -> Path:

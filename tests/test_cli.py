@@ -326,7 +326,7 @@ BAD = {
     "weights": ((*EVALUATE, "--attackers", "timm:resnet18@w.pth"), "w.pth is a pickle, which"),
     "pickle": ((*CONVERT, "timm:resnet10t"), "say so with --unsafe-pickle"),
     "network": ((*CONVERT, "cnn", "--unsafe-pickle"), "write timm:NAME or torchvision:NAME"),
-    "no pickle": ((*CONVERT, "timm:resnet10t", "--unsafe-pickle"), "text.mp4 cannot be read as"),
+    "no pickle": ((*CONVERT, "timm:resnet10t", "--unsafe-pickle"), "text.mp4 is no whole file"),
     "suite": ((*EVALUATE, "--suite", "big"), "unknown suite 'big'"),
     "data": ((*TRAIN, "--data", "duett"), "no data set 'duett' (did you mean 'duet'?)"),
     "manifest": ((*TRAIN, "--data", "no.csv"), "cannot read the manifest 'no.csv'"),

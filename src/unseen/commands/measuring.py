@@ -108,7 +108,7 @@ def _presets(args: argparse.Namespace) -> None:
 
 
 def _convert_weights(args: argparse.Namespace) -> None:
-    from unseen.models.external import published_network
+    from unseen.models.external import is_detector, published_network
     from unseen.models.weights import convert_weights, refuse_conversion
 
     checks: tuple[Callable[[], Any], ...] = (
@@ -117,4 +117,5 @@ def _convert_weights(args: argparse.Namespace) -> None:
     )
     net, _ = together(ConfigError, "no weights were converted, for several reasons:", checks)
     count = convert_weights(args.source, args.out, net, unsafe_pickle=args.unsafe_pickle)
-    print(f"{args.out}: {count} tensors; attack with {args.model}@{args.out}")
+    use = "find bodies with data.person_detector=" if is_detector(args.model) else "attack with "
+    print(f"{args.out}: {count} tensors; {use}{args.model}@{args.out}")

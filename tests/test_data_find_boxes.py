@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import io
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -118,11 +119,35 @@ def test_boxes_are_kept_with_the_clips(tmp_path: Path) -> None:
     for asked, other in enumerate(others, start=2):
         found(BoxFinder(replace(SOURCE, **other), counted))
         assert counted.asked == 2 * asked
-    (kept, *_) = cache.glob("boxes-*.npy")
-    for file in cache.glob("boxes-*.npy"):
-        file.write_bytes(kept.read_bytes()[:60])
-    with pytest.raises(DataError, match=r"the cached boxes '.*' are damaged; delete them"):
-        found(BoxFinder(SOURCE, counted))
+
+
+def npy(array: np.ndarray) -> bytes:
+    """An array as numpy stores it."""
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def test_damaged_boxes_are_found_again(tmp_path: Path) -> None:
+    path, cache = tmp_path / "v.mp4", tmp_path / "cache"
+    write_video(path, np.stack([drawn(32, 32, (8, 8, 16, 16))] * 4), Fraction(25), "lossless")
+
+    def found(finder: BoxFinder) -> np.ndarray:
+        decoded = decode_clips([ClipRange(path)], size=16, frames=2, find=(finder,), cache=cache)
+        return decoded.boxes["face"]
+
+    first = found(WHITE)
+    (stored,) = cache.glob("boxes-*.npy")
+    whole = stored.read_bytes()
+    others = (first[0], first[:, :1], first[..., :3], first.astype(np.float64))
+    archive = io.BytesIO()
+    np.savez(archive, first)
+    odd = whole.replace(b"}", b"(")  # no header that Python can parse
+    damaged = (b"", b"PK", odd, whole[:60], whole[:-1], archive.getvalue(), *map(npy, others))
+    for content in damaged:
+        stored.write_bytes(content)
+        assert np.array_equal(found(WHITE), first)
+        assert stored.read_bytes() == whole
 
 
 def test_boxes_in_pictures_drift_with_them(tmp_path: Path) -> None:

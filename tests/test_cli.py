@@ -374,6 +374,24 @@ def test_anonymize_tells_all_faults_at_once(capsys: pytest.CaptureFixture[str]) 
         assert fault in shown
 
 
+@pytest.mark.parametrize(
+    ("words", "faults"),
+    [
+        (("evaluate", "blurr", "-o", "no/r.json", "--attackers", "cn"), ["'blur'?", "'cnn'?"]),
+        (("evaluate", "mask-body", "-o", "."), ["is a folder", "data.person_detector="]),
+        (("train-target", "blurr", "--target", "x"), ["'blur'?"]),
+        (("train", "-o", "no", "target_model=cn"), ["'cnn'?"]),
+    ],
+)
+def test_faults_of_the_data_are_told_beside_all_others(
+    words: tuple[str, ...], faults: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*words, "--data", "sbu") == 2
+    shown = capsys.readouterr().err
+    for fault in [*faults, "where is 'sbu'? Name its folder: --root DIR"]:
+        assert shown.count(fault) == 1
+
+
 @pytest.mark.parametrize("case", list(BAD))
 def test_bad_input_gives_one_message_and_leaves_nothing(
     case: str, capsys: pytest.CaptureFixture[str]
@@ -549,6 +567,10 @@ def test_annotations_become_numbers_and_figures(
     assert "there are no annotations" in capsys.readouterr().err
     assert main(["data", "stats", "pa-hmdb51", str(tmp_path)]) == 2
     assert "name a folder with -o DIR" in capsys.readouterr().err
+    assert main(["data", "stats", "pa-hmdb51", str(tmp_path / "no")]) == 2
+    shown = capsys.readouterr().err
+    assert "there are no annotations" in shown
+    assert "name a folder with -o DIR" in shown
 
 
 def test_labels_of_a_data_set_are_counted(
@@ -565,5 +587,8 @@ def test_labels_of_a_data_set_are_counted(
     content = json.loads((out / "statistics.json").read_text())
     assert content["items"] == {"train": 2, "test": 1}
     assert content["labels"]["action"]["wave"] == {"train": 2, "test": 1}
-    assert main(["data", "stats", "hmdb5", str(tmp_path)]) == 2
-    assert "did you mean 'hmdb51'?" in capsys.readouterr().err
+    unwritable = str(out / "statistics.json")
+    assert main(["data", "stats", "hmdb5", str(tmp_path), "-o", unwritable]) == 2
+    shown = capsys.readouterr().err
+    assert "did you mean 'hmdb51'?" in shown
+    assert "statistics.json is no folder" in shown

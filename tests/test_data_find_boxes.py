@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from face_clips import HEIGHT, WIDTH, moving
 from unseen.anonymizers.base import BoxKind
 from unseen.anonymizers.handcrafted import Mask
+from unseen.cli import main
 from unseen.config import DataConfig
 from unseen.data.clips import SPLITS, BoxSource, ClipDataset
 from unseen.data.decode import BoxFinder, ClipRange, decode_clips, letterbox, letterboxed
@@ -237,9 +238,31 @@ def test_generated_data_keep_their_own_boxes() -> None:
 
 
 def test_bodies_need_a_detector_before_any_video_is_read(tmp_path: Path) -> None:
-    config = DataConfig(name=str(tmp_path / "none.csv"), target="what", private=("who",))
+    table = tmp_path / "clips.csv"
+    table.write_text("path,what,who\nnone.mp4,a,b\n")
+    config = DataConfig(name=str(table), target="what", private=("who",))
     with pytest.raises(ConfigError, match=r"data\.person_detector=torchvision:NAME@FILE"):
         load_data(config, boxes=["body"])
+    for name, fault in (
+        ("sbu", "where is 'sbu'?"),
+        ("no.csv", "cannot read the manifest 'no.csv'"),
+    ):
+        with pytest.raises(DataError, match="the data cannot be loaded") as caught:
+            load_data(config.model_copy(update={"name": name}), boxes=["body"])
+        assert "data.person_detector" in caught.value.faults[0]
+        assert caught.value.faults[1].startswith(fault)
+
+
+def test_a_target_model_behind_masked_faces(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train-target", "mask-face", "--data", str(manifest(tmp_path)), "--target", "what"]
+    words += ["--private", "who", "-o", str(tmp_path / "what.safetensors"), "--codec", "none"]
+    fit = ["cap=1", "least=0", "batch=2", "epoch_clips=2", "frames=2"]
+    settings = ["data.size=32", "data.frames=4", "evaluation.target_model=c3d-small:4"]
+    settings += ["evaluation.jobs=1", *(f"evaluation.target_fit.{each}" for each in fit)]
+    assert main([*words, *settings]) == 0, capsys.readouterr().err
+    assert (tmp_path / "what.safetensors").exists()
 
 
 def test_bodies_are_found_anew_with_other_weights_of_the_same_name(tmp_path: Path) -> None:

@@ -326,7 +326,7 @@ BAD = {
     "weights": ((*EVALUATE, "--attackers", "timm:resnet18@w.pth"), "w.pth is a pickle, which"),
     "pickle": ((*CONVERT, "timm:resnet10t"), "say so with --unsafe-pickle"),
     "network": ((*CONVERT, "cnn", "--unsafe-pickle"), "write timm:NAME or torchvision:NAME"),
-    "no pickle": ((*CONVERT, "timm:resnet10t", "--unsafe-pickle"), "text.mp4 cannot be read as"),
+    "no pickle": ((*CONVERT, "timm:resnet10t", "--unsafe-pickle"), "text.mp4 is no whole file"),
     "suite": ((*EVALUATE, "--suite", "big"), "unknown suite 'big'"),
     "data": ((*TRAIN, "--data", "duett"), "no data set 'duett' (did you mean 'duet'?)"),
     "manifest": ((*TRAIN, "--data", "no.csv"), "cannot read the manifest 'no.csv'"),
@@ -372,6 +372,24 @@ def test_anonymize_tells_all_faults_at_once(capsys: pytest.CaptureFixture[str]) 
     shown = capsys.readouterr().err
     for fault in ("no.mp4: no such file", "unknown codec 'h265'", "text.mp4 is no folder"):
         assert fault in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "faults"),
+    [
+        (("evaluate", "blurr", "-o", "no/r.json", "--attackers", "cn"), ["'blur'?", "'cnn'?"]),
+        (("evaluate", "mask-body", "-o", "."), ["is a folder", "data.person_detector="]),
+        (("train-target", "blurr", "--target", "x"), ["'blur'?"]),
+        (("train", "-o", "no", "target_model=cn"), ["'cnn'?"]),
+    ],
+)
+def test_faults_of_the_data_are_told_beside_all_others(
+    words: tuple[str, ...], faults: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*words, "--data", "sbu") == 2
+    shown = capsys.readouterr().err
+    for fault in [*faults, "where is 'sbu'? Name its folder: --root DIR"]:
+        assert shown.count(fault) == 1
 
 
 @pytest.mark.parametrize("case", list(BAD))
@@ -549,6 +567,10 @@ def test_annotations_become_numbers_and_figures(
     assert "there are no annotations" in capsys.readouterr().err
     assert main(["data", "stats", "pa-hmdb51", str(tmp_path)]) == 2
     assert "name a folder with -o DIR" in capsys.readouterr().err
+    assert main(["data", "stats", "pa-hmdb51", str(tmp_path / "no")]) == 2
+    shown = capsys.readouterr().err
+    assert "there are no annotations" in shown
+    assert "name a folder with -o DIR" in shown
 
 
 def test_labels_of_a_data_set_are_counted(
@@ -565,5 +587,8 @@ def test_labels_of_a_data_set_are_counted(
     content = json.loads((out / "statistics.json").read_text())
     assert content["items"] == {"train": 2, "test": 1}
     assert content["labels"]["action"]["wave"] == {"train": 2, "test": 1}
-    assert main(["data", "stats", "hmdb5", str(tmp_path)]) == 2
-    assert "did you mean 'hmdb51'?" in capsys.readouterr().err
+    unwritable = str(out / "statistics.json")
+    assert main(["data", "stats", "hmdb5", str(tmp_path), "-o", unwritable]) == 2
+    shown = capsys.readouterr().err
+    assert "did you mean 'hmdb51'?" in shown
+    assert "statistics.json is no folder" in shown

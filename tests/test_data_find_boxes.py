@@ -1,24 +1,35 @@
 """Boxes found where a data set has none, against drawn rectangles and a real face."""
 
 import csv
+import hashlib
+import io
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import torch
+import torchvision
 from PIL import Image
+from safetensors.torch import save_file
 
 from face_clips import HEIGHT, WIDTH, moving
+from unseen.anonymizers.base import BoxKind
+from unseen.anonymizers.handcrafted import Mask
+from unseen.cli import main
 from unseen.config import DataConfig
-from unseen.data.clips import SPLITS, ClipDataset
+from unseen.data.clips import SPLITS, BoxSource, ClipDataset
 from unseen.data.decode import BoxFinder, ClipRange, decode_clips, letterbox, letterboxed
 from unseen.data.load import load_data
 from unseen.data.manifest import load_manifest
 from unseen.data.official import Inventory, Item
-from unseen.data.official_clips import load_official
+from unseen.data.official_clips import as_clip, drifting, load_official
 from unseen.data.video import write_video
 from unseen.errors import ConfigError, DataError
+from unseen.types import to_clips
 
 
 def drawn(height: int, width: int, *boxes: tuple[int, int, int, int]) -> np.ndarray:
@@ -37,7 +48,8 @@ def white(image: np.ndarray) -> np.ndarray:
     return np.array(sorted(found), np.float32).reshape(-1, 4)
 
 
-WHITE = BoxFinder("face", "white", white)
+SOURCE = BoxSource("face", "white", 0.5, "0" * 64)
+WHITE = BoxFinder(SOURCE, white)
 
 
 class Counted:
@@ -94,22 +106,49 @@ def test_boxes_are_kept_with_the_clips(tmp_path: Path) -> None:
 
     def found(finder: BoxFinder) -> np.ndarray:
         decoded = decode_clips([ClipRange(path)], size=16, frames=2, find=(finder,), cache=cache)
-        return decoded.boxes[finder.kind]
+        return decoded.boxes[finder.source.kind]
 
     counted = Counted()
-    first = found(BoxFinder("face", "counted", counted))
-    again = found(BoxFinder("face", "counted", counted))
+    first = found(BoxFinder(SOURCE, counted))
+    again = found(BoxFinder(SOURCE, counted))
     assert counted.asked == 2
     assert np.array_equal(first, again)
     assert (first[0, 0, 0] == (4, 4, 8, 8)).all()
-    found(BoxFinder("face", "another detector", counted))
-    found(BoxFinder("body", "counted", counted))
-    assert counted.asked == 6
-    (kept, *_) = cache.glob("boxes-*.npy")
-    for file in cache.glob("boxes-*.npy"):
-        file.write_bytes(kept.read_bytes()[:60])
-    with pytest.raises(DataError, match=r"the cached boxes '.*' are damaged; delete them"):
-        found(BoxFinder("face", "counted", counted))
+    others: tuple[dict[str, Any], ...] = (
+        {"detector": "grey"}, {"threshold": 0.4}, {"weights": "1" * 64}, {"kind": "body"},
+    )  # fmt: skip
+    for asked, other in enumerate(others, start=2):
+        found(BoxFinder(replace(SOURCE, **other), counted))
+        assert counted.asked == 2 * asked
+
+
+def npy(array: np.ndarray) -> bytes:
+    """An array as numpy stores it."""
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def test_damaged_boxes_are_found_again(tmp_path: Path) -> None:
+    path, cache = tmp_path / "v.mp4", tmp_path / "cache"
+    write_video(path, np.stack([drawn(32, 32, (8, 8, 16, 16))] * 4), Fraction(25), "lossless")
+
+    def found(finder: BoxFinder) -> np.ndarray:
+        decoded = decode_clips([ClipRange(path)], size=16, frames=2, find=(finder,), cache=cache)
+        return decoded.boxes["face"]
+
+    first = found(WHITE)
+    (stored,) = cache.glob("boxes-*.npy")
+    whole = stored.read_bytes()
+    others = (first[0], first[:, :1], first[..., :3], first.astype(np.float64))
+    archive = io.BytesIO()
+    np.savez(archive, first)
+    odd = whole.replace(b"}", b"(")  # no header that Python can parse
+    damaged = (b"", b"PK", odd, whole[:60], whole[:-1], archive.getvalue(), *map(npy, others))
+    for content in damaged:
+        stored.write_bytes(content)
+        assert np.array_equal(found(WHITE), first)
+        assert stored.read_bytes() == whole
 
 
 def test_boxes_in_pictures_drift_with_them(tmp_path: Path) -> None:
@@ -138,6 +177,24 @@ def test_boxes_in_pictures_drift_with_them(tmp_path: Path) -> None:
                     assert (white(frame) == box).all()
                     places.add(tuple(box[0].tolist()))
     assert len(places) > 20  # of six pictures, so they did move
+
+
+@pytest.mark.parametrize("kind", ["face", "body"])
+def test_what_is_masked_up_to_the_edge_stays_so_when_a_picture_drifts(kind: BoxKind) -> None:
+    """Behind the mask nothing is left of pictures that are white where the mask is."""
+    corners = [(0, 0, 9, 9), (40, 40, 64, 64), (0.6, 20, 20, 40), (30, 50, 44, 63.2),
+               (3, 24, 21, 40), (24, 46, 40, 59), (-4, 30, 5, 70), (20, 20, 44, 44)]  # fmt: skip
+    boxes = np.array(corners * 4, np.float32).reshape(-1, 1, 1, 4)
+    boxes = np.concatenate([boxes, np.full_like(boxes, np.nan)], 2)
+    mask = Mask(kind)
+    plain = mask(torch.ones(len(boxes), 3, 1, 64, 64), torch.from_numpy(boxes))
+    pictures = 255 * (1 - plain[:, :, 0]).permute(0, 2, 3, 1).numpy().astype(np.uint8)
+    clips = np.stack([as_clip(picture, 5, i) for i, picture in enumerate(pictures)])
+    assert clips.any(axis=(1, 2, 3, 4)).all()
+    moved = torch.from_numpy(drifting(kind, boxes, 64, 5))
+    assert not mask(to_clips(clips), moved).any()
+    sides = moved[7::8, :, 0, 2:] - moved[7::8, :, 0, :2]
+    assert (sides == 24).all()  # away from the edge boxes keep their size
 
 
 def manifest(folder: Path) -> Path:
@@ -169,6 +226,7 @@ def test_faces_of_ones_own_videos_are_found(tmp_path: Path) -> None:
         shared = np.prod(high - low, axis=1)
         areas = [np.prod(b[:, 2:] - b[:, :2], axis=1) for b in (found[:, 0], expected)]
         assert (shared / (areas[0] + areas[1] - shared) > 0.5).all()
+    assert [source.detector for source in data.found] == ["centerface"]
     assert load_data(config).test.boxes == {}
 
 
@@ -180,9 +238,51 @@ def test_generated_data_keep_their_own_boxes() -> None:
 
 
 def test_bodies_need_a_detector_before_any_video_is_read(tmp_path: Path) -> None:
-    config = DataConfig(name=str(tmp_path / "none.csv"), target="what", private=("who",))
+    table = tmp_path / "clips.csv"
+    table.write_text("path,what,who\nnone.mp4,a,b\n")
+    config = DataConfig(name=str(table), target="what", private=("who",))
     with pytest.raises(ConfigError, match=r"data\.person_detector=torchvision:NAME@FILE"):
         load_data(config, boxes=["body"])
+    for name, fault in (
+        ("sbu", "where is 'sbu'?"),
+        ("no.csv", "cannot read the manifest 'no.csv'"),
+    ):
+        with pytest.raises(DataError, match="the data cannot be loaded") as caught:
+            load_data(config.model_copy(update={"name": name}), boxes=["body"])
+        assert "data.person_detector" in caught.value.faults[0]
+        assert caught.value.faults[1].startswith(fault)
+
+
+def test_a_target_model_behind_masked_faces(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train-target", "mask-face", "--data", str(manifest(tmp_path)), "--target", "what"]
+    words += ["--private", "who", "-o", str(tmp_path / "what.safetensors"), "--codec", "none"]
+    fit = ["cap=1", "least=0", "batch=2", "epoch_clips=2", "frames=2"]
+    settings = ["data.size=32", "data.frames=4", "evaluation.target_model=c3d-small:4"]
+    settings += ["evaluation.jobs=1", *(f"evaluation.target_fit.{each}" for each in fit)]
+    assert main([*words, *settings]) == 0, capsys.readouterr().err
+    assert (tmp_path / "what.safetensors").exists()
+
+
+def test_bodies_are_found_anew_with_other_weights_of_the_same_name(tmp_path: Path) -> None:
+    name, weights = "ssdlite320_mobilenet_v3_large", tmp_path / "people.safetensors"
+    config = DataConfig(
+        name=str(manifest(tmp_path)), target="what", private=("who",), size=32, frames=2,
+        cache=str(tmp_path / "cache"), person_detector=f"torchvision:{name}@{weights}",
+    )  # fmt: skip
+    sources = set()
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        net = torchvision.models.get_model(name, weights=None, weights_backbone=None)
+        save_file(net.state_dict(), weights)
+        data = load_data(config, boxes=["body"])
+        assert "body" in data.test.boxes
+        (source,) = data.found
+        assert (source.kind, source.detector) == ("body", f"torchvision:{name}")
+        assert source.weights == hashlib.sha256(weights.read_bytes()).hexdigest()
+        sources.add(source)
+    assert len(sources) == len(list((tmp_path / "cache").glob("boxes-*.npy"))) == 2
 
 
 def test_faults_are_told_as_without_boxes(tmp_path: Path) -> None:

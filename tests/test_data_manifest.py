@@ -314,18 +314,26 @@ def test_the_cache_is_reused_mapped_and_follows_the_videos(twelve: Path, tmp_pat
     assert len(list(cache.glob("*.npy"))) == len(list(cache.iterdir())) / 2 == 3
 
 
-def test_faults_leave_no_cache_and_a_damaged_one_is_named(twelve: Path, tmp_path: Path) -> None:
+def test_faults_leave_no_cache_and_a_damaged_one_is_made_anew(twelve: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     good = (twelve.parent / "v3.mp4").read_bytes()
     (twelve.parent / "v3.mp4").write_bytes(good[:-200])
     assert len(faults_of(twelve, cache=cache)) == 1
     assert not list(cache.iterdir())
     (twelve.parent / "v3.mp4").write_bytes(good)
-    load(twelve, cache=cache)
-    (stored,) = cache.glob("*.npy")
-    stored.write_bytes(stored.read_bytes()[:-1])
-    with pytest.raises(DataError, match="are damaged; delete them"):
-        load(twelve, cache=cache)
+    first = load(twelve, cache=cache)
+    (stored,), (facts,) = cache.glob("*.npy"), cache.glob("*.json")
+    whole, rate = stored.read_bytes(), facts.read_bytes()
+    clips = [(stored, content) for content in (b"", b"PK", whole[:-1], whole[:60], b"text")]
+    rates = [
+        (facts, content)
+        for content in (b"", b"[]", b"{}", b'{"fps": NaN}', b'{"fps": Infinity}', b"\xff")
+    ]
+    for path, content in (*clips, *rates):
+        path.write_bytes(content)
+        again = load(twelve, cache=cache)
+        assert (again.hash, again.fps) == (first.hash, first.fps)
+        assert (stored.read_bytes(), facts.read_bytes()) == (whole, rate)
 
 
 def some_splits() -> dict[SplitName, Split]:

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from tiny_game import tiny_config, tiny_data
 from unseen.anonymizers.learned import load_filter
 from unseen.config import EvaluationConfig
-from unseen.data.clips import ClipDataset, LabelSet, Split, across
+from unseen.data.clips import BoxSource, ClipDataset, LabelSet, Split, across
 from unseen.errors import ConfigError, RunError, UnseenError, WeightsError
 from unseen.evaluation.evaluate import evaluate, prepare
 from unseen.evaluation.results import previews_path, read_previews, read_result
@@ -233,6 +233,19 @@ def test_the_same_seed_gives_the_same_figures(tmp_path: Path) -> None:
     for part in ("target", "privacy"):
         assert _timeless(one[part]) == _timeless(other[part])
         assert _timeless(one["codec"][part]) == _timeless(other["codec"][part])
+
+
+def test_what_found_boxes_is_said(tmp_path: Path) -> None:
+    data = visible_data(train=4, val=4, test=4)
+    found = (BoxSource("body", "torchvision:x", 0.5, "ab"), BoxSource("face", "y", 0.2, "cd"))
+    others = across(data, replace(data, found=found[:1]))
+    result = evaluate("raw", replace(others, found=found), tmp_path / "r.json", BRIEF)
+    body, face = result["data"]["boxes"]
+    assert body == {"kind": "body", "detector": "torchvision:x", "threshold": 0.5, "weights": "ab"}
+    assert face["detector"] == "y"
+    assert result["data"]["private_data"]["boxes"] == [body]
+    own = evaluate("raw", data, tmp_path / "own.json", BRIEF)
+    assert "boxes" not in own["data"]
 
 
 def _timeless(value: Any) -> Any:

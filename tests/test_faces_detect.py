@@ -180,7 +180,7 @@ def test_faces_at_the_border_keep_their_place(detector: CenterFace) -> None:
 @pytest.mark.parametrize("fault", ["damaged", "missing"])
 def test_weights_that_are_not_there(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if fault == "damaged":
-        monkeypatch.setattr(detect, "_SHA256", "0" * 64)
+        monkeypatch.setattr(detect, "SHA256", "0" * 64)
     else:
         monkeypatch.setattr(detect, "_WEIGHTS", "none.onnx")
     detect._weights.cache_clear()

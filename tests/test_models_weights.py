@@ -1,6 +1,7 @@
 """Published weights: what fits is loaded, what does not is refused, pickles only on request."""
 
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from unseen.cli import main
-from unseen.errors import ConfigError, UnseenError, WeightsError
+from unseen.errors import ConfigError, UnknownNameError, UnseenError, WeightsError
 from unseen.models import FrameAverage, canonical, create_model
 from unseen.models.external import VideoNetwork, published_network
 from unseen.models.weights import convert_weights, load_body
@@ -131,6 +132,7 @@ def test_an_attacker_starts_from_a_file(spec: str, form: type, tmp_path: Path) -
         ("torchvision:resnet_18", r"unknown torchvision model 'resnet_18' \(did you mean 'resnet"),
         ("torchvision:googlenet", "unknown torchvision model"),
         ("torchvision:s3d", "unknown torchvision model"),
+        ("torchvision:ssd300_vgg16", "is a detector of torchvision's, for data.person_detector"),
     ],
 )
 def test_what_cannot_be_had_is_said_before_any_work(spec: str, message: str) -> None:
@@ -190,6 +192,10 @@ class _Harmful:
         return os.mkdir, (str(self.path),)
 
 
+def _changed(first: Tensor) -> dict[str, Tensor]:
+    return {**_net().state_dict(), "a.weight": first}
+
+
 def test_pickles_that_are_refused(tmp_path: Path) -> None:
     pth, out = tmp_path / "w.pth", tmp_path / "w.safetensors"
     torch.save(_net().state_dict(), pth)
@@ -203,21 +209,76 @@ def test_pickles_that_are_refused(tmp_path: Path) -> None:
         ({"a": torch.zeros(1)}, "is of another network: "),
         ({"a": 3}, "holds no state dict"),
         ([1, 2], "holds no state dict"),
-        ({"a": _Harmful(tmp_path / "harm")}, "cannot be read as weights"),
+        ({1: torch.zeros(1)}, "holds no state dict"),
+        ({}, "holds no tensors"),
+        ({"state_dict": {"a.num_batches_tracked": torch.zeros(1)}}, "holds no tensors"),
+        (_changed(torch.zeros(8, 3, 3, 3)), "no tensor fits a.weight"),
+        (_changed(torch.zeros(4, 3, 3, 3, dtype=torch.complex64)), "no tensor fits a.weight"),
+        (_changed(torch.zeros(4, 3, 3, 3, dtype=torch.int64)), "no tensor fits a.weight"),
+        (_changed(torch.zeros(4, 3, 3, 3).to_sparse()), "a.weight is sparse; only dense ones"),
+        (_changed(torch.zeros(4, 3, 3, 3, device="meta")), "a.weight is without values"),
+        ({"a": _Harmful(tmp_path / "harm")}, r"holds \w+\.mkdir, and only tensors are read"),
+        (_net(), "holds torch.nn.modules.container.Sequential, and only tensors are read: save"),
     ]
     for content, message in cases:
         torch.save(content, pth)
         with pytest.raises(WeightsError, match=message) as caught:
             convert_weights(pth, out, _net(), unsafe_pickle=True)
         assert "\n" not in str(caught.value)
-    pth.write_bytes(b"not a pickle")
-    for path, message in (
-        (pth, "cannot be read as weights"),
-        (tmp_path / "gone.pth", "no such file"),
-    ):
-        with pytest.raises(WeightsError, match=message):
-            convert_weights(path, out, _net(), unsafe_pickle=True)
+    torch.save(_net().state_dict(), pth)
+    whole = pth.read_bytes()
+    texts = (b"", b"<!DOCTYPE html>", b"PK", b"{}", b"t.", b"h\x05.", b"j\x00", b"\x80", whole[:-9])
+    for content in texts:
+        pth.write_bytes(content)
+        with pytest.raises(WeightsError, match=r"is no whole file that .* wrote; download"):
+            convert_weights(pth, out, _net(), unsafe_pickle=True)
+    with pytest.raises(WeightsError, match="no such file"):
+        convert_weights(tmp_path / "gone.pth", out, _net(), unsafe_pickle=True)
+    with pytest.raises(WeightsError, match=r"gone\.safetensors: no such file$"):
+        convert_weights(tmp_path / "gone.safetensors", out, _net(), unsafe_pickle=False)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["w.pth"]
+
+
+def test_a_torchscript_program_is_no_state_dict(tmp_path: Path) -> None:
+    pt = tmp_path / "w.pt"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecated
+        torch.jit.script(_net()).save(str(pt))  # type: ignore[no-untyped-call]
+    with pytest.raises(WeightsError, match="is a TorchScript program; a state dict is needed"):
+        convert_weights(pt, tmp_path / "w.safetensors", _net(), unsafe_pickle=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "use"),
+    [
+        ("ssdlite320_mobilenet_v3_large", "find bodies with data.person_detector=torchvision:"),
+        ("mobilenet_v3_small", "attack with torchvision:"),
+    ],
+)
+def test_what_converted_weights_are_for(
+    name: str, use: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net = published_network(f"torchvision:{name}").to_empty(device="cpu")
+    torch.save(net.state_dict(), tmp_path / "w.pth")
+    out = tmp_path / "w.safetensors"
+    words = (str(tmp_path / "w.pth"), "-o", str(out), "--model", f"torchvision:{name}")
+    assert main(["convert-weights", *words, "--unsafe-pickle"]) == 0
+    assert f"tensors; {use}{name}@{out}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("fasterrcnn_resnet50_fpn_v3", "fasterrcnn_resnet50_fpn_v2"),
+        ("resnet19", "resnet1"),
+        ("ssd300", "ssd300_vgg16"),
+    ],
+)
+def test_a_mistyped_name_is_looked_for_among_classifiers_and_detectors(
+    name: str, meant: str
+) -> None:
+    with pytest.raises(UnknownNameError, match=rf"did you mean '{meant}\d*'\?"):
+        published_network(f"torchvision:{name}")
 
 
 @pytest.mark.parametrize("spec", ["cnn", "mobilenet:0.5", "timm:resnet18@pretrained"])

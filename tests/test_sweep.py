@@ -9,9 +9,14 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+import torchvision
+from safetensors.torch import save_file
 
 from unseen import sweep
 from unseen.cli import main
+from unseen.config import DataConfig
+from unseen.data.duet import export_duet
 from unseen.errors import ConfigError, RunError
 from unseen.evaluation.results import read_result
 from unseen.sweep import Outcome, SweepRun, plan, run_sweep
@@ -163,6 +168,19 @@ def test_data_that_are_not_there_fail_their_runs_only(
     assert _states(tmp_path) == {"sbu-raw-seed0": "failed", "duet-raw-seed0": "done"}
 
 
+def test_data_that_no_memory_holds_fail_their_runs_only(tmp_path: Path) -> None:
+    huge = plan(tmp_path, ["duet-raw", "duet-mask-face"], [*TINY, "data.size=2000000"])
+    with pytest.raises(RunError, match="2 of 3 runs failed") as caught:
+        run_sweep(tmp_path, [*huge, *plan(tmp_path, ["duet-downsample-4"], TINY)])
+    (fault,) = caught.value.faults
+    where = tmp_path / "runs" / "duet-raw-seed0.error.txt"
+    assert fault.startswith("duet-raw-seed0, duet-mask-face-seed0: ")
+    assert "allocate" in fault
+    assert fault.endswith(f"(see {where})")
+    assert where.read_text().startswith("Traceback")
+    assert _states(tmp_path)["duet-downsample-4-seed0"] == "done"
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -174,6 +192,14 @@ def test_data_that_are_not_there_fail_their_runs_only(
         (["duet-*", "evaluation.attackers=cn"], "did you mean 'cnn'?"),
         (["duet-grl-m1", "duet-raw", "target_model=c3d-smal"], "did you mean 'c3d-small'?"),
         (["duet-entropy", "evaluation.attackers=c3d-small:8"], "trained against this filter"),
+        (
+            ["duet-raw", "data.person_detector=torchvision:ssd300_vgg16@no.safetensors"],
+            "weights no.safetensors: no such file",
+        ),
+        (
+            ["duet-raw", "data.person_detector=torchvision:ssd300@no.safetensors"],
+            "did you mean 'ssd300_vgg16'?",
+        ),
     ],
 )
 def test_bad_input_is_one_line(
@@ -199,6 +225,26 @@ def test_all_that_is_wrong_is_told_at_once(
     for name in ("model 'cn'", "model 'c3d-smal'", "output limit 'nois'"):
         assert told.count(f"unknown {name}") == 1  # of six runs
     assert told.count("unknown suite 'big'") == 1
+    file = tmp_path / "file"
+    file.touch()
+    wrong = ["nosuch", "duet-grl-m1", "game.gama=1", "--seeds", "0,0", "--jobs", "0"]
+    wrong += ["data.person_detector=yolo", "--dry-run", "-o", str(file / "new")]
+    for words, detector in ((wrong, 0), ([w for w in wrong if w != "game.gama=1"], 1)):
+        assert main(["sweep", *words]) == 2
+        told = capsys.readouterr().err
+        for name in (
+            "preset 'nosuch'",
+            "seeds: name each once",
+            "--jobs 0",
+            f"{file} is no folder",
+        ):
+            assert told.count(name) == 1
+        assert told.count("'game.gamma'") == 1 - detector
+        assert told.count("person detector 'yolo'") == detector
+    assert main(["sweep", "nosuch", "game.gama=1", "-o", str(file)]) == 2
+    told = capsys.readouterr().err
+    for name in ("preset 'nosuch'", "'game.gamma'", f"{file} is no folder"):
+        assert told.count(name) == 1
     assert not (tmp_path / "new").exists()
 
 
@@ -207,9 +253,11 @@ def test_a_damaged_ledger_or_result_is_named(tmp_path: Path) -> None:
     (tmp_path / "results" / "duet-raw-seed0.json").write_text("{")
     with pytest.raises(ConfigError, match=r"duet-raw-seed0: cannot be read: .*is not JSON"):
         plan(tmp_path, ["duet-raw"], TINY)
-    (tmp_path / "sweep.json").write_text("{}")
-    with pytest.raises(RunError, match=r"sweep.json is damaged; delete it: results and runs are"):
-        plan(tmp_path, ["duet-raw"], TINY)
+    for content in ("{}", "", "[]", '{"runs": []}', '{"runs": 1}', '{"runs": {"a": []}}',
+                    '{"runs": {"a": null}}', "\udcff"):  # fmt: skip
+        (tmp_path / "sweep.json").write_text(content, errors="surrogateescape")
+        with pytest.raises(RunError, match=r"sweep.json is damaged; delete it: results and runs"):
+            plan(tmp_path, ["duet-raw"], TINY)
 
 
 def test_handcrafted_results_of_other_data_are_refused(tmp_path: Path) -> None:
@@ -217,6 +265,32 @@ def test_handcrafted_results_of_other_data_are_refused(tmp_path: Path) -> None:
     assert not [run for run in plan(tmp_path, ["duet-raw"], TINY) if run.left != "nothing"]
     with pytest.raises(ConfigError, match=r"  - duet-raw-seed0: data.seed, data.train"):
         plan(tmp_path, ["duet-raw"], [*TINY, "data.seed=9", "data.train=39"])
+
+
+def write_detector(path: Path, seed: int) -> str:
+    """A detector that knows nothing, as a person detector is named."""
+    torch.manual_seed(seed)
+    name = "ssdlite320_mobilenet_v3_large"
+    net = torchvision.models.get_model(name, weights=None, weights_backbone=None)
+    save_file(net.state_dict(), path)
+    return f"data.person_detector=torchvision:{name}@{path}"
+
+
+def test_bodies_of_another_detector_are_refused(tmp_path: Path) -> None:
+    videos = tmp_path / "videos"
+    config = DataConfig(train=13, val=13, test=13, size=16, frames=2)
+    table = export_duet(videos, config, "lossless")
+    settings = [*TINY, f"data.name={table}", "data.frames=2"]
+    names, folder = ["duet-mask-body"], tmp_path / "sweep"
+    detector = write_detector(tmp_path / "people.safetensors", 0)
+    run_sweep(folder, plan(folder, names, [*settings, detector]))
+    (tmp_path / "people.safetensors").rename(tmp_path / "moved.safetensors")
+    for same in ([], [detector.replace("people", "moved")]):
+        (only,) = plan(folder, names, [*settings, *same])
+        assert only.left == "nothing"
+    other = write_detector(tmp_path / "people.safetensors", 1)
+    with pytest.raises(ConfigError, match=r"  - duet-mask-body-seed0: data\.person_detector$"):
+        plan(folder, names, [*settings, other])
 
 
 def test_a_killed_worker_does_not_stop_the_rest(

@@ -26,6 +26,7 @@ from unseen.training.folder import (
     CONFIG_FILE,
     TARGET_FILE,
     TRAINING_FILE,
+    refuse,
 )
 from unseen.training.run import train
 from unseen.training.schedules import PLATEAU
@@ -204,6 +205,8 @@ def test_resume_with_other_settings_names_them(data: ClipDataset, tmp_path: Path
             data, tmp_path, resume=True,
         )  # fmt: skip
     assert "started with other settings (game.gamma, train.lr_filter)" in str(caught.value)
+    moved = ("data.root=there", "data.person_detector=there")
+    refuse(tiny_config("train.steps=0", *moved), tmp_path, resume=True)
     assert (tmp_path / CONFIG_FILE).read_bytes() == before
 
 

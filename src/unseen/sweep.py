@@ -8,7 +8,7 @@ to another machine half done, goes on when it is called again.
 import json
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -20,13 +20,15 @@ from pydantic import ValidationError
 
 from unseen.config import DataConfig, EvaluationConfig, RunConfig, load_config, preset_names
 from unseen.data.clips import ClipDataset
+from unseen.data.find_boxes import body_source
 from unseen.data.load import has_boxes, load_data
-from unseen.errors import ConfigError, RunError, UnseenError, together
+from unseen.errors import ConfigError, Faults, RunError, UnseenError, together
 from unseen.evaluation.evaluate import evaluate, needed_boxes, refuse_evaluation
 from unseen.evaluation.results import read_result
 from unseen.families.family import find_members, unknown_preset
-from unseen.files import write_json, written_whole
+from unseen.files import refuse_unwritable, write_json, written_whole
 from unseen.machine import use_cores
+from unseen.models.person_detector import person_weights
 from unseen.report.entries import SWEEP_FILE
 from unseen.training.folder import CONFIG_FILE, TRAINING_FILE, refuse_training, run_config
 from unseen.training.run import train
@@ -38,12 +40,14 @@ SEEDS = (
     "evaluation.target_fit.seed",
     "evaluation.attacker_fit.seed",
 )
-# Settings of a machine: other ones there do not make another experiment.
+# Settings of a machine: other ones there do not make another experiment. Of a person detector the
+# name and the weights do, see `_other_boxes`; their path does not.
 _MACHINE = {
     "data": ("root", "private_root", "test_on_root", "cache", "person_detector"),
     "train": ("device", "devices", "threads", "checkpoint_every"),
     "evaluation": ("device", "jobs", "previews"),
 }
+_ASKED = "what the sweep is to do is not clear"
 
 State = Literal["to do", "done", "failed"]
 
@@ -109,34 +113,53 @@ def plan(
         seeds: of weights, batches, noise and attackers; the data stay as they are.
 
     Raises:
-        ConfigError: names, seeds or settings that cannot be used, or that are not those of what
-            the folder holds.
+        UnseenError: names, seeds or settings that cannot be used, or that are not those of what
+            the folder holds; or a folder that nothing can be written into.
     """
-    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
-        raise ConfigError("seeds: name each once, as whole numbers from 0, as in 0,1,2")
-    asked = "what the sweep is to do is not clear"
-    named = together(ConfigError, asked, [partial(_named, name) for name in names])
-    chosen = {name: anonymizer for part in named for name, anonymizer in part.items()}
-    loading = [partial(load_config, name, overrides) for name in chosen]
-    configs = together(ConfigError, asked, loading)
+    faults = Faults()
+    with faults.collected():
+        refuse_unwritable(folder / SWEEP_FILE)
+    with faults.collected():
+        ledger = _Ledger(folder)
+    with faults.collected():
+        if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
+            raise ConfigError("seeds: name each once, as whole numbers from 0, as in 0,1,2")
+    chosen: dict[str, str | None] = {}
+    for name in names:
+        with faults.collected():
+            chosen |= _named(name)
+    configs: dict[str, RunConfig] = {}
+    for name in chosen:
+        with faults.collected():
+            configs[name] = load_config(name, overrides)
+    if not chosen:  # the settings are looked at all the same
+        with faults.collected():
+            load_config(None, overrides)
+    for check in _checks(configs, [name for name in configs if chosen[name] is None]):
+        with faults.collected():
+            check()
+    faults.refuse(_ASKED, ConfigError)
     runs = [
         SweepRun(
             name=f"{name}-seed{seed}",
-            config=load_config(None, [f"{key}={seed}" for key in SEEDS], base=config),
+            config=load_config(None, [f"{key}={seed}" for key in SEEDS], base=configs[name]),
             anonymizer=anonymizer,
             folder=folder / "runs" / f"{name}-seed{seed}",
             result=folder / "results" / f"{name}-seed{seed}.json",
         )
         for seed in seeds
-        for (name, anonymizer), config in zip(chosen.items(), configs, strict=True)
+        for name, anonymizer in chosen.items()
     ]
-    _refuse(runs[: len(chosen)])
-    ledger = _Ledger(folder)
-    faults = [fault for run in runs for fault in _other_settings(run, ledger)]
-    if faults:
+    adversaries = [
+        partial(refuse_evaluation, run.config.evaluation, run.config.budget_models)
+        for run in runs[: len(chosen)]
+        if run.anonymizer is None
+    ]
+    together(ConfigError, _ASKED, adversaries)
+    others = [fault for run in runs for fault in _other_settings(run, ledger)]
+    if others:
         raise ConfigError(
-            f"{folder} holds runs with other settings; name another folder, or delete them:\n"
-            + "\n".join(f"  - {fault}" for fault in faults)
+            f"{folder} holds runs with other settings; name another folder, or delete them:", others
         )
     return runs
 
@@ -151,17 +174,15 @@ def _named(name: str) -> dict[str, str | None]:
     return {member.name: member.anonymizer for member in found}
 
 
-def _refuse(runs: Sequence[SweepRun]) -> None:
-    """Raise where a run could not be trained, or not be measured after it."""
-    trained = [run.config for run in runs if run.anonymizer is None]
-    checks: list[Callable[[], object]] = [partial(refuse_training, config) for config in trained]
-    checks += [partial(refuse_evaluation, run.config.evaluation) for run in runs]
-    asked = "what the sweep is to do is not clear"
-    together(ConfigError, asked, checks)
-    adversaries = [
-        partial(refuse_evaluation, config.evaluation, config.budget_models) for config in trained
+def _checks(configs: Mapping[str, RunConfig], trained: Sequence[str]) -> list[Callable[[], object]]:
+    """What raises where a run could not be trained, or not be measured after it."""
+    every = configs.values()
+    detectors = dict.fromkeys(config.data.person_detector for config in every)
+    return [
+        *(partial(person_weights, named) for named in detectors if named is not None),
+        *(partial(refuse_training, configs[name]) for name in trained),
+        *(partial(refuse_evaluation, config.evaluation) for config in every),
     ]
-    together(ConfigError, asked, adversaries)
 
 
 def _other_settings(run: SweepRun, ledger: "_Ledger") -> Iterator[str]:
@@ -177,8 +198,21 @@ def _other_settings(run: SweepRun, ledger: "_Ledger") -> Iterator[str]:
     changed = sorted(
         key for key in wanted.keys() | there.keys() if wanted.get(key) != there.get(key)
     )
+    if _other_boxes(run):
+        changed.append("data.person_detector")
     if changed:
         yield f"{run.name}: {', '.join(changed)}"
+
+
+def _other_boxes(run: SweepRun) -> bool:
+    """Whether the bodies of a result were found by another detector than the one that is named."""
+    named = run.config.data.person_detector
+    if named is None or not run.result.exists():
+        return False
+    data = read_result(run.result)["data"]
+    sources = [*data.get("boxes", ()), *data.get("private_data", {}).get("boxes", ())]
+    bodies = [source for source in sources if source["kind"] == "body"]
+    return bool(bodies) and asdict(body_source(named)) not in bodies
 
 
 def _stored(run: SweepRun, ledger: "_Ledger") -> RunConfig | None:
@@ -238,8 +272,9 @@ def run_sweep(folder: Path, runs: Sequence[SweepRun], *, jobs: int = 1) -> None:
             data = load_data(
                 config.data, jobs=config.evaluation.jobs, boxes=needed_boxes(group[0].anonymizer)
             )
-        except (UnseenError, OSError) as error:
-            outcomes = iter([(run, Outcome("failed", 0.0, str(error))) for run in group])
+        except Exception as error:
+            told = _told(error, group[0])
+            outcomes = iter([(run, Outcome("failed", 0.0, told)) for run in group])
         else:
             outcomes = _outcomes(group, data, jobs)
         for run, outcome in outcomes:
@@ -249,11 +284,11 @@ def run_sweep(folder: Path, runs: Sequence[SweepRun], *, jobs: int = 1) -> None:
             print(f"[{count}/{len(left)}] {run.name}: {_in_words(run, outcome)}", flush=True)
     failed = ledger.failed([run.name for run in runs])
     if failed:
-        lines = [f"  - {', '.join(names)}: {error}" for error, names in failed.items()]
+        lines = [f"{', '.join(names)}: {error}" for error, names in failed.items()]
         total = sum(map(len, failed.values()))
         raise RunError(
-            f"{total} of {len(runs)} runs failed (call the sweep again to try them again):\n"
-            + "\n".join(lines)
+            f"{total} of {len(runs)} runs failed (call the sweep again to try them again):",
+            lines,
         )
 
 
@@ -298,16 +333,19 @@ def _work(run: SweepRun, data: ClipDataset, side_by_side: bool) -> tuple[SweepRu
             resume = (run.folder / CONFIG_FILE).exists()
             train(run.config, data, run.folder, resume=resume)
         evaluate(run.anonymizer or run.folder, data, run.result, settings)
-    except (UnseenError, OSError) as error:
-        return run, Outcome("failed", time.monotonic() - start, str(error))
     except Exception as error:
-        # Of no known kind, such as a GPU whose memory is full: for this run alone, and not lost.
-        where = run.folder.with_name(f"{run.folder.name}.error.txt")
-        with written_whole(where) as temporary:
-            temporary.write_text(traceback.format_exc(), encoding="utf-8")
-        line = f"{type(error).__name__}: {str(error).partition(chr(10))[0]} (see {where})"
-        return run, Outcome("failed", time.monotonic() - start, line)
+        return run, Outcome("failed", time.monotonic() - start, _told(error, run))
     return run, Outcome("done", time.monotonic() - start)
+
+
+def _told(error: Exception, run: SweepRun) -> str:
+    """The words of an error; one of no known kind, such as a full GPU's, is kept beside the run."""
+    if isinstance(error, UnseenError | OSError):
+        return str(error)
+    where = run.folder.with_name(f"{run.folder.name}.error.txt")
+    with written_whole(where) as temporary:
+        temporary.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]} (see {where})"
 
 
 def _in_words(run: SweepRun, outcome: Outcome) -> str:
@@ -327,10 +365,11 @@ class _Ledger:
     def __init__(self, folder: Path) -> None:
         self.path = folder / SWEEP_FILE
         self.runs: dict[str, dict[str, Any]] = {}
-        if self.path.exists():
+        if self.path.is_file():
             try:
-                self.runs = json.loads(self.path.read_text(encoding="utf-8"))["runs"]
-            except (ValueError, KeyError, TypeError) as error:
+                runs = json.loads(self.path.read_text(encoding="utf-8"))["runs"]
+                self.runs = {name: {**run} for name, run in runs.items()}
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise RunError(
                     f"{self.path} is damaged; delete it: results and runs are kept, and found again"
                 ) from error

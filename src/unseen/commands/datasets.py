@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from unseen.commands.settings import Verb, add_overrides, config_of
-from unseen.errors import ConfigError, UnseenError
+from unseen.errors import ConfigError, Faults, UnseenError
 
 
 def add_commands(verb: Verb) -> None:
@@ -101,28 +101,40 @@ def _keyframes(args: argparse.Namespace) -> None:
 
 def _stats(args: argparse.Namespace) -> None:
     from unseen.data import pa_hmdb51
+    from unseen.files import refuse_unwritable, write_json
 
     if args.name == pa_hmdb51.NAME:
         from unseen.report.annotations import write_statistics
 
-        if args.out is None:
-            raise ConfigError("the statistics of PA-HMDB51 are figures: name a folder with -o DIR")
+        faults = Faults()
+        with faults.collected():
+            if args.out is None:
+                raise ConfigError(
+                    "the statistics of PA-HMDB51 are figures: name a folder with -o DIR"
+                )
+            refuse_unwritable(args.out / "statistics.json")
+        with faults.collected():
+            pa_hmdb51.read_annotations(args.root)
+        faults.refuse(f"{args.name} cannot be counted", ConfigError)
         statistics = write_statistics(args.root, args.out)
         print(f"{args.out}: {statistics.videos} videos")
         return
     from unseen.data.load import check_data, count_labels
-    from unseen.files import refuse_unwritable, write_json
 
+    faults = Faults()
     if args.out is not None:
-        refuse_unwritable(args.out / "statistics.json")
-    counts = count_labels(args.name, args.root)
+        with faults.collected():
+            refuse_unwritable(args.out / "statistics.json")
+    with faults.collected():
+        counts = count_labels(args.name, args.root)
+    faults.refuse(f"{args.name} cannot be counted", ConfigError)
     if args.out is not None:
         write_json(args.out / "statistics.json", asdict(counts))
     print(counts)
-    faults = len(check_data(args.name, args.root).faults)
-    if faults:
+    found = len(check_data(args.name, args.root).faults)
+    if found:
         print(
-            f"unseen: counted as the lists say; missing files and other faults: {faults}, see "
+            f"unseen: counted as the lists say; missing files and other faults: {found}, see "
             f"unseen data check {args.name} {args.root}",
             file=sys.stderr,
         )

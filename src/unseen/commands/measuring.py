@@ -2,12 +2,16 @@
 
 import argparse
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unseen.commands.settings import Verb, add_data_options, add_overrides, evaluation_config_of
-from unseen.errors import ConfigError, together
+from unseen.errors import ConfigError, UnseenError, together
+
+if TYPE_CHECKING:
+    from unseen.anonymizers.base import BoxKind
 
 
 def add_commands(verb: Verb) -> None:
@@ -47,14 +51,19 @@ def add_commands(verb: Verb) -> None:
 
 
 def _evaluate(args: argparse.Namespace) -> None:
-    from unseen.data.load import load_data
+    from unseen.data.load import find_data
     from unseen.evaluation.evaluate import evaluate, needed_boxes, prepare
 
     config = evaluation_config_of(args)
-    prepare(args.anonymizer, config.evaluation, args.out)  # before the data, which takes long
-    needed = needed_boxes(args.anonymizer)
-    data = load_data(config.data, jobs=config.evaluation.jobs, boxes=needed)
-    result = evaluate(args.anonymizer, data, args.out, config.evaluation)
+    needed: tuple[BoxKind, ...] = ()
+    with suppress(UnseenError):  # `prepare` tells of it
+        needed = needed_boxes(args.anonymizer)
+    checks: list[Callable[[], Any]] = [  # before clips are read, which takes long
+        partial(prepare, args.anonymizer, config.evaluation, args.out),
+        partial(find_data, config.data, jobs=config.evaluation.jobs, boxes=needed),
+    ]
+    load = together(ConfigError, f"'{args.anonymizer}' cannot be measured so", checks)[1]
+    result = evaluate(args.anonymizer, load(), args.out, config.evaluation)
     for label, part in (("pixels", result), (args.codec or "stored", result["codec"])):
         if part is not None:
             target, privacy = part["target"], part["privacy"]
@@ -108,7 +117,7 @@ def _presets(args: argparse.Namespace) -> None:
 
 
 def _convert_weights(args: argparse.Namespace) -> None:
-    from unseen.models.external import published_network
+    from unseen.models.external import is_detector, published_network
     from unseen.models.weights import convert_weights, refuse_conversion
 
     checks: tuple[Callable[[], Any], ...] = (
@@ -117,4 +126,5 @@ def _convert_weights(args: argparse.Namespace) -> None:
     )
     net, _ = together(ConfigError, "no weights were converted, for several reasons:", checks)
     count = convert_weights(args.source, args.out, net, unsafe_pickle=args.unsafe_pickle)
-    print(f"{args.out}: {count} tensors; attack with {args.model}@{args.out}")
+    use = "find bodies with data.person_detector=" if is_detector(args.model) else "attack with "
+    print(f"{args.out}: {count} tensors; {use}{args.model}@{args.out}")

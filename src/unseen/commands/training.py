@@ -4,9 +4,10 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unseen.commands.settings import (
     DATA_OPTIONS,
@@ -20,6 +21,7 @@ from unseen.commands.settings import (
 from unseen.errors import ConfigError, Faults, together
 
 if TYPE_CHECKING:
+    from unseen.anonymizers.base import BoxKind
     from unseen.face_config import FaceRunConfig
 
 
@@ -72,7 +74,7 @@ def _demo(args: argparse.Namespace) -> None:
 
 def _train(args: argparse.Namespace) -> None:
     from unseen.config import load_config
-    from unseen.data.load import load_data
+    from unseen.data.load import find_data
     from unseen.evaluation.evaluate import refuse_evaluation
     from unseen.face_config import face_preset_names, stored_face_config
     from unseen.families.family import members
@@ -102,14 +104,14 @@ def _train(args: argparse.Namespace) -> None:
         config_of(args, stored) if stored or args.preset else config_of(args, load_config("duet"))
     )
     # `unseen evaluate RUN` is to find settings that it can use, after all that work.
-    checks: list[Callable[[], object]] = [
+    checks: list[Callable[[], Any]] = [
+        partial(find_data, config.data, jobs=config.train.threads),
         partial(refuse, config, args.out, resume=args.resume),
         partial(refuse_evaluation, config.evaluation),
     ]
-    together(ConfigError, f"{args.out} cannot be trained and measured so", checks)
+    load = together(ConfigError, f"{args.out} cannot be trained and measured so", checks)[0]
     refuse_evaluation(config.evaluation, config.budget_models)
-    data = load_data(config.data, jobs=config.train.threads)
-    trained = train(config, data, args.out, resume=args.resume)
+    trained = train(config, load(), args.out, resume=args.resume)
     print(
         f"{trained.folder}: validation accuracy of f_T {100 * trained.target_accuracy:.1f}% "
         f"after {trained.seconds:.0f} s; now measure the leak: "
@@ -120,14 +122,20 @@ def _train(args: argparse.Namespace) -> None:
 
 
 def _train_target(args: argparse.Namespace) -> None:
-    from unseen.data.load import load_data
+    from unseen.data.load import find_data
+    from unseen.evaluation.evaluate import needed_boxes
     from unseen.evaluation.target import prepare_target, train_target
 
     config = evaluation_config_of(args)
-    # Before the data, which takes long.
-    prepare_target(args.anonymizer, config.data.target, args.out, config.evaluation)
-    data = load_data(config.data, jobs=config.evaluation.jobs)
-    made = train_target(args.anonymizer, data, args.out, config.evaluation, raw=args.raw)
+    needed: tuple[BoxKind, ...] = ()
+    with suppress(UnseenError):  # `prepare_target` tells of it
+        needed = needed_boxes(args.anonymizer)
+    checks: list[Callable[[], Any]] = [  # before clips are read, which takes long
+        partial(prepare_target, args.anonymizer, config.data.target, args.out, config.evaluation),
+        partial(find_data, config.data, jobs=config.evaluation.jobs, boxes=needed),
+    ]
+    load = together(ConfigError, "no target model can be trained so", checks)[1]
+    made = train_target(args.anonymizer, load(), args.out, config.evaluation, raw=args.raw)
     contract = made.contract
     metric = "accuracy" if contract.metric == "accuracy" else "cMAP"
     for label, view in (("pixels", "pixels"), (contract.codec, "stored")):

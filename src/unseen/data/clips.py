@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from unseen.anonymizers.base import Anonymizer
+from unseen.anonymizers.base import Anonymizer, BoxKind
 from unseen.errors import ConfigError
 from unseen.types import StoredClips
 
@@ -35,6 +35,23 @@ class LabelSet:
 
 NO_LABELS = LabelSet("none", (), multi_label=True)
 """Of a data set that is asked for the other task alone: no column, `float32 (clips, 0)`."""
+
+
+@dataclass(frozen=True)
+class BoxSource:
+    """What found boxes that a data set does not have of its own.
+
+    Attributes:
+        kind: of the boxes.
+        detector: its name, `centerface` or `torchvision:NAME`.
+        threshold: the least score of a box, in [0, 1].
+        weights: SHA-256 of the detector's weights, hexadecimal.
+    """
+
+    kind: BoxKind
+    detector: str
+    threshold: float
+    weights: str
 
 
 @dataclass(frozen=True)
@@ -79,6 +96,7 @@ class ClipDataset:
         hash: SHA-256 over clips and labels of all splits, hexadecimal.
         still: True when nothing moves in its clips: each is one image, repeated.
         other: the data set that has the private attribute, where this one does not, see `across`.
+        found: what found its boxes; empty where they are its own, or it has none.
     """
 
     name: str
@@ -92,6 +110,7 @@ class ClipDataset:
     hash: str
     still: bool = False
     other: "ClipDataset | None" = None
+    found: tuple[BoxSource, ...] = ()
 
     @property
     def private_data(self) -> "ClipDataset":

@@ -6,10 +6,10 @@ import math
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from jaxtyping import Float32
 
 from unseen.anonymizers.base import BoxKind
+from unseen.data.clips import BoxSource
 from unseen.data.video import probe, read_frames
 from unseen.errors import DataError, VideoError
 from unseen.files import write_json, written_whole
@@ -35,13 +36,11 @@ class BoxFinder:
     """What finds boxes of one kind.
 
     Attributes:
-        kind: of the boxes.
-        name: of the detector and its settings: with another name, boxes are found anew.
+        source: the detector, its weights and its threshold: with others, boxes are found anew.
         find: takes an RGB picture and gives x0, y0, x1, y1 in its pixels, `float32 (boxes, 4)`.
     """
 
-    kind: BoxKind
-    name: str
+    source: BoxSource
     find: Callable[[Images], Float32[np.ndarray, "boxes 4"]]
 
 
@@ -164,7 +163,7 @@ def decode_clips(
 
     Raises:
         ClipFaults: broken videos, ranges and boxes outside of their video.
-        DataError: a damaged cache file, or no space for one.
+        DataError: there is no space for the cache.
     """
     wanted = [[str(clip.path), clip.start, clip.end, clip.box] for clip in ranges]
     files = [clip.path for clip in ranges]
@@ -178,7 +177,7 @@ def decode_clips(
     decoded = kept_clips((len(ranges), frames, size, size, 3), fill, files, wanted, cache)
     shape = (len(ranges), frames, size)
     boxes = {
-        finder.kind: kept_boxes(
+        finder.source.kind: kept_boxes(
             shape, finder, lambda take: _read_all(ranges, frames, take, progress), files, wanted,
             cache,
         )
@@ -196,6 +195,8 @@ def kept_clips(
 ) -> DecodedClips:
     """Clips from memory or, with a cache, from a file that is written the first time.
 
+    A damaged file is written anew.
+
     Args:
         shape: `(clips, frames, size, size, 3)`.
         fill: writes the clips into zeros of that shape and returns their frame rate.
@@ -204,14 +205,16 @@ def kept_clips(
         cache: the folder, or None.
 
     Raises:
-        DataError: a damaged cache file, or no space for one.
+        DataError: there is no space for the cache.
     """
     if cache is None:
         clips = np.zeros(shape, np.uint8)
         return DecodedClips(clips, fill(clips))
     stored = cache / f"clips-{_key(shape, files, wanted)}.npy"
     facts = stored.with_suffix(".json")
-    if not stored.exists():
+    kept = _kept(stored, shape, np.uint8)
+    fps = _kept_rate(facts)
+    if kept is None or fps is None:
         cache.mkdir(parents=True, exist_ok=True)
         needed, free = math.prod(shape), shutil.disk_usage(cache).free
         if needed > free:  # writing a memory map to a full disk would kill the process
@@ -223,15 +226,30 @@ def kept_clips(
             fps = fill(written)
             written.flush()
             write_json(facts, {"fps": fps})
+        kept = np.lib.format.open_memmap(stored, mode="c")
+    return DecodedClips(kept, fps)
+
+
+def _kept(stored: Path, shape: tuple[int | None, ...], dtype: type) -> npt.NDArray[Any] | None:
+    """A cached array, mapped, of which None in the shape may be any number; None: to be made."""
     try:
         # "c", not "r": torch warns of memory that it may not write to. The file stays as it is.
-        clips = np.load(stored, mmap_mode="c", allow_pickle=False)
+        kept = np.lib.format.open_memmap(stored, mode="c")
+    except Exception:  # of any kind, whatever the bytes happen to mean
+        return None
+    fits = len(kept.shape) == len(shape) and all(
+        want in (None, have) for want, have in zip(shape, kept.shape, strict=True)
+    )
+    return kept if fits and kept.dtype == dtype else None
+
+
+def _kept_rate(facts: Path) -> float | None:
+    """The frame rate of cached clips; None: to be found."""
+    try:
         fps = float(json.loads(facts.read_text(encoding="utf-8"))["fps"])
-        if clips.shape != shape or clips.dtype != np.uint8:
-            raise ValueError(f"it holds {clips.dtype} {clips.shape}")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"the cached clips '{stored}' are damaged; delete them: {error}") from error
-    return DecodedClips(clips, fps)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return fps if 0 < fps < math.inf else None
 
 
 def kept_boxes(
@@ -244,6 +262,8 @@ def kept_boxes(
 ) -> ClipBoxes:
     """Boxes in all frames of clips, found or, with a cache, read from a file written before.
 
+    A damaged file is written anew.
+
     Args:
         shape: `(clips, frames, size)`.
         finder: finds them in a frame as it is in the video.
@@ -251,21 +271,13 @@ def kept_boxes(
         files: as in `kept_clips`, as are the next two.
         wanted: JSON of what is taken from them.
         cache: the folder, or None.
-
-    Raises:
-        DataError: a damaged cache file.
     """
     stored = None
     if cache is not None:
-        key = _key(shape, files, [wanted, finder.kind, finder.name])
+        key = _key(shape, files, [wanted, asdict(finder.source)])
         stored = cache / f"boxes-{key}.npy"
-        if stored.exists():
-            try:
-                kept: ClipBoxes = np.load(stored, allow_pickle=False)
-            except (OSError, ValueError) as error:
-                raise DataError(
-                    f"the cached boxes '{stored}' are damaged; delete them: {error}"
-                ) from error
+        kept: ClipBoxes | None = _kept(stored, (*shape[:2], None, 4), np.float32)
+        if kept is not None:
             return kept
     found: dict[tuple[int, int], npt.NDArray[np.float32]] = {}
 

@@ -4,12 +4,14 @@ What handcrafted anonymizers need on real video: Wu18 4.1 detects and crops out 
 bodies (method 5), and so does Wang19 4.1. A new kind of box is one line of `FINDERS`.
 """
 
+import hashlib
 from collections.abc import Callable, Collection
 
 from unseen.anonymizers.base import BoxKind
+from unseen.data.clips import BoxSource
 from unseen.data.decode import BoxFinder
 from unseen.errors import ConfigError
-from unseen.models.person_detector import PersonDetector
+from unseen.models.person_detector import LEAST_SCORE, PersonDetector, person_weights
 from unseen.models.weights import SUFFIX
 from unseen.registry import Registry
 
@@ -18,10 +20,11 @@ _LEAST_FACE_SCORE = 0.2  # as where `unseen anonymize` begins a track
 
 def _faces(person_detector: str | None) -> BoxFinder:
     """CenterFace, in each frame by itself."""
-    from unseen.faces.detect import CenterFace  # loads another runtime, which few need
+    from unseen.faces.detect import SHA256, CenterFace  # loads another runtime, which few need
 
     detector = CenterFace(_LEAST_FACE_SCORE)
-    return BoxFinder("face", f"centerface {_LEAST_FACE_SCORE}", lambda image: detector(image).boxes)
+    source = BoxSource("face", "centerface", _LEAST_FACE_SCORE, SHA256)
+    return BoxFinder(source, lambda image: detector(image).boxes)
 
 
 def _bodies(person_detector: str | None) -> BoxFinder:
@@ -31,7 +34,19 @@ def _bodies(person_detector: str | None) -> BoxFinder:
             "these data have no boxes of bodies, and no person detector is named to find them: "
             f"set data.person_detector=torchvision:NAME@FILE{SUFFIX} (docs/data-sets.md#boxes)"
         )
-    return BoxFinder("body", person_detector, PersonDetector(person_detector))
+    return BoxFinder(body_source(person_detector), PersonDetector(person_detector))
+
+
+def body_source(person_detector: str) -> BoxSource:
+    """What would find bodies; builds no network.
+
+    Raises:
+        UnseenError: there is no such detector, or its weights are missing.
+    """
+    name, weights = person_weights(person_detector)
+    with weights.open("rb") as file:
+        sha = hashlib.file_digest(file, "sha256").hexdigest()
+    return BoxSource("body", f"torchvision:{name}", LEAST_SCORE, sha)
 
 
 FINDERS: Registry[Callable[[str | None], BoxFinder]] = Registry("kind of box")

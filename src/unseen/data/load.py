@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import unseen.data.casia_webface
 import unseen.data.daly
@@ -26,6 +26,8 @@ from unseen.data.duet import load_duet
 from unseen.data.find_boxes import finders
 from unseen.data.hmdb51 import read_hmdb51
 from unseen.data.manifest import load_manifest
+from unseen.data.manifest_table import Faults as RowFaults
+from unseen.data.manifest_table import read_table
 from unseen.data.official import (
     OFFICIAL,
     Inventory,
@@ -38,12 +40,13 @@ from unseen.data.official_clips import load_official
 from unseen.data.pa_hmdb51_clips import with_test_frames
 from unseen.data.pa_hmdb51_labels import VideoAnnotation
 from unseen.data.statistics import LabelCounts, label_counts
-from unseen.errors import ConfigError, DataError, UnknownNameError, together
+from unseen.errors import ConfigError, DataError, Faults, UnknownNameError, together
 from unseen.progress import counting
 from unseen.registry import Registry, Spec, nearest
 
 # Of generated data: takes `target`, `private`, `size`, `frames`, `seed`, `counts` and `jobs`.
 Loader = Callable[..., ClipDataset]
+Load: TypeAlias = Callable[[], ClipDataset]
 _NEITHER = "neither of the two data sets can be loaded"
 DATASETS: Registry[Loader] = Registry("data set")
 DATASETS.add("duet", load_duet)
@@ -123,17 +126,42 @@ def load_data(
         ConfigError: boxes of bodies are to be found, and the person detector cannot be used.
         DataError: naming what is wrong with the data, of two data sets with both.
     """
+    return find_data(config, jobs=jobs, cache=cache, boxes=boxes)()
+
+
+def find_data(
+    config: DataConfig,
+    *,
+    jobs: int = 1,
+    cache: Path | None = None,
+    boxes: Collection[BoxKind] = (),
+) -> Load:
+    """What loads the data, when folders, lists and detectors were looked at, but no clip was.
+
+    Args and errors as in `load_data`: a caller can tell of these beside faults of its own.
+    """
     if cache is None and config.cache is not None:
         cache = Path(config.cache)
-    find = () if has_boxes(config) else finders(boxes, config.person_detector)
+    faults = Faults()
+    find: tuple[BoxFinder, ...] = ()
+    with faults.collected():
+        find = () if has_boxes(config) else finders(boxes, config.person_detector)
+    with faults.collected():
+        load = _find(config, jobs, find, cache)
+    faults.refuse("the data cannot be loaded")
+    return load
+
+
+def _find(config: DataConfig, jobs: int, find: Sequence[BoxFinder], cache: Path | None) -> Load:
     if config.test_on is not None:
         return _tested_on_pa_hmdb51(config, jobs, find, cache)
     found = partial(_found, config, jobs=jobs, find=find, cache=cache)
     target = partial(found, config.name, config.root, "--root")
     if config.private_name is None:
-        return target()(target=config.target, private=config.private)
+        return partial(target(), target=config.target, private=config.private)
     private = partial(found, config.private_name, config.private_root, "--private-root")
-    return across(*_labelled(config, *together(DataError, _NEITHER, (target, private))))
+    both = together(DataError, _NEITHER, (target, private))
+    return lambda: across(*_labelled(config, *both))
 
 
 def has_boxes(config: DataConfig) -> bool:
@@ -170,6 +198,7 @@ def _found(
             progress=_reading(),
         )
     elif path.suffix.lower() == ".csv":
+        read_table(path, RowFaults())  # whether it can be read
         load = partial(load_manifest, path, find=find, cache=cache, progress=_reading())
     else:
         known = [*DATASETS, *OFFICIAL]
@@ -195,7 +224,7 @@ def _labelled(config: DataConfig, target: Loader, private: Loader) -> list[ClipD
 
 def _tested_on_pa_hmdb51(
     config: DataConfig, jobs: int, find: Sequence[BoxFinder], cache: Path | None
-) -> ClipDataset:
+) -> Load:
     """The target task of HMDB51 and attributes of another data set, tested on PA-HMDB51."""
     spec = Spec.parse(config.name)
     if spec.name != "hmdb51" or config.private_name is None:
@@ -225,19 +254,23 @@ def _tested_on_pa_hmdb51(
         cache=cache,
         progress=_reading(),
     )
-    target, private = _labelled(config, videos, images)
-    frames = with_test_frames(
-        private,
-        annotations,
-        {item.path.rpartition("/")[2]: inventory.root / item.path for item in inventory.items},
-        size=config.size,
-        frames=config.frames,
-        stills=config.stills,
-        find=find,
-        cache=cache,
-        progress=_reading(),
-    )
-    return across(replace(target, name=f"{target.name}, pa-hmdb51"), frames)
+
+    def load() -> ClipDataset:
+        target, private = _labelled(config, videos, images)
+        frames = with_test_frames(
+            private,
+            annotations,
+            {item.path.rpartition("/")[2]: inventory.root / item.path for item in inventory.items},
+            size=config.size,
+            frames=config.frames,
+            stills=config.stills,
+            find=find,
+            cache=cache,
+            progress=_reading(),
+        )
+        return across(replace(target, name=f"{target.name}, pa-hmdb51"), frames)
+
+    return load
 
 
 def _annotations(root: str | None) -> tuple[VideoAnnotation, ...]:

@@ -7,6 +7,7 @@ y1 not included); every other column may be a label. `docs/your-own-videos.md` e
 
 import csv
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -82,7 +83,8 @@ def load_manifest(
     if decoded is None or faults:
         raise _error(path, faults)
 
-    return labelled(path.name, rows, splits, decoded, target, private)
+    data = labelled(path.name, rows, splits, decoded, target, private)
+    return replace(data, found=tuple(finder.source for finder in find))
 
 
 def export_videos(

@@ -9,6 +9,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 from jaxtyping import Float32, Int64, UInt8
 
+from unseen.anonymizers.base import BoxKind
+from unseen.anonymizers.handcrafted import FACE_ENLARGEMENT
 from unseen.data.clips import SPLITS, ClipDataset
 from unseen.data.decode import (
     BoxFinder,
@@ -172,7 +174,8 @@ def load_official(
         raise _error(inventory, faults) from None
 
     data = labelled(inventory.name, rows, splits, decoded, target, private)
-    return replace(data, still=inventory.kind == "image" and stills == "repeat")
+    still = inventory.kind == "image" and stills == "repeat"
+    return replace(data, still=still, found=tuple(finder.source for finder in find))
 
 
 class _Faults(Faults):
@@ -247,11 +250,11 @@ def _read_images(
     wanted = [stills, [[str(clip.path), clip.start, clip.end] for clip in ranges]]
     decoded = kept_clips((len(ranges), length, size, size, 3), fill, used, wanted, cache)
     shape = (len(ranges), 1 if one else frames, size)
-    boxes = {f.kind: kept_boxes(shape, f, read, used, wanted, cache) for f in find}
+    boxes = {f.source.kind: kept_boxes(shape, f, read, used, wanted, cache) for f in find}
     if not one:
         return replace(decoded, boxes=boxes)
     if stills == "pan":
-        boxes = {kind: drifting(its, size, frames) for kind, its in boxes.items()}
+        boxes = {kind: drifting(kind, its, size, frames) for kind, its in boxes.items()}
     return DecodedClips(
         repeated(decoded.clips, frames),
         decoded.fps,
@@ -278,14 +281,23 @@ def as_clip(image: Images, frames: int, seed: int) -> UInt8[np.ndarray, "frames 
 
 
 def drifting(
-    boxes: Float32[np.ndarray, "images 1 boxes 4"], size: int, frames: int
+    kind: BoxKind, boxes: Float32[np.ndarray, "images 1 boxes 4"], size: int, frames: int
 ) -> Float32[np.ndarray, "images frames boxes 4"]:
     """Boxes in images, `(images, 1, boxes, 4)`, in the clips that `as_clip` makes of them.
 
-    Each image's seed is its number.
+    Each image's seed is its number. What is masked up to the edge stays masked up to it, since
+    there the edge is repeated; faces are masked in larger boxes (`Mask`).
     """
-    moved = [np.stack(_drift(size, frames, i)[::-1] * 2, 1)[:, None] for i in range(len(boxes))]
-    return (boxes - np.stack(moved)).astype(np.float32) if len(boxes) else boxes
+    if not len(boxes):
+        return boxes
+    steps = [np.stack(_drift(size, frames, i)[::-1] * 2, 1)[:, None] for i in range(len(boxes))]
+    moved = np.asarray(boxes - np.stack(steps), np.float32)
+    low, high = boxes[..., :2], boxes[..., 2:]
+    beyond = (high - low) * ((FACE_ENLARGEMENT - 1) / 2 if kind == "face" else 0)
+    moved[..., :2] = np.where(low - beyond < 1, np.minimum(moved[..., :2], low), moved[..., :2])
+    at_end = high + beyond > size - 1
+    moved[..., 2:] = np.where(at_end, np.maximum(moved[..., 2:], high), moved[..., 2:])
+    return moved
 
 
 def _drift(size: int, frames: int, seed: int) -> tuple[Steps, Steps]:

@@ -92,7 +92,7 @@ def with_test_frames(
     if stills == "pan":
         clips = np.stack([as_clip(clip[0], frames, i) for i, clip in enumerate(decoded.clips)])
     boxes: dict[str, ClipBoxes] = {
-        kind: drifting(its, size, frames) if stills == "pan" else held(its, frames)
+        kind: drifting(kind, its, size, frames) if stills == "pan" else held(its, frames)
         for kind, its in decoded.boxes.items()
     }
     count = len(clips)

@@ -209,6 +209,7 @@ def evaluate(
             "counts": _counts(data),
             "target": asdict(data.target),
             "private": asdict(data.private),
+            **_boxes(data),
             **({} if data.other is None else {"private_data": _other(data.other)}),
         },
         "target": target_section(data, fresh, own[0], 0, config.seed),
@@ -235,7 +236,13 @@ def _counts(data: ClipDataset) -> dict[str, int]:
 
 def _other(data: ClipDataset) -> dict[str, Any]:
     """The data set on which attackers trained and the leak was measured."""
-    return {"name": data.name, "hash": data.hash, "fps": data.fps, "counts": _counts(data)}
+    about = {"name": data.name, "hash": data.hash, "fps": data.fps, "counts": _counts(data)}
+    return {**about, **_boxes(data)}
+
+
+def _boxes(data: ClipDataset) -> dict[str, Any]:
+    """How boxes were found, where they are not the data set's own."""
+    return {"boxes": [asdict(source) for source in data.found]} if data.found else {}
 
 
 def _own_target(folder: Path, run: RunConfig, data: ClipDataset) -> torch.nn.Module:

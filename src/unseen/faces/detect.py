@@ -23,7 +23,7 @@ from unseen.data.codec import Image
 from unseen.errors import WeightsError
 
 _WEIGHTS = "centerface.onnx"
-_SHA256 = "2b5760f97569ade765c8389908320b89c588cf16bd93e6ee9bb681996e268953"
+SHA256 = "2b5760f97569ade765c8389908320b89c588cf16bd93e6ee9bb681996e268953"
 _OUTPUTS = ("537", "538", "539", "540")
 _CELL = 4
 # The network halves its input five times.
@@ -149,7 +149,7 @@ def _weights() -> bytes:
         raise WeightsError(
             f"the face detector's weights, {_WEIGHTS}, are missing: install unseen again"
         ) from error
-    if hashlib.sha256(data).hexdigest() != _SHA256:
+    if hashlib.sha256(data).hexdigest() != SHA256:
         raise WeightsError(
             f"the face detector's weights, {_WEIGHTS}, are damaged: install unseen again"
         )

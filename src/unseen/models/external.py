@@ -130,15 +130,29 @@ def _build_timm(request: Request) -> ClipClassifier:
     return FrameAverage(net, mean=described.mean, std=described.std, resize=resize)
 
 
-def _canonical_torchvision(spec: Spec) -> Spec:
-    name, weights = _split(spec)
-    choices = [n for n in torchvision.models.list_models(torchvision.models) if n not in _AUXILIARY]
-    choices += _VIDEO
+def _torchvision_names() -> list[str]:
+    """Its classifiers, of images and of video."""
+    images = torchvision.models.list_models(torchvision.models)
+    return [*(name for name in images if name not in _AUXILIARY), *_VIDEO]
+
+
+def _refuse_unknown(name: str, choices: Sequence[str]) -> None:
     if name not in choices:
         raise UnknownNameError(
             f"unknown torchvision model '{name}'{nearest(name, choices)}; "
             f"choose from: {', '.join(choices)}"
         )
+
+
+def _canonical_torchvision(spec: Spec) -> Spec:
+    name, weights = _split(spec)
+    choices = _torchvision_names()
+    if name in person_networks():
+        raise UnknownNameError(
+            f"'{name}' is a detector of torchvision's, for data.person_detector, not a classifier; "
+            f"choose from: {', '.join(choices)}"
+        )
+    _refuse_unknown(name, choices)
     if weights == "pretrained":
         url = torchvision.models.get_model_weights(name).DEFAULT.url
         raise WeightsError(
@@ -177,8 +191,16 @@ def _takes(name: str, size: int) -> bool:
     return True
 
 
+def is_detector(spec: str) -> bool:
+    """Whether a specification names a detector of torchvision's, without weights."""
+    parsed = Spec.parse(spec)
+    return parsed.name == "torchvision" and parsed.option in person_networks()
+
+
 def published_network(spec: str) -> nn.Module:
     """The bare network of a `timm:NAME` or `torchvision:NAME`, with all of its classes.
+
+    It may be a detector of torchvision's.
 
     Raises:
         UnseenError: it is neither, or there is no such network.
@@ -186,10 +208,12 @@ def published_network(spec: str) -> nn.Module:
     parsed = Spec.parse(spec)
     if parsed.name not in ("timm", "torchvision") or "@" in spec:
         raise ConfigError(f"model '{spec}': write timm:NAME or torchvision:NAME")
+    if parsed.name == "torchvision" and parsed.option is not None:
+        _refuse_unknown(parsed.option, [*_torchvision_names(), *person_networks()])
     with torch.device("meta"):
-        if parsed.name == "torchvision" and parsed.option in person_networks():
+        if is_detector(spec):
             detector: nn.Module = torchvision.models.get_model(
-                parsed.option, weights=None, weights_backbone=None
+                str(parsed.option), weights=None, weights_backbone=None
             )
             return detector
         model = create_model(spec, 1000, size=224, frames=16)

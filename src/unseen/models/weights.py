@@ -1,8 +1,10 @@
 """Published weights as a start: safetensors into a network, and pickles made into safetensors."""
 
-import pickle
+import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -89,7 +91,8 @@ def refuse_conversion(source: Path, out: Path, *, unsafe_pickle: bool) -> None:
         if not source.is_file():
             raise WeightsError(f"{source}: no such file")
     with faults.collected():
-        if not unsafe_pickle:
+        # What is missing and is not called as pickles are is only missing.
+        if not unsafe_pickle and (source.is_file() or source.suffix in _PICKLES):
             raise ConfigError(
                 f"{source} is a pickle: a file made to do harm can run code when it is read. If "
                 "you trust where it comes from, say so with --unsafe-pickle"
@@ -118,28 +121,55 @@ def convert_weights(source: Path, out: Path, net: nn.Module, *, unsafe_pickle: b
         WeightsError: the file cannot be read, or is of another network.
     """
     refuse_conversion(source, out, unsafe_pickle=unsafe_pickle)
-    try:
-        stored = torch.load(source, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsError(f"{source} cannot be read as weights: {reason}") from error
+    stored = _unpickled(source)
     if isinstance(stored, Mapping) and isinstance(stored.get("state_dict"), Mapping):
         stored = stored["state_dict"]
-    if not isinstance(stored, Mapping) or not all(isinstance(v, Tensor) for v in stored.values()):
+    if not isinstance(stored, Mapping) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in stored.items()
+    ):
         raise WeightsError(f"{source} holds no state dict: tensors by name")
-    named = _renamed(source, {k: v for k, v in stored.items() if not k.endswith(_COUNTER)}, net)
+    tensors = {key: value for key, value in stored.items() if not key.endswith(_COUNTER)}
+    if not tensors:
+        raise WeightsError(f"{source} holds no tensors")
+    for key, value in tensors.items():
+        if value.layout != torch.strided or value.is_meta:
+            kind = "without values" if value.is_meta else "sparse"
+            raise WeightsError(f"{source}: the tensor {key} is {kind}; only dense ones are read")
+    named = _renamed(source, tensors, net)
     with written_whole(out) as temporary:
         save_file({key: value.contiguous().clone() for key, value in named.items()}, temporary)
     return len(named)
 
 
+def _unpickled(source: Path) -> Any:
+    """What a file holds, as far as PyTorch's restricted unpickler builds it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is refused afterwards
+            return torch.load(source, map_location="cpu", weights_only=True)
+    except PermissionError:
+        raise
+    except Exception as error:  # of any kind, whatever the bytes happen to mean
+        if strange := re.search(r"GLOBAL (\S+)", str(error)):
+            what = f"holds {strange[1]}, and only tensors are read: save its state_dict() alone"
+        elif "TorchScript" in str(error):
+            what = "is a TorchScript program; a state dict is needed"
+        else:
+            what = "is no whole file that torch.save wrote; download it again"
+        raise WeightsError(f"{source} {what}") from error
+
+
 def _renamed(source: Path, stored: dict[str, Tensor], net: nn.Module) -> dict[str, Tensor]:
     own = {key: value for key, value in net.state_dict().items() if not key.endswith(_COUNTER)}
-    if own.keys() == stored.keys():
-        return stored
     last = _last_layer(net)
-    pairs = list(zip(own.items(), stored.values(), strict=False))
-    wrong = [k for (k, mine), v in pairs if mine.shape != v.shape and not _in(k, last)]
+    in_order = stored if own.keys() != stored.keys() else {key: stored[key] for key in own}
+    pairs = list(zip(own.items(), in_order.values(), strict=False))
+    wrong = [
+        key
+        for (key, mine), value in pairs
+        if (mine.shape != value.shape and not _in(key, last))
+        or mine.is_floating_point() != value.is_floating_point()
+    ]
     if len(own) != len(stored) or wrong:
         count = f"{len(stored)} tensors instead of {len(own)}"
         what = f"no tensor fits {wrong[0]}" if wrong else count

@@ -102,8 +102,8 @@ def _refuse_folder(config: RunConfig, folder: Path, *, resume: bool) -> None:
     wanted = config.model_dump(mode="json")
     for settings in (stored, wanted):
         settings.pop("evaluation", None)  # measured afterwards, not part of the training
-        # The data may have moved; their hash is compared.
-        for where in ("root", "private_root", "test_on_root", "cache"):
+        # The data may have moved; their hash is compared. No box is found to train with.
+        for where in ("root", "private_root", "test_on_root", "cache", "person_detector"):
             settings["data"].pop(where, None)
     changed = sorted(_differences(stored, wanted))
     if changed:

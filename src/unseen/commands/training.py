@@ -18,7 +18,7 @@ from unseen.commands.settings import (
     evaluation_config_of,
     overrides_of,
 )
-from unseen.errors import ConfigError, Faults, together
+from unseen.errors import ConfigError, Faults, UnseenError, together
 
 if TYPE_CHECKING:
     from unseen.anonymizers.base import BoxKind

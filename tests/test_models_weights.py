@@ -58,12 +58,22 @@ def _wider(tensors: dict[str, Tensor]) -> None:
     tensors["a.weight"] = torch.zeros(8, 3, 3, 3)
 
 
+def _whole_numbers(tensors: dict[str, Tensor]) -> None:
+    tensors["a.weight"] = tensors["a.weight"].long()
+
+
+def _complex(tensors: dict[str, Tensor]) -> None:
+    tensors["a.weight"] = tensors["a.weight"].to(torch.complex64)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (_without, "lacks norm.running_mean"),
         (_surplus, "has extra.weight, which the network has not"),
         (_wider, "a.weight is 8x3x3x3, not 4x3x3x3"),
+        (_whole_numbers, "a.weight holds int64 numbers"),
+        (_complex, "a.weight holds complex64 numbers"),
     ],
 )
 def test_weights_of_another_network_are_refused(

@@ -72,6 +72,11 @@ def _load(net: nn.Module, path: Path, last: str | None) -> None:
         for key, value in body.items()
         if key in own and value.shape != own[key].shape
     ]
+    faults += [
+        f"{key} holds {str(value.dtype).removeprefix('torch.')} numbers"
+        for key, value in body.items()
+        if key in own and value.is_floating_point() != own[key].is_floating_point()
+    ]
     if faults:
         more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
         raise WeightsError(

@@ -52,6 +52,7 @@ def test_raw_faces_are_recognised_and_masked_ones_are_not(results: dict[str, Pat
     assert masked["identification"]["accuracy"] < 0.4
     assert raw["data"]["people"] == 16
     assert raw["data"]["images"] == 2 * 8 * 6
+    assert raw["data"]["blackened"] == 0
     assert raw["data"]["folds"] == [3, 4]
     assert raw["data"]["hash"] == masked["data"]["hash"]
     assert raw["recognisers"][0]["raw"]["pairs"] == 2 * 2 * 16
@@ -175,6 +176,17 @@ def test_on_the_command_line(
     }  # fmt: skip
     assert main(["face-figures", str(out), "-o", str(tmp_path / "figures")]) == 0
     assert (tmp_path / "figures" / "verification.svg").read_text().startswith("<?xml")
+
+
+def test_faces_that_are_black_for_want_of_pixels_are_counted_and_told(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "result.json"
+    assert main(["verify-faces", "blur:400", "--root", str(root), "--folds", "3,4",
+                 "--train-folds", "1,2", "--recogniser", "fisher", "--attackers", "none",
+                 "--no-adapt", "-o", str(out)]) == 0  # fmt: skip
+    assert read_face_result(out)["data"]["blackened"] == 96
+    assert "note: 96 of 96 faces had too few pixels for blur:400" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -164,6 +164,13 @@ def _verify(args: argparse.Namespace) -> None:
         f"{percent(known['accuracy'])} [{low}, {high}] by {known['best']}, "
         f"chance {percent(known['chance'])}"
     )
+    about = result["data"]
+    if about["blackened"]:
+        print(
+            f"note: {about['blackened']:,} of {about['images']:,} faces had too few pixels for "
+            f"{result['name']} and became black: what hides them is not {result['name']}",
+            file=sys.stderr,
+        )
 
 
 _ROWS = {

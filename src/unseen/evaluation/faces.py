@@ -23,7 +23,14 @@ from unseen.anonymizers.handcrafted import FACE_ENLARGEMENT, Raw
 from unseen.anonymizers.load import load_anonymizer, refuse_device
 from unseen.anonymizers.modifier import FaceModifier
 from unseen.config import FitConfig
-from unseen.data.face_images import FaceImages, Pairs, crop, draw_pairs, with_folds
+from unseen.data.face_images import (
+    FaceImages,
+    Pairs,
+    crop,
+    draw_pairs,
+    enlarged_box,
+    with_folds,
+)
 from unseen.errors import ConfigError, DataError, together
 from unseen.evaluation.face_results import write_face_result
 from unseen.evaluation.identification import identify, split_by_person
@@ -31,6 +38,7 @@ from unseen.evaluation.modified_faces import batches, resized_only
 from unseen.evaluation.provenance import provenance
 from unseen.evaluation.results import FACES
 from unseen.evaluation.verification import verify
+from unseen.faces.region import too_small
 from unseen.files import refuse_unwritable
 from unseen.models import canonical, parameter_count
 from unseen.models.recogniser import Recogniser
@@ -79,10 +87,14 @@ class FaceEvaluation(BaseModel):
 
 @dataclass(frozen=True)
 class _Seen:
-    """What was read from some images, row by row: features by recogniser, and crops."""
+    """What was read from some images, row by row: features by recogniser, and crops.
+
+    `blackened` counts faces with too few pixels for the anonymizer, which were painted black.
+    """
 
     features: dict[str, npt.NDArray[Any]]
     crops: npt.NDArray[np.uint8]
+    blackened: int
 
 
 @dataclass(frozen=True)
@@ -167,6 +179,7 @@ def evaluate_faces(
             "hash": faces.hash(),
             "people": len(np.unique(plan.faces.identity[plan.test])),
             "images": len(plan.test),
+            "blackened": modified.blackened,
             "folds": list(plan.folds),
             "train_folds": list(config.train_folds),
             "train_images": len(plan.train),
@@ -254,6 +267,7 @@ def _read(
     readers = [r for r in plan.recognisers if r.trainable or chosen is not plan.train]
     features: dict[str, list[npt.NDArray[Any]]] = {r.name: [] for r in readers}
     crops: list[npt.NDArray[np.uint8]] = []
+    least, blackened = (1 if anonymizer is None else anonymizer.least_side), 0
     with progress(len(chosen), what, "face") as bar:
         for batch in batches(
             plan.faces, chosen.tolist(), anonymizer,
@@ -262,10 +276,13 @@ def _read(
             for recogniser in readers:
                 features[recogniser.name].append(recogniser.features(batch))
             crops += [crop(face, 1.0, config.attacker_size)[None] for face in batch]
+            regions = [(enlarged_box(face, config.enlargement), face.image) for face in batch]
+            blackened += sum(too_small(box, image, least) for box, image in regions)
             bar.update(len(batch))
     return _Seen(
         {name: np.concatenate(found) for name, found in features.items() if found},
         np.stack(crops) if crops else np.zeros((0, 1, 1, 1, 3), np.uint8),
+        blackened,
     )
 
 

@@ -83,6 +83,11 @@ class FaceRegions:
         return result
 
 
+def too_small(box: Box, image: Image, least_side: int) -> bool:
+    """Whether `FaceRegions`, without a feather, paints a box black for want of pixels."""
+    return _short_side(_whole_pixels(box, 0.0, image)) < least_side
+
+
 def _whole_pixels(box: Box, feather: float, image: Image) -> tuple[int, int, int, int]:
     """The pixels that a box and its border touch, also beyond the picture, by at most its size."""
     margin = feather / 2 * (box[2:] - box[:2])

@@ -1,5 +1,6 @@
 """The moves of the game, each against what autograd gives by hand."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch.nn import functional as F
 from tiny_game import tiny_config, tiny_data
 from unseen.config import RunConfig
 from unseen.data.clips import ClipDataset
+from unseen.errors import RunError
 from unseen.training.batches import Order, augmented
 from unseen.training.classifier import predict
 from unseen.training.game import Game
@@ -199,6 +201,16 @@ def test_without_gamma_or_models_the_filter_learns_the_target_alone(data: ClipDa
     moves = [game.filter_step(0.0, with_target=True), plain.filter_step(9.0, with_target=True)]
     assert [(move.hardest, move.privacy_loss) for move in moves] == [(-1, 0.0)] * 2
     assert _same(_weights(game.filter), _weights(plain.filter))
+
+
+def test_a_game_that_diverges_ends_before_anything_moves(data: ClipDataset) -> None:
+    game = _game(data)
+    with torch.no_grad():
+        next(game.target.parameters()).fill_(math.nan)
+    before = _weights(game.filter)
+    with pytest.raises(RunError, match=r"training diverged: the gradient of .* is nan; begin"):
+        game.filter_step(1.0, with_target=True)
+    assert _same(before, _weights(game.filter))
 
 
 @pytest.mark.parametrize("with_filter", [False, True])

@@ -4,15 +4,14 @@ import math
 from collections.abc import Callable
 
 import torch
-from torch import nn
 
 from unseen.data.action_frames import ActionFrames, ActionPicture
 from unseen.data.codec import Image
-from unseen.errors import RunError
 from unseen.face_config import FaceRunConfig
 from unseen.models.action_detector import ActionDetector, Actions
 from unseen.progress import progress
 from unseen.training.batches import Order
+from unseen.training.gradients import clip_gradients
 from unseen.training.state import running_mean
 from unseen.types import to_clips
 
@@ -39,7 +38,7 @@ def train_detector(
         The detector, in evaluation mode.
 
     Raises:
-        RunError: the loss is no number any more.
+        RunError: the training diverged.
     """
     train = config.train
     torch.manual_seed(train.seed)
@@ -58,14 +57,9 @@ def train_detector(
             pictures = [frames[int(k)] for k in order.at(step)]
             seen = [to_clips(shown(each)[None, None], device)[0, :, 0] for each in pictures]
             loss = detector.loss(seen, [Actions.of(each, device) for each in pictures])
-            if not torch.isfinite(loss):
-                raise RunError(
-                    f"the loss of the action detector is {float(loss.detach())} at step {step}: "
-                    "try a smaller train.lr_detector"
-                )
             adam.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(detector.parameters(), 5.0)
+            clip_gradients([detector])
             adam.step()
             fall.step()
             mean = running_mean(mean, float(loss.detach()))

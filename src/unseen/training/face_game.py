@@ -26,6 +26,7 @@ from unseen.models.critic import FaceCritic, critic_loss, realism_loss
 from unseen.models.sphereface import Features, PerFace, Recogniser, angular_softmax
 from unseen.training.batches import Order
 from unseen.training.face_objectives import FACE_OBJECTIVES, Exposed, other_identities
+from unseen.training.gradients import clip_gradients
 from unseen.training.strangers import occlude, occluders, someone_else
 from unseen.types import Frames, to_clips
 
@@ -348,8 +349,8 @@ class FaceGame:
         for name in moving:
             self.adam[name].zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        clip_gradients(self.modules()[name] for name in moving)
         for name in moving:
-            nn.utils.clip_grad_norm_(self.modules()[name].parameters(), 5.0)
             self.adam[name].step()
         return float(loss.detach())
 

@@ -24,6 +24,7 @@ from unseen.models import create_model
 from unseen.models.base import ClipClassifier
 from unseen.training.batches import Order, augmented
 from unseen.training.classifier import label_loss
+from unseen.training.gradients import clip_gradients
 from unseen.training.metrics import score
 from unseen.training.moves import Batch, FilterMove, PrivacyMove, Validation
 from unseen.training.objectives import OBJECTIVES
@@ -309,8 +310,7 @@ class Game:
             for g in gradients:
                 g.copy_(mean[start : start + g.numel()].view_as(g))
                 start += g.numel()
-        for module in moving:
-            nn.utils.clip_grad_norm_(module.parameters(), 5.0)
+        clip_gradients(moving)
         for optimizer in optimizers:
             optimizer.step()
         for module in (self.filter, self.target):

@@ -1,0 +1,27 @@
+"""What every step of a game does with its gradients."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from unseen.errors import RunError
+
+_LARGEST_NORM = 5.0
+
+
+def clip_gradients(modules: Iterable[nn.Module]) -> None:
+    """Shorten the gradient of each module to a norm of 5.
+
+    Where several processes share a step, their mean must be in place: all then stop together.
+
+    Raises:
+        RunError: a gradient is not finite. No optimiser may have moved anything by it.
+    """
+    for module in modules:
+        norm = nn.utils.clip_grad_norm_(module.parameters(), _LARGEST_NORM)
+        if not torch.isfinite(norm):
+            raise RunError(
+                f"training diverged: the gradient of {type(module).__name__} is {float(norm)}; "
+                "begin a new run with smaller step sizes (train.lr_...)"
+            )

@@ -148,7 +148,12 @@ def test_across_two_data_sets_each_fold_has_its_own(tmp_path: Path) -> None:
         replace(data, train=one(data.train), val=one(data.val), test=one(data.test))
         for data, one in ((striped, stripes), (bright, brightness))
     )
-    result = evaluate("downsample:2", across(striped, bright), tmp_path / "r.json", QUICK)
+    config = QUICK.model_copy(update={"attacks": ("classify", "reconstruct")})
+    both = replace(across(striped, bright), synthetic=True)
+    result = evaluate("downsample:2", both, tmp_path / "r.json", config)
+    previews = read_previews(tmp_path / "r.json")
+    assert previews is not None
+    assert previews.reconstructed is None  # what is shown is of the target's clips
     assert read_result(tmp_path / "r.json") == result
     assert result["data"]["counts"] == {"train": 64, "val": 16, "test": 32}
     assert result["data"]["private_data"] == {
@@ -189,6 +194,15 @@ def test_raw_frames_of_people_stay_out_of_the_previews(
     raw = data.test.clips.astype(int)
     for clip in previews.after.astype(int):
         assert np.abs(raw - clip).mean((1, 2, 3, 4)).min() > 2
+
+
+def test_raw_video_of_people_leaves_no_previews_either(tmp_path: Path) -> None:
+    data = visible_data(train=16, val=8, test=8)
+    config = BRIEF.model_copy(update={"codec": None, "attackers": "pixel"})
+    evaluate("raw", replace(data, synthetic=True), tmp_path / "r.json", config)
+    assert read_previews(tmp_path / "r.json") is not None
+    evaluate("raw", replace(data, synthetic=False), tmp_path / "r.json", config)
+    assert [path.name for path in tmp_path.iterdir()] == ["r.json"]
 
 
 def test_a_trained_run_end_to_end(trained: Path, duet: ClipDataset, tmp_path: Path) -> None:

@@ -28,8 +28,12 @@ class Anonymizer(nn.Module, ABC):
         sees_stills: False where it puts out the same for every video in which nothing moves.
         random: whether two passes over the same clip differ (noise): evaluation then keeps
             several draws.
-        working_size: the short side in pixels at which it was made to work, or None for any. The
-            deployment code resizes to it and back.
+        removes_nothing: whether it puts out what it is given. That can be measured, and is never
+            written as an anonymized video.
+        working_size: the long side in pixels of what it was made for (data sets are fitted into
+            squares of it), or None for any. The deployment code resizes to it and back.
+        frame_rate: frames a second of what it was made for, or None for any. The deployment code
+            thins out faster videos.
         least_side: the short side in pixels below which it would remove nothing; what is smaller
             is blackened where only regions are anonymized, and refused as a whole frame.
     """
@@ -38,7 +42,9 @@ class Anonymizer(nn.Module, ABC):
     needs_boxes: BoxKind | None = None
     sees_stills: bool = True
     random: bool = False
+    removes_nothing: bool = False
     working_size: int | None = None
+    frame_rate: float | None = None
     least_side: int = 1
 
     @abstractmethod

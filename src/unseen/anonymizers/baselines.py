@@ -88,6 +88,7 @@ class Noise(Anonymizer):
         super().__init__()
         self.name = f"noise:{variance:g}"
         self.deviation = variance**0.5
+        self.removes_nothing = variance == 0
 
     def step(self, clips: Clips, state: Any = None, boxes: Boxes | None = None) -> Step:
         """Noisy clips, cut off at 0 and 1."""

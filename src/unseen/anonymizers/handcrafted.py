@@ -25,6 +25,7 @@ class Raw(Anonymizer):
     """The video as it is: the reference point, and no protection at all."""
 
     name = "raw"
+    removes_nothing = True
 
     def step(self, clips: Clips, state: Any = None, boxes: Boxes | None = None) -> Step:
         """The same clips."""
@@ -71,6 +72,7 @@ class Downsample(Anonymizer):
         super().__init__()
         self.name = f"downsample:{rate}"
         self.rate = rate
+        self.removes_nothing = rate == 1
 
     def step(self, clips: Clips, state: Any = None, boxes: Boxes | None = None) -> Step:
         """Downsampled clips at their own size."""

@@ -30,7 +30,7 @@ from unseen.evaluation.protocol import (
     train_on_versions,
 )
 from unseen.evaluation.provenance import provenance
-from unseen.evaluation.results import Previews, write_previews, write_result
+from unseen.evaluation.results import Previews, previews_path, write_previews, write_result
 from unseen.evaluation.versions import Versions, anonymize_all, refuse_clips
 from unseen.files import refuse_unwritable
 from unseen.models import canonical, create_model, parameter_count
@@ -225,9 +225,17 @@ def evaluate(
         },
     }
     result = json.loads(json.dumps(result))  # tuples as lists, as the file has them
+    # Clips first: where a result is, its own clips are beside it.
+    if module.removes_nothing and not _raw_shown(data, config):
+        previews_path(out).unlink(missing_ok=True)
+    else:
+        write_previews(out, _previews(data, versions["test"], config, shown, attacks))
     write_result(out, result)
-    write_previews(out, _previews(data, versions["test"], config, shown, attacks))
     return result
+
+
+def _raw_shown(data: ClipDataset, config: EvaluationConfig) -> bool:
+    return data.synthetic if config.previews is None else config.previews
 
 
 def _counts(data: ClipDataset) -> dict[str, int]:
@@ -291,7 +299,7 @@ def _previews(
         else data.target.classes[int(data.test.target[i])]
         for i in chosen
     ]
-    raw = data.synthetic if config.previews is None else config.previews
+    raw = _raw_shown(data, config)
     views = test.views()
     made = next((attack.shown for attack in attacks if attack.shown is not None), None)
     return Previews(

@@ -169,7 +169,8 @@ def reconstruct(job: AttackJob) -> Attacked:
     logits, figures, shown = [], [], None
     for view in test:
         made = reconstructed(inverter, view, job.device)
-        shown = made[list(job.shown)]  # of the last view: as it would be stored
+        if job.shown:
+            shown = made[list(job.shown)]  # of the last view: as it would be stored
         logits.append(predict(identifier, made, job.device))
         figures.append(
             {

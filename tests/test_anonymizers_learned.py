@@ -79,6 +79,14 @@ def test_gradients_reach_the_input() -> None:
     assert clips.grad.abs().max() > 0
 
 
+def test_one_channel_is_all_that_a_network_of_one_puts_out() -> None:
+    for network in ("fast", "johnson"):
+        config = FilterConfig(network=network, width=8, blocks=1, channels=1)
+        clips = LearnedFilter(config, size=24).eval()(_clips(1, 3, 4, 24, 24))
+        assert torch.equal(clips[:, :1].expand(-1, 3, -1, -1, -1), clips)
+        assert clips.std() > 0.01
+
+
 def test_only_noise_makes_a_filter_random() -> None:
     assert [_filter(name).random for name in CONFIGS] == [False, True, False, False]
     clips = _clips(1, 3, 3, 24, 24)
@@ -91,10 +99,11 @@ def test_only_noise_makes_a_filter_random() -> None:
 @torch.no_grad()
 def test_saved_and_loaded_is_the_same_filter(name: str, tmp_path: Path) -> None:
     learned = _filter(name, seed=3).eval()
-    save_filter(learned, tmp_path, {"data": "duet"})
+    save_filter(learned, tmp_path, {"data": "duet", "fps": 12.5})
     loaded = load_filter(tmp_path)
     assert loaded.config == learned.config
     assert (loaded.name, loaded.working_size, loaded.random) == (name, 24, learned.random)
+    assert loaded.frame_rate == 12.5
     assert not loaded.training
     clips = _clips(1, 3, 4, 24, 24)
     outputs = []
@@ -103,7 +112,7 @@ def test_saved_and_loaded_is_the_same_filter(name: str, tmp_path: Path) -> None:
         outputs.append(each(clips))
     assert torch.equal(*outputs)
     contract = json.loads((tmp_path / CONTRACT_FILE).read_text())
-    assert contract["about"] == {"data": "duet"}
+    assert contract["about"] == {"data": "duet", "fps": 12.5}
     assert contract["working_size"] == 24
     assert contract["random"] == learned.random
 
@@ -171,6 +180,9 @@ def test_weights_must_be_finite(value: float, tmp_path: Path) -> None:
         ({"filter": {"surprise": 1}}, "damaged"),
         ({"working_size": None}, "damaged"),
         ({"working_size": "wide"}, "damaged"),
+        ({"about": {"fps": 0}}, "damaged: fps is 0"),
+        ({"about": {"fps": "fast"}}, "damaged"),
+        ({"about": None}, "damaged"),
     ],
 )
 def test_damaged_contracts(change: bytes | dict[str, object], part: str, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from unseen.anonymizers.base import Anonymizer, Step
+from unseen.anonymizers.load import load_anonymizer
 from unseen.deploy.apply import anonymize_paths, anonymize_video
 from unseen.deploy.paint import working_shape
 from unseen.errors import ConfigError, DataError, VideoError
@@ -65,7 +66,7 @@ class Patches(Anonymizer):
     """Keeps what it is given: the working size shows."""
 
     name = "patches"
-    working_size = 16
+    working_size = 24
 
     def __init__(self) -> None:
         super().__init__()
@@ -183,9 +184,9 @@ def test_sound_and_metadata_are_dropped_unless_asked_for(tmp_path: Path) -> None
 
 
 def test_working_size(tmp_path: Path) -> None:
-    assert working_shape(480, 640, 48) == (48, 64)
-    assert working_shape(1920, 1080, 112) == (200, 112)  # 199.1
-    assert working_shape(10, 1000, 8) == (8, 800)
+    assert working_shape(480, 640, 64) == (48, 64)
+    assert working_shape(1920, 1080, 112) == (112, 64)  # 63
+    assert working_shape(10, 1000, 8) == (8, 8)
     assert working_shape(33, 47, None) == (33, 47)
     # Blocks of 4x4 alike: area averaging to a quarter finds each block's value.
     blocks = noise(3, 16, 24)
@@ -201,6 +202,30 @@ def test_working_size(tmp_path: Path) -> None:
     rows = b[:, 1:-1] * 0.875 + b[:, :-2] * 0.125
     expected = rows[:, :, 1:-1] * 0.875 + rows[:, :, :-2] * 0.125
     assert np.abs(decoded[:, 5:-4:4, 5:-4:4] - expected).max() < 0.51
+
+
+@pytest.mark.parametrize(("made_for", "every"), [(25.0, 1), (18.0, 1), (12.0, 2), (6.0, 4)])
+def test_of_a_fast_video_every_nth_frame_is_anonymized_and_stands_for_the_next(
+    tmp_path: Path, made_for: float, every: int
+) -> None:
+    images = noise(11, 16, 24)
+    src = make_video(tmp_path / "a.mp4", images, time_base=Fraction(1, 25))
+    model = Trail()
+    model.frame_rate = made_for
+    anonymize_video(src, tmp_path / "b.mp4", model, codec="lossless", chunk=3)
+    decoded, times = decode(tmp_path / "b.mp4")
+    expected = trail(images[::every]).repeat(every, 0)[:11]
+    assert np.abs(decoded.astype(int) - expected).max() <= 1
+    np.testing.assert_array_equal(decoded[:, 0, 0], expected[:, 0, 0])
+    assert times == decode(src)[1]
+
+
+@pytest.mark.parametrize("name", ["raw", "noise:0", "downsample:1"])
+def test_what_removes_nothing_is_written_by_nobody(tmp_path: Path, name: str) -> None:
+    src = make_video(tmp_path / "a.mp4", noise(3))
+    with pytest.raises(ConfigError, match=f"'{name}' removes nothing"):
+        anonymize_video(src, tmp_path / "b.mp4", load_anonymizer(name))
+    assert names(tmp_path) == ["a.mp4"]
 
 
 FAULTS: dict[str, Any] = {

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -82,7 +83,7 @@ class LearnedFilter(Anonymizer):
         if config.network == "fast":
             self.network = FastNet(channels, config.channels, config.width, config.blocks)
         else:
-            self.network = JohnsonNet(config.width, config.blocks)
+            self.network = JohnsonNet(config.width, config.blocks, outputs=config.channels)
         for parameter in self.network.parameters():
             if parameter.ndim == 5:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
@@ -204,11 +205,15 @@ def load_filter(folder: Path) -> LearnedFilter:
     try:
         config = FilterConfig.model_validate(contract["filter"])
         size, name = int(contract["working_size"]), str(contract["name"])
-    except (ValueError, KeyError, TypeError) as error:
+        rate = contract["about"].get("fps")
+        if rate is not None and not 0 < (rate := float(rate)) < math.inf:
+            raise ValueError(f"fps is {rate}")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged(folder, error) from error
     try:
         learned = LearnedFilter(config, size=size, name=name)
     except (UnknownNameError, ConfigError) as error:
         raise WeightsError(f"{folder / CONTRACT_FILE}: {error}") from error
+    learned.frame_rate = rate
     fill(learned, folder)
     return learned.eval()

@@ -66,6 +66,10 @@ def refuse_unusable(
         raise ConfigError(
             f"{anonymizer!r} is no anonymizer: load one, with unseen.load_anonymizer('blur:8')"
         )
+    if getattr(anonymizer, "removes_nothing", False):
+        raise ConfigError(
+            f"'{anonymizer.name}' removes nothing: no raw video is written as an anonymized one"
+        )
     if region not in ("frame", "faces", None):
         raise ConfigError(f"the region is '{region}': it must be 'frame' or 'faces'")
     region = _region(anonymizer, region, codec, chunk)
@@ -122,7 +126,11 @@ def _refuse_no_faces(found: Faces, src: Path) -> None:
 
 @contextmanager
 def _painting(
-    anonymizer: "Anonymizer | None", found: Faces | None, src: Path, device: "torch.device | str"
+    anonymizer: "Anonymizer | None",
+    found: Faces | None,
+    src: Path,
+    device: "torch.device | str",
+    rate: float | None = None,
 ) -> Iterator[Paint]:
     """What anonymizes the frames of a source: in its faces, or all of them."""
     if anonymizer is None:
@@ -133,7 +141,7 @@ def _painting(
 
     with evaluating(anonymizer, device):
         if found is None:
-            yield WholeFrames(anonymizer, src, device)
+            yield WholeFrames(anonymizer, src, device, rate)
         else:
             yield FacesOnly(found, src, on_faces(anonymizer, device), anonymizer.least_side)
 
@@ -156,7 +164,8 @@ def anonymize_video(
 
     Frames are streamed in flat memory; size, frame times (variable rates too) and pixel aspect
     stay, the picture is written upright. With a `working_size` the frames are anonymized at it, and
-    the output is enlarged to the source's size. Sound and all metadata are dropped.
+    the output is enlarged to the source's size; with a `frame_rate` that is much lower than the
+    source's, anonymized frames are repeated (`WholeFrames`). Sound and all metadata are dropped.
 
     Where only faces are anonymized, the file is read twice: first to find and to follow them.
 
@@ -211,7 +220,8 @@ def anonymize_video(
         )
         _refuse_no_faces(found, src)
         before = len(found.times)
-    with _painting(anonymizer, found, src, device) as paint, output as writer:
+    rate = float(info.rate)
+    with _painting(anonymizer, found, src, device, rate) as paint, output as writer:
         frames = ahead(read_frames(src))
         while stretch := list(islice(frames, size)):
             images = paint([frame.image for frame in stretch], writer.frames)

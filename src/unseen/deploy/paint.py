@@ -25,11 +25,13 @@ _ROUNDING = 1e-4
 def working_shape(height: int, width: int, working_size: int | None) -> tuple[int, int]:
     """The size at which frames are anonymized: (height, width).
 
-    The short side becomes `working_size` at the same aspect; both are rounded to a multiple of 8.
+    The long side becomes `working_size` at the same aspect, as data sets are fitted into squares
+    of that size: so much was measured, and nothing finer goes out. Both are rounded to a multiple
+    of 8.
     """
     if working_size is None:
         return height, width
-    scale = working_size / min(height, width)
+    scale = working_size / max(height, width)
     shrunk = (max(1, round(side * scale / _MULTIPLE)) * _MULTIPLE for side in (height, width))
     return next(shrunk), next(shrunk)
 
@@ -72,18 +74,45 @@ def _step(
 class WholeFrames:
     """Anonymizes whole frames of one video, stretch after stretch.
 
+    Of a video that is faster than what the anonymizer was made for (`Anonymizer.frame_rate`), only
+    every n-th frame is anonymized, and stands for those after it: its motion and noise are then
+    as in training, and nobody averages the noise of more frames than the leak was measured with.
+
     Args:
         anonymizer: in evaluation mode, on `device`.
         source: what is anonymized, for messages.
         device: where.
+        rate: frames a second of the source; None: of a picture.
     """
 
-    def __init__(self, anonymizer: Anonymizer, source: object, device: torch.device | str) -> None:
+    def __init__(
+        self,
+        anonymizer: Anonymizer,
+        source: object,
+        device: torch.device | str,
+        rate: float | None = None,
+    ) -> None:
         self.anonymizer, self.source, self.device = anonymizer, source, device
+        made_for = anonymizer.frame_rate
+        self._every = max(1, round(rate / made_for)) if rate and made_for else 1
         self._state: Any = None
+        self._last: Image | None = None
 
     def __call__(self, images: Sequence[Image], first: int) -> Sequence[Image]:
         """The next frames, anonymized; `first` is the number of the first of them."""
+        chosen = [n for n in range(len(images)) if (first + n) % self._every == 0]
+        made = dict(zip(chosen, self._made([images[n] for n in chosen], first), strict=True))
+        shown = []
+        for n in range(len(images)):
+            self._last = made.get(n, self._last)
+            if self._last is None:
+                raise VideoError(f"frame {first} of {self.source} follows on none: begin at 0")
+            shown.append(self._last)
+        return shown
+
+    def _made(self, images: Sequence[Image], first: int) -> Sequence[Image]:
+        if not images:
+            return []
         height, width = images[0].shape[:2]
         shape = working_shape(height, width, self.anonymizer.working_size)
         clips = _resize(to_clips(np.stack(images)[None], self.device), *shape)

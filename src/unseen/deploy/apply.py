@@ -66,7 +66,7 @@ def refuse_unusable(
         raise ConfigError(
             f"{anonymizer!r} is no anonymizer: load one, with unseen.load_anonymizer('blur:8')"
         )
-    if getattr(anonymizer, "removes_nothing", False):
+    if anonymizer is not None and anonymizer.removes_nothing:
         raise ConfigError(
             f"'{anonymizer.name}' removes nothing: no raw video is written as an anonymized one"
         )

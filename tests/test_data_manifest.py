@@ -146,6 +146,20 @@ def test_a_drawn_split_is_stratified_and_seeded(tmp_path: Path) -> None:
     assert len(seen) == 5
 
 
+def test_a_split_that_was_drawn_by_some_columns_can_be_kept_for_others(tmp_path: Path) -> None:
+    path = drawn_manifest(tmp_path)
+    data = load(path)
+    settings = {"target": "who", "private": ["what"], "size": SIZE, "frames": FRAMES, "seed": 0}
+    kept = load_manifest(path, split_by=("what", ["who"]), **settings)  # type: ignore[arg-type]
+    other = load_manifest(path, **settings)  # type: ignore[arg-type]
+    for name in SPLITS:
+        np.testing.assert_array_equal(kept.split(name).private, data.split(name).target)
+        np.testing.assert_array_equal(kept.split(name).target, data.split(name).private)
+    assert (other.train.private != data.train.target).any()
+    faults = faults_of(path, split_by=("whta", ["all"]))
+    assert faults == ["no label column 'whta' to draw the split by (data.split_by)"]
+
+
 def test_a_drawn_split_keeps_a_video_together(tmp_path: Path) -> None:
     path = drawn_manifest(tmp_path, cuts=3)
     with path.open(encoding="utf-8", newline="") as file:

@@ -19,7 +19,7 @@ from unseen.errors import ConfigError, RunError, UnseenError, WeightsError
 from unseen.evaluation.evaluate import evaluate, prepare
 from unseen.evaluation.results import previews_path, read_previews, read_result
 from unseen.models import create_model
-from unseen.training.folder import run_config
+from unseen.training.folder import refuse_seen_clips, run_config, with_its_split
 from unseen.training.run import train
 from unseen.types import to_clips
 from visible import FIT, visible_data
@@ -194,6 +194,31 @@ def test_raw_frames_of_people_stay_out_of_the_previews(
     raw = data.test.clips.astype(int)
     for clip in previews.after.astype(int):
         assert np.abs(raw - clip).mean((1, 2, 3, 4)).min() > 2
+
+
+def test_clips_that_a_run_was_trained_on_do_not_test_it(
+    trained: Path, duet: ClipDataset, tmp_path: Path
+) -> None:
+    swapped = replace(duet, train=duet.test, test=duet.train)
+    chosen = replace(duet, val=duet.test, test=duet.val)
+    for data in (swapped, chosen):
+        error = _refused(trained, data, tmp_path / "r.json")
+        count = len(data.test)
+        assert f"{count} of the {count} test clips of duet were seen when" in str(error)
+    with pytest.raises(RunError, match="test clips of duet were seen"):
+        refuse_seen_clips(trained, replace(duet, other=chosen))
+    # What a data set has in train and test both is its own affair.
+    refuse_seen_clips(trained, replace(duet, test=duet.train))
+
+
+def test_a_run_keeps_the_split_that_it_was_trained_with() -> None:
+    run = tiny_config("data.name=m.csv", "data.target=what", "data.private=who,where")
+    assert with_its_split(run, run.data) == run.data
+    room = run.data.model_copy(update={"target": "room", "private": ("all",)})
+    assert with_its_split(run, room).split_by == ("what", "who", "where")
+    named = room.model_copy(update={"split_by": ("room", "who")})
+    elsewhere = room.model_copy(update={"name": "n.csv"})
+    assert (with_its_split(run, named), with_its_split(run, elsewhere)) == (named, elsewhere)
 
 
 def test_raw_video_of_people_leaves_no_previews_either(tmp_path: Path) -> None:

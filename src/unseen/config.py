@@ -39,6 +39,8 @@ class DataConfig(_Section):
         frames: per clip.
         train, val, test: how many clips `duet` generates for each split.
         seed: of `duet`, or of a manifest's split where it gives none.
+        split_by: the columns that such a split is drawn by, target first; None: the target and
+            private ones. What is measured of a run keeps those it was trained with.
     """
 
     name: str = "duet"
@@ -58,6 +60,7 @@ class DataConfig(_Section):
     val: int = Field(416, ge=1)
     test: int = Field(832, ge=1)
     seed: int = 0
+    split_by: tuple[str, ...] | None = Field(None, min_length=2)
 
 
 class GameConfig(_Section):

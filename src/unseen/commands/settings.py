@@ -77,7 +77,7 @@ def overrides_of(args: argparse.Namespace) -> list[str]:
 def evaluation_config_of(args: argparse.Namespace) -> "RunConfig":
     """The configuration to measure `args.anonymizer` by: that of its run, if it is one."""
     from unseen.config import load_config
-    from unseen.training.folder import refuse_seen, run_config
+    from unseen.training.folder import refuse_seen, run_config, with_its_split
 
     for option in ("attackers", "suite", "attacks", "codec"):
         value = getattr(args, option, None)
@@ -88,5 +88,5 @@ def evaluation_config_of(args: argparse.Namespace) -> "RunConfig":
         run = run_config(Path(args.anonymizer))
         config = config_of(args, run)
         refuse_seen(run, config.data)
-        return config
+        return config.model_copy(update={"data": with_its_split(run, config.data)})
     return config_of(args) if args.preset else config_of(args, load_config("duet"))

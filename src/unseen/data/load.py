@@ -26,6 +26,7 @@ from unseen.data.duet import load_duet
 from unseen.data.find_boxes import finders
 from unseen.data.hmdb51 import read_hmdb51
 from unseen.data.manifest import load_manifest
+from unseen.data.manifest_splits import SplitBy
 from unseen.data.manifest_table import Faults as RowFaults
 from unseen.data.manifest_table import read_table
 from unseen.data.official import (
@@ -156,10 +157,15 @@ def _find(config: DataConfig, jobs: int, find: Sequence[BoxFinder], cache: Path 
     if config.test_on is not None:
         return _tested_on_pa_hmdb51(config, jobs, find, cache)
     found = partial(_found, config, jobs=jobs, find=find, cache=cache)
-    target = partial(found, config.name, config.root, "--root")
+    by = (config.split_by[0], config.split_by[1:]) if config.split_by else None
     if config.private_name is None:
-        return partial(target(), target=config.target, private=config.private)
-    private = partial(found, config.private_name, config.private_root, "--private-root")
+        load = found(config.name, config.root, "--root", split_by=by)
+        return partial(load, target=config.target, private=config.private)
+    of_target, of_private = by and (by[0], None), by and (None, by[1])
+    target = partial(found, config.name, config.root, "--root", split_by=of_target)
+    private = partial(
+        found, config.private_name, config.private_root, "--private-root", split_by=of_private
+    )
     both = together(DataError, _NEITHER, (target, private))
     return lambda: across(*_labelled(config, *both))
 
@@ -178,6 +184,7 @@ def _found(
     jobs: int,
     find: Sequence[BoxFinder],
     cache: Path | None,
+    split_by: SplitBy | None = None,
 ) -> Loader:
     """What loads a data set by its name, but for its labels: `target` and `private` are open."""
     load: Loader
@@ -192,6 +199,7 @@ def _found(
         load = partial(
             load_official,
             inventory,
+            split_by=split_by,
             stills=config.stills,
             find=find,
             cache=cache,
@@ -199,7 +207,9 @@ def _found(
         )
     elif path.suffix.lower() == ".csv":
         read_table(path, RowFaults())  # whether it can be read
-        load = partial(load_manifest, path, find=find, cache=cache, progress=_reading())
+        load = partial(
+            load_manifest, path, split_by=split_by, find=find, cache=cache, progress=_reading()
+        )
     else:
         known = [*DATASETS, *OFFICIAL]
         raise DataError(

@@ -13,7 +13,15 @@ from pathlib import Path
 
 from unseen.data.clips import SPLITS, ClipDataset, Split, SplitName
 from unseen.data.decode import BoxFinder, ClipFaults, DecodedClips, Progress, decode_clips
-from unseen.data.manifest_splits import chosen_columns, class_faults, labelled, splits_of
+from unseen.data.manifest_splits import (
+    SplitBy,
+    chosen_columns,
+    chosen_labels,
+    class_faults,
+    drawn_by,
+    labelled,
+    splits_of,
+)
 from unseen.data.manifest_table import (
     RESERVED,
     Faults,
@@ -36,6 +44,7 @@ def load_manifest(
     size: int,
     frames: int,
     seed: int,
+    split_by: SplitBy | None = None,
     find: Sequence[BoxFinder] = (),
     cache: Path | None = None,
     progress: Progress | None = None,
@@ -54,6 +63,7 @@ def load_manifest(
         size: height and width of the clips in pixels.
         frames: frames per clip.
         seed: of the split that is drawn when the manifest has none.
+        split_by: target and private columns by which it is drawn; None: those above.
         find: boxes to find, in the crop box where a row has one.
         cache: folder for the decoded clips; they are then memory-mapped, and read again without
             decoding until the rows' frames or the videos change. It holds raw video.
@@ -64,18 +74,18 @@ def load_manifest(
     """
     faults = Faults()
     header, table = read_table(path, faults)
-    private = chosen_columns(target, private, label_columns(header))
+    labels = label_columns(header)
+    private = chosen_columns(target, private, labels)
     header_faults(header, target, private, faults)
     if not table:
         faults.add("the manifest has no rows")
     if not table or "path" not in header:
         raise _error(path, faults)
     rows = [parse_row(line, values, path.parent, faults) for line, values in table]
-    wanted = private or ()
-    columns = list(dict.fromkeys(c for c in (target, *wanted) if c is not None and c in header))
-    attributes = [c for c in wanted if c in header] if len(wanted) > 1 else []
+    columns, attributes = chosen_labels(target, private, header)
+    by = drawn_by(split_by, labels, faults)
     class_faults(rows, columns, attributes, faults)
-    splits = splits_of(rows, columns, attributes, seed, faults)
+    splits = splits_of(rows, columns, attributes, seed, faults, by)
 
     order = sorted(range(len(rows)), key=lambda i: (*SPLITS, None).index(splits[i]))
     rows = [rows[i] for i in order]

@@ -4,7 +4,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,9 @@ from unseen.data.clips import (
 from unseen.data.decode import ClipRange, DecodedClips
 from unseen.data.manifest_table import Faults, Row
 from unseen.registry import nearest
+
+# The target and the private columns by which a split is drawn.
+SplitBy: TypeAlias = tuple[str | None, Sequence[str] | None]
 
 _SHARES: dict[SplitName, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
 _DRAWS = 100
@@ -123,8 +126,18 @@ def splits_of(
     attributes: Sequence[str],
     seed: int,
     faults: Faults,
+    by: tuple[Sequence[str], Sequence[str]] | None = None,
 ) -> list[SplitName | None]:
-    """The split of each row, None where it cannot be told; drawn if the manifest names none."""
+    """The split of each row, None where it cannot be told; drawn if the manifest names none.
+
+    Args:
+        rows: of the manifest.
+        columns: label columns that are wanted; the split must do for them.
+        attributes: those of them that are one of several 0/1 columns.
+        seed: of the draw.
+        faults: added to.
+        by: the same two for the draw, if it is to be that of other columns, see `chosen_labels`.
+    """
     given = [row.values.get("split", "") for row in rows]
     if any(given):
         for row, text in zip(rows, given, strict=True):
@@ -140,11 +153,13 @@ def splits_of(
         _overlap_faults(rows, splits, faults)
         return splits
     for attempt in range(_DRAWS):
-        drawn = _draw_split(rows, columns, np.random.default_rng([seed, attempt]))
+        drawn = _draw_split(rows, (by or (columns,))[0], np.random.default_rng([seed, attempt]))
         drawn_faults = Faults()
-        _split_faults(rows, drawn, columns, attributes, drawn_faults)
+        _split_faults(rows, drawn, *(by or (columns, attributes)), drawn_faults)
         if not drawn_faults:
-            return drawn
+            break
+    drawn_faults = Faults()
+    _split_faults(rows, drawn, columns, attributes, drawn_faults)
     for fault in drawn_faults:
         faults.add(f"{fault} (in the split that was drawn by video: add clips or a column 'split')")
     return drawn
@@ -213,6 +228,31 @@ def chosen_columns(
     if private is None or list(private) != ["all"]:
         return private
     return [name for name in labels if name != target]
+
+
+def chosen_labels(
+    target: str | None, private: Sequence[str] | None, labels: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """Of the columns that there are those wanted, and those of them that are one of several 0/1."""
+    wanted = chosen_columns(target, private, labels) or ()
+    named = dict.fromkeys(name for name in (target, *wanted) if name is not None)
+    return (
+        [name for name in named if name in labels],
+        [name for name in wanted if name in labels] if len(wanted) > 1 else [],
+    )
+
+
+def drawn_by(
+    split_by: SplitBy | None, labels: Sequence[str], faults: Faults
+) -> tuple[list[str], list[str]] | None:
+    """What a split is drawn by, see `splits_of`: the target and private columns of `split_by`."""
+    if split_by is None:
+        return None
+    target, private = split_by
+    for name in (target, *(private or ())):
+        if name not in (None, "all", *labels):
+            faults.add(f"no label column '{name}' to draw the split by (data.split_by)")
+    return chosen_labels(target, private, labels)
 
 
 def labelled(

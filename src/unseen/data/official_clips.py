@@ -27,7 +27,15 @@ from unseen.data.decode import (
     letterbox,
     sample_frames,
 )
-from unseen.data.manifest_splits import chosen_columns, class_faults, labelled, splits_of
+from unseen.data.manifest_splits import (
+    SplitBy,
+    chosen_columns,
+    chosen_labels,
+    class_faults,
+    drawn_by,
+    labelled,
+    splits_of,
+)
 from unseen.data.manifest_table import Faults, Row
 from unseen.data.official import Inventory, Item, check, frame_files, read_image
 from unseen.errors import DataError
@@ -98,6 +106,7 @@ def load_official(
     size: int,
     frames: int,
     seed: int,
+    split_by: SplitBy | None = None,
     stills: Stills = "repeat",
     find: Sequence[BoxFinder] = (),
     cache: Path | None = None,
@@ -121,6 +130,7 @@ def load_official(
         size: height and width of the clips in pixels.
         frames: frames per clip.
         seed: of what is held out or drawn.
+        split_by: target and private columns by which a split is drawn; None: those above.
         stills: of images: `repeat`, clips of one repeated frame; `pan`, see `as_clip`.
         find: boxes to find.
         cache: folder for decoded clips, see `kept_clips`. It holds raw video.
@@ -153,9 +163,10 @@ def load_official(
         )
         for number, item in enumerate(items, start=1)
     ]
-    attributes = list(private) if private is not None and len(private) > 1 else []
+    _, attributes = chosen_labels(target, private, labels)
+    by = drawn_by(split_by, labels, faults)
     class_faults(rows, columns, attributes, faults)
-    splits = splits_of(rows, columns, attributes, seed, faults)
+    splits = splits_of(rows, columns, attributes, seed, faults, by)
     _stop(inventory, faults)
 
     order = sorted(range(len(rows)), key=lambda i: (*SPLITS, None).index(splits[i]))

@@ -35,7 +35,7 @@ from unseen.evaluation.versions import Versions, anonymize_all, refuse_clips
 from unseen.files import refuse_unwritable
 from unseen.models import canonical, create_model, parameter_count
 from unseen.training.classifier import predict
-from unseen.training.folder import TARGET_FILE, TRAINING_FILE, run_config
+from unseen.training.folder import TARGET_FILE, TRAINING_FILE, refuse_seen_clips, run_config
 from unseen.types import to_clips
 
 PREVIEWS = 4
@@ -161,6 +161,8 @@ def evaluate(
     config = config or EvaluationConfig()
     subject = prepare(anonymizer, config, out)
     _refuse_data(subject, data)
+    if subject.run is not None:
+        refuse_seen_clips(Path(anonymizer), data)
     module, run = subject.module, subject.run
     target = _own_target(Path(anonymizer), run, data).to(config.device) if run else None
     refuse_stills(module, data.private_data)

@@ -45,6 +45,7 @@ from unseen.machine import use_cores
 from unseen.models import ClipClassifier, create_model
 from unseen.progress import progress
 from unseen.training.classifier import Fitted, fit, predict
+from unseen.training.folder import refuse_seen_clips
 from unseen.training.metrics import chance, interval, metric_name, score
 from unseen.types import to_clips
 
@@ -134,6 +135,8 @@ def train_target(
     plan = prepare_target(anonymizer, data.target.name, out, config)
     frames, size = (int(length) for length in data.test.clips.shape[1:3])
     refuse_clips(plan.module, data)
+    if isinstance(plan.module, LearnedFilter):
+        refuse_seen_clips(Path(anonymizer), data)
     use_cores(torch.get_num_threads())
     learned = _learn(plan.module, data, config)
     example = to_clips(learned.versions["test"].draws[0][:1], config.device)

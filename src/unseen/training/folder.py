@@ -1,5 +1,6 @@
 """The folder of a run: what is in it, what may be started there, what is written at the end."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
@@ -12,6 +13,7 @@ from safetensors.torch import save_file
 
 from unseen.anonymizers.learned import FilterConfig, LearnedFilter, save_filter
 from unseen.config import DataConfig, RunConfig
+from unseen.data.clips import ClipDataset, clip_digests
 from unseen.errors import ConfigError, RunError, together
 from unseen.files import refuse_unwritable, write_json, written_whole
 from unseen.models import create_model
@@ -20,6 +22,7 @@ from unseen.training.state import STAGES, State
 
 CONFIG_FILE = "config.json"
 CHECKPOINT = "checkpoint.safetensors"
+SEEN_FILE = "seen.json"
 TARGET_FILE = "target.safetensors"
 TRAINING_FILE = "training.json"
 
@@ -136,6 +139,48 @@ def refuse_seen(run: RunConfig, data: DataConfig) -> None:
         )
 
 
+def with_its_split(run: RunConfig, data: DataConfig) -> DataConfig:
+    """The data to measure a run on: a split that is drawn stays that of its training."""
+    chosen = (run.data.target, *run.data.private)
+    if data.name != run.data.name or chosen == (data.target, *data.private):
+        return data
+    if data.split_by is not None:
+        return data
+    return data.model_copy(update={"split_by": chosen})
+
+
+def _write_seen(folder: Path, data: ClipDataset) -> None:
+    parts = {id(part): part for part in (data, data.private_data)}.values()
+    clips = (split.clips for part in parts for split in (part.train, part.val))
+    digests = sorted({digest for each in clips for digest in clip_digests(each)})
+    write_json(folder / SEEN_FILE, {"clips": digests})
+
+
+def refuse_seen_clips(folder: Path, data: ClipDataset) -> None:
+    """Raise `RunError` where a run was trained on clips that it is to be tested on.
+
+    Such as a data set has in its own train and test both are its own affair. Runs that did not
+    keep what they saw are let pass.
+    """
+    path = folder / SEEN_FILE
+    if not path.exists():
+        return
+    try:
+        seen = set(json.loads(path.read_text(encoding="utf-8"))["clips"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path} is damaged: delete it to go without this check") from error
+    for part in {id(part): part for part in (data, data.private_data)}.values():
+        tested = clip_digests(part.test.clips)
+        twice = {*clip_digests(part.train.clips), *clip_digests(part.val.clips)}
+        count = sum(digest in seen - twice for digest in tested)
+        if count:
+            raise RunError(
+                f"{count} of the {len(tested)} test clips of {part.name} were seen when {folder} "
+                "was trained: measure it with the split it was trained with (the same data.seed, "
+                "and data.split_by where columns differ), or on other videos"
+            )
+
+
 def first_steps(config: RunConfig) -> dict[str, int]:
     """At which step each stage begins, counted over the whole run."""
     train = config.train
@@ -162,6 +207,7 @@ def write_run(game: Game, state: State, trained: Trained) -> None:
     }
     if data.other is not None:
         about["private_data"] = {"data": data.other.name, "data_hash": data.other.hash}
+    _write_seen(folder, data)
     save_filter(game.filter, folder, about)
     weights = {k: v.detach().cpu().contiguous() for k, v in game.target.state_dict().items()}
     with written_whole(folder / TARGET_FILE) as temporary:

@@ -31,7 +31,8 @@ class Anonymizer(nn.Module, ABC):
         working_size: the short side in pixels at which it was made to work, or None for any. The
             deployment code resizes to it and back.
         least_side: the short side in pixels below which it would remove nothing; what is smaller
-            is blackened where only regions are anonymized, and refused as a whole frame.
+            is blackened where only regions are anonymized. Whole frames are not held against it:
+            an anonymizer to which they can be too small refuses them in `step`.
     """
 
     name: str

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -118,9 +119,13 @@ def on_faces(anonymizer: Anonymizer, device: torch.device | str) -> Act:
 def evaluating(anonymizer: Anonymizer, device: torch.device | str) -> Iterator[None]:
     """The anonymizer on a device, in evaluation mode, without gradients; then as it was."""
     was_training = anonymizer.training
+    held = next(chain(anonymizer.parameters(), anonymizer.buffers()), None)
+    before = None if held is None else held.device  # asked now: moving changes parameters in place
     anonymizer.to(device).eval()
     try:
         with torch.no_grad():
             yield
     finally:
         anonymizer.train(was_training)
+        if before is not None:
+            anonymizer.to(before)

@@ -209,15 +209,26 @@ class FaceModifier(Anonymizer):
     def _modified(self, crops: list[Tensor], grain: Grain) -> list[Tensor]:
         """Crops of any size, modified together, each back at its size."""
         size = (self.config.size, self.config.size)
-        made = self.modify(torch.cat([_resize(crop, size) for crop in crops]), grain)
+        made = self.modify(torch.cat([resize_faces(crop, size) for crop in crops]), grain)
         parts = torch.split(made, [len(crop) for crop in crops])
         return [
-            _resize(part, (int(crop.shape[-2]), int(crop.shape[-1])))
+            resize_faces(part, (int(crop.shape[-2]), int(crop.shape[-1])))
             for part, crop in zip(parts, crops, strict=True)
         ]
 
 
-def _resize(frames: Tensor, size: tuple[int, int]) -> Tensor:
+def resize_faces(
+    frames: Frames, size: tuple[int, int]
+) -> Float[Tensor, "frames 3 new_height new_width"]:
+    """Faces at another size: bilinear (Ren18 4), averaging where it shrinks, within [0, 1].
+
+    Every face that an anonymizer gets at a size of its own is resized so, in training, measured
+    and deployed alike.
+
+    Args:
+        frames: pictures of faces.
+        size: height and width.
+    """
     if tuple(frames.shape[-2:]) == size:
         return frames
     # Weights that add up to one within rounding can leave [0, 1] by a rounding error.

@@ -1,18 +1,24 @@
 """From images on the disk to a result file, in Python and on the command line."""
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from face_trees import lfw
+from unseen.anonymizers.base import Anonymizer
 from unseen.anonymizers.modifier import FaceModifier, ModifierConfig
 from unseen.cli import main
 from unseen.commands.faces import fold_numbers
+from unseen.data.face_images import Face, FaceImages
 from unseen.data.lfw import load_lfw
 from unseen.errors import ConfigError, DataError, UnseenError
+from unseen.evaluation import faces as evaluation
 from unseen.evaluation.face_results import read_face_result, write_face_result
 from unseen.evaluation.faces import FaceEvaluation, evaluate_faces
+from unseen.evaluation.modified_faces import batches
 
 PLAIN = FaceEvaluation(folds=(3, 4), train_folds=(1, 2), attackers=())
 
@@ -78,6 +84,24 @@ def test_beside_a_learned_modifier_stands_what_its_resolution_does(
     (same,) = read_face_result(results["pixelate:2"])["recognisers"]
     assert result["resolution"] == 16
     assert row["resized"] == same["resized"] != row["modified"]
+
+
+def test_those_who_learn_see_a_random_anonymizer_twice_and_never_the_noise_they_are_tested_on(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes: list[tuple[int, int, int]] = []
+
+    def counted(
+        images: FaceImages, chosen: Sequence[int], anonymizer: Anonymizer | None, **options: Any
+    ) -> Iterator[list[Face]]:
+        if anonymizer is not None and anonymizer.random:
+            passes.append((len(chosen), options["part"], options["draw"]))
+        return batches(images, chosen, anonymizer, **options)
+
+    monkeypatch.setattr(evaluation, "batches", counted)
+    modifier = FaceModifier(ModifierConfig(size=16, width=4, blocks=1, sees=4, noise=0.1))
+    evaluate_faces(modifier, load_lfw(root), tmp_path / "random.json", PLAIN)
+    assert passes == [(96, 0, 0), (96, 0, 1), (96, 1, 0), (96, 1, 1)]
 
 
 def test_results_that_are_kept_are_whole_and_name_nobody() -> None:

@@ -155,15 +155,21 @@ def test_images_come_in_order_and_noise_by_the_seed(tmp_path: Path) -> None:
     assert load_faces("lfw", tmp_path).paths == faces.paths
     chosen = [*range(40, 48), *range(33)]
 
-    def passed(anonymizer: Anonymizer | None, seed: int) -> list[Face]:
-        parts = batches(faces, chosen, anonymizer, enlargement=1.6, seed=seed, device="cpu")
-        return [each for part in parts for each in part]
+    def passed(
+        anonymizer: Anonymizer | None, seed: int, part: int = 0, draw: int = 0
+    ) -> list[Face]:
+        read = batches(
+            faces, chosen, anonymizer,
+            enlargement=1.6, seed=seed, device="cpu", part=part, draw=draw,
+        )  # fmt: skip
+        return [each for batch in read for each in batch]
 
     for at, each in zip(chosen, passed(None, 0), strict=True):
         np.testing.assert_array_equal(each.image, faces[at].image)
-    one, again, other = (passed(Noisy(), seed) for seed in (0, 0, 1))
+    one, again = (passed(Noisy(), 0) for _ in range(2))
     assert all((a.image == b.image).all() for a, b in zip(one, again, strict=True))
-    assert all((a.image != b.image).any() for a, b in zip(one, other, strict=True))
+    for other in (passed(Noisy(), 1), passed(Noisy(), 0, part=1), passed(Noisy(), 0, draw=1)):
+        assert all((a.image != b.image).any() for a, b in zip(one, other, strict=True))
     assert (one[0].image[20:40, 20:40] != one[32].image[20:40, 20:40]).any()  # another batch
 
 

@@ -60,6 +60,7 @@ class FaceEvaluation(BaseModel):
         enlargement: of face boxes before they are modified (Ren18 5.2).
         resolution: side in pixels that "merely resized" means; None: the anonymizer's own.
         adapt: whether recognisers are also trained on modified faces of the training folds.
+        draws: of a random anonymizer, for all that learn from modified faces.
         attackers: networks that learn who modified faces are, beside the recognisers.
         attacker_size: side of their images in pixels.
         attacker_fit: their training.
@@ -78,6 +79,7 @@ class FaceEvaluation(BaseModel):
     enlargement: float = Field(FACE_ENLARGEMENT, ge=1.0)
     resolution: int | None = Field(None, ge=1)
     adapt: bool = True
+    draws: int = Field(2, ge=1)
     attackers: tuple[str, ...] = ("cnn",)
     attacker_size: int = Field(64, ge=16)
     attacker_fit: FitConfig = FitConfig(epoch_clips=832)
@@ -156,14 +158,16 @@ def evaluate_faces(
     made_at = module.config.size if isinstance(module, FaceModifier) else module.working_size
     side = config.resolution or made_at
     raw = _read(plan, plan.test, None, config, "raw faces")
-    modified = _read(plan, plan.test, module, config, "modified faces")
+    draws = range(config.draws if module.random else 1)
+    modified = [_read(plan, plan.test, module, config, "modified faces", draw) for draw in draws]
     resized = None
     if side is not None and not isinstance(module, Raw):
         resized = _read(plan, plan.test, resized_only(side), config, "resized faces")
     learned = _read(plan, plan.train, None, config, "faces to learn from")
-    adapted = None
+    adapted: list[_Seen] = []
     if config.adapt and any(recogniser.trainable for recogniser in plan.recognisers):
-        adapted = _read(plan, plan.train, module, config, "modified faces to learn from")
+        what = "modified faces to learn from"
+        adapted = [_read(plan, plan.train, module, config, what, draw) for draw in draws]
     name = module.name if isinstance(anonymizer, Anonymizer) else str(anonymizer)
     result: dict[str, Any] = {
         "schema": FACES,
@@ -179,7 +183,7 @@ def evaluate_faces(
             "hash": faces.hash(),
             "people": len(np.unique(plan.faces.identity[plan.test])),
             "images": len(plan.test),
-            "blackened": modified.blackened,
+            "blackened": modified[0].blackened,
             "folds": list(plan.folds),
             "train_folds": list(config.train_folds),
             "train_images": len(plan.train),
@@ -187,12 +191,13 @@ def evaluate_faces(
         },
         "resolution": side,
         "recognisers": [
-            _verified(plan, recogniser, raw, resized, modified, learned, adapted)
+            _verified(plan, recogniser, raw, resized, modified[0], learned, adapted)
             for recogniser in plan.recognisers
         ],
         "identification": identify(
-            parts, modified.crops, modified.features, plan.recognisers, config.attackers,
-            config.attacker_fit, seed=config.seed, device=config.device,
+            parts, [seen.crops for seen in modified], [seen.features for seen in modified],
+            plan.recognisers, config.attackers, config.attacker_fit,
+            seed=config.seed, device=config.device,
         ),
         **provenance(config.seed, config.device),
         "seconds": time.perf_counter() - start,
@@ -261,6 +266,7 @@ def _read(
     anonymizer: Anonymizer | None,
     config: FaceEvaluation,
     what: str,
+    draw: int = 0,
 ) -> _Seen:
     """Pass images once through an anonymizer, and take all that is needed of them."""
     # Faces of the training folds are read by those who learn from them alone.
@@ -272,6 +278,7 @@ def _read(
         for batch in batches(
             plan.faces, chosen.tolist(), anonymizer,
             enlargement=config.enlargement, seed=config.seed, device=config.device,
+            part=int(chosen is plan.train), draw=draw,
         ):  # fmt: skip
             for recogniser in readers:
                 features[recogniser.name].append(recogniser.features(batch))
@@ -293,7 +300,7 @@ def _verified(
     resized: _Seen | None,
     modified: _Seen,
     learned: _Seen,
-    adapted: _Seen | None,
+    adapted: Sequence[_Seen],
 ) -> dict[str, Any]:
     """One row of `recognisers`: verification of each kind of faces."""
     name, identity = recogniser.name, plan.faces.identity[plan.train]
@@ -311,8 +318,9 @@ def _verified(
         return verify(similarity, plan.pairs.same, plan.pairs.fold).as_json()
 
     knows = None
-    if adapted is not None and recogniser.trainable:
-        knows = recogniser.fit(adapted.features[name], identity)
+    if adapted and recogniser.trainable:
+        features = np.concatenate([seen.features[name] for seen in adapted])
+        knows = recogniser.fit(features, np.tile(identity, len(adapted)))
     return {
         "name": name,
         "trained_on": list(np.unique(plan.faces.fold[plan.train]).tolist())

@@ -106,16 +106,28 @@ def batches(
     enlargement: float,
     seed: int,
     device: str,
+    part: int = 0,
+    draw: int = 0,
 ) -> Iterator[list[Face]]:
     """Read images a few at a time, modified unless there is no anonymizer; in the order given.
 
-    A random anonymizer is drawn by the seed and the place of the batch.
+    A random anonymizer is drawn by the seed, the part, the draw and the place of the batch.
+
+    Args:
+        faces: where the images are.
+        chosen: which ones.
+        anonymizer: what modifies them.
+        enlargement: of their boxes.
+        seed: of its noise.
+        device: where.
+        part: a number for each set of images, so that no two sets meet the same noise.
+        draw: of several passes over the same images.
     """
     for at, start in enumerate(range(0, len(chosen), BATCH)):
         read = [faces[i] for i in chosen[start : start + BATCH]]
         if anonymizer is None:
             yield read
             continue
-        drawn = np.random.SeedSequence([seed, at]).generate_state(1)[0]
+        drawn = np.random.SeedSequence([seed, part, draw, at]).generate_state(1)[0]
         torch.manual_seed(int(drawn))
         yield modify(anonymizer, read, enlargement=enlargement, device=device)

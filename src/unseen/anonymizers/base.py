@@ -33,6 +33,8 @@ class Anonymizer(nn.Module, ABC):
         least_side: the short side in pixels below which it would remove nothing; what is smaller
             is blackened where only regions are anonymized. Whole frames are not held against it:
             an anonymizer to which they can be too small refuses them in `step`.
+        learned_people: `digest_of` the names of those whose faces it learned from; None where its
+            file does not tell.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Anonymizer(nn.Module, ABC):
     random: bool = False
     working_size: int | None = None
     least_side: int = 1
+    learned_people: frozenset[str] | None = frozenset()
 
     @abstractmethod
     def step(self, clips: Clips, state: Any = None, boxes: Boxes | None = None) -> Step:

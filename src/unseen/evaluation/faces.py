@@ -8,14 +8,15 @@ Raw faces, and faces that were merely resized as the anonymizer resizes them, st
 
 import json
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from jaxtyping import Bool
 from pydantic import BaseModel, ConfigDict, Field
 
 from unseen.anonymizers.base import Anonymizer
@@ -31,6 +32,7 @@ from unseen.data.face_images import (
     enlarged_box,
     with_folds,
 )
+from unseen.data.people import digest_of
 from unseen.errors import ConfigError, DataError, together
 from unseen.evaluation.face_results import write_face_result
 from unseen.evaluation.identification import identify, split_by_person
@@ -51,7 +53,8 @@ class FaceEvaluation(BaseModel):
 
     Attributes:
         recognisers: names in `unseen.models.recognisers`.
-        folds: that are measured; empty: all that are not trained on.
+        folds: that are measured; empty: all of whose people the anonymizer and the recognisers have
+            learned nobody, and learn nobody.
         train_folds: whose people trainable recognisers learn.
         pairs: `official`: the published ones, all of them; `drawn`: by the seed from the images
             that are there, the way LFW's were.
@@ -101,7 +104,11 @@ class _Seen:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is measured on what, checked before any work."""
+    """What is measured on what, checked before any work.
+
+    `left_out` counts people whom the anonymizer or a recogniser knows; `unchecked` names those that
+    do not tell whom they know.
+    """
 
     faces: FaceImages
     recognisers: tuple[Recogniser, ...]
@@ -109,6 +116,8 @@ class _Plan:
     test: npt.NDArray[np.int64]
     train: npt.NDArray[np.int64]
     pairs: Pairs
+    left_out: int
+    unchecked: tuple[str, ...]
 
 
 def prepare_faces(
@@ -153,7 +162,8 @@ def evaluate_faces(
     start = time.perf_counter()
     config = config or FaceEvaluation()
     module = prepare_faces(anonymizer, out, config)
-    plan = _plan(faces, config)
+    name = Path(module.name if isinstance(anonymizer, Anonymizer) else str(anonymizer)).name
+    plan = _plan(faces, config, module, name)
     parts = split_by_person(plan.faces.identity[plan.test], config.seed)
     made_at = module.config.size if isinstance(module, FaceModifier) else module.working_size
     side = config.resolution or made_at
@@ -168,12 +178,11 @@ def evaluate_faces(
     if config.adapt and any(recogniser.trainable for recogniser in plan.recognisers):
         what = "modified faces to learn from"
         adapted = [_read(plan, plan.train, module, config, what, draw) for draw in draws]
-    name = module.name if isinstance(anonymizer, Anonymizer) else str(anonymizer)
     result: dict[str, Any] = {
         "schema": FACES,
-        "name": Path(name).name,
+        "name": name,
         "anonymizer": {
-            "spec": Path(name).name,
+            "spec": name,
             "random": module.random,
             "parameters": parameter_count(module),
             "working_size": made_at,
@@ -184,6 +193,8 @@ def evaluate_faces(
             "people": len(np.unique(plan.faces.identity[plan.test])),
             "images": len(plan.test),
             "blackened": modified[0].blackened,
+            "left_out": plan.left_out,
+            "unchecked": list(plan.unchecked),
             "folds": list(plan.folds),
             "train_folds": list(config.train_folds),
             "train_images": len(plan.train),
@@ -208,31 +219,28 @@ def evaluate_faces(
     return result
 
 
-def _plan(faces: FaceImages, config: FaceEvaluation) -> _Plan:
+def _plan(faces: FaceImages, config: FaceEvaluation, module: Anonymizer, title: str) -> _Plan:
     """Choose folds, images and pairs, and refuse what would fail after long work."""
     if not config.recognisers:
         raise ConfigError("name at least one recogniser")
     recognisers = tuple(load_recogniser(name, config.device) for name in config.recognisers)
+    models: dict[str, Anonymizer | Recogniser] = {title: module}
+    models |= {recogniser.name: recogniser for recogniser in recognisers}
+    drawn = not faces.folds
     faces = with_folds(faces, config.draw_folds, config.seed)
-    train = faces.of_folds(config.train_folds) if config.train_folds else np.zeros(0, np.int64)
-    folds = config.folds or tuple(f for f in faces.folds if f not in config.train_folds)
-    both = sorted({*folds} & {*config.train_folds})
-    if both:
-        raise ConfigError(
-            f"folds {', '.join(map(str, both))} are to be trained on and measured: a recogniser "
-            "must not know the people it is measured on"
-        )
-    known = {
-        recogniser.name: sorted({*folds} & {*recogniser.folds})
-        for recogniser in recognisers
-        if faces.name == "lfw"
+    known = {name: _known(faces, model) for name, model in models.items()}
+    left_out = 0
+    if drawn:  # folds mean nothing: only those people are left out whom a model has learned
+        images = np.any(list(known.values()), axis=0)
+        left_out = len(np.unique(faces.identity[images]))
+        faces = replace(faces, fold=np.where(images, 0, faces.fold))
+    folds_of = {
+        name: {*np.unique(faces.fold[images]).tolist()} - {0} for name, images in known.items()
     }
-    for name, shared in known.items():
-        if shared:
-            raise ConfigError(
-                f"'{name}' was trained on people of folds {', '.join(map(str, shared))}, which are "
-                "to be measured"
-            )
+    taken = {*config.train_folds}.union(*folds_of.values())
+    folds = config.folds or tuple(fold for fold in faces.folds if fold not in taken)
+    _refuse_known(faces, folds, folds_of, config.train_folds)
+    train = faces.of_folds(config.train_folds) if config.train_folds else np.zeros(0, np.int64)
     needy = [recogniser.name for recogniser in recognisers if recogniser.trainable]
     if needy and not len(train):
         raise ConfigError(
@@ -241,7 +249,65 @@ def _plan(faces: FaceImages, config: FaceEvaluation) -> _Plan:
         )
     test = faces.of_folds(folds)
     pairs = _pairs(faces, folds, config)
-    return _Plan(faces, recognisers, tuple(folds), test, train, pairs)
+    unchecked = tuple(name for name, model in models.items() if model.learned_people is None)
+    return _Plan(faces, recognisers, tuple(folds), test, train, pairs, left_out, unchecked)
+
+
+def _known(faces: FaceImages, model: Anonymizer | Recogniser) -> Bool[np.ndarray, " images"]:
+    """Which images show people whom a model has learned, as far as its file tells."""
+    if model.learned_people is not None:
+        each = [digest_of(person) in model.learned_people for person in faces.people]
+        learned: npt.NDArray[np.bool_] = np.array(each, np.bool_)[faces.identity]
+        return learned
+    # Older files of recognisers hold the folds of LFW alone.
+    folds = model.folds if isinstance(model, Recogniser) and faces.name == "lfw" else ()
+    return np.isin(faces.fold, folds)
+
+
+def _refuse_known(
+    faces: FaceImages,
+    folds: Sequence[int],
+    known: Mapping[str, set[int]],
+    train_folds: Sequence[int],
+) -> None:
+    """Raise `ConfigError` where people would be measured whom a model knows, or nobody would be.
+
+    Args:
+        faces: in folds.
+        folds: to be measured.
+        known: the folds of which each model has learned people.
+        train_folds: whose people recognisers are to learn.
+    """
+    faults = []
+    both = sorted({*folds} & {*train_folds})
+    if both:
+        faults.append(
+            f"folds {_listed(both)} are to be trained on and measured: a recogniser must not know "
+            "the people it is measured on"
+        )
+    free = [fold for fold in faces.folds if fold not in {*train_folds}.union(*known.values())]
+    how = f"name others (--folds {_listed(free)})" if free else "measure other people"
+    for name, learned in known.items():
+        shared = sorted({*folds} & learned)
+        if shared:
+            faults.append(
+                f"'{name}' was trained on people of folds {_listed(shared)}, which are to be "
+                f"measured: {how}"
+            )
+    if not folds:
+        who = "".join(f", '{name}' knows people of {_listed(f)}" for name, f in known.items() if f)
+        faults.append(
+            f"no folds of {faces.name} are left to be measured: folds {_listed(train_folds)} are "
+            f"trained on{who}; train on fewer (--train-folds), or measure other people"
+        )
+    if len(faults) == 1:
+        raise ConfigError(faults[0])
+    if faults:
+        raise ConfigError("nothing is measured, for several reasons:", faults)
+
+
+def _listed(folds: Iterable[int]) -> str:
+    return ",".join(map(str, sorted(folds))) or "none"
 
 
 def _pairs(faces: FaceImages, folds: Sequence[int], config: FaceEvaluation) -> Pairs:

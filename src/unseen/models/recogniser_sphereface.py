@@ -134,6 +134,7 @@ class OfRun(SphereFace):
         self.name = f"sphereface:{folder.name}"
         self._network = sphereface.load_recogniser(folder)
         self.folds = self._network.folds
+        self.learned_people = self._network.learned_people
 
     def fit(self, features: Vectors, identity: Int[np.ndarray, " faces"]) -> "OfRun":
         """Itself: it learns nothing more."""

@@ -21,7 +21,7 @@ from unseen.data.people import digests_of
 from unseen.face_config import FaceRunConfig
 from unseen.faces.actions import FacesFound
 from unseen.faces.align import align, lay_over
-from unseen.faces.images import FaceImages, face_crops
+from unseen.faces.images import TrainingFaces, face_crops
 from unseen.models.action_detector import ActionDetector, Actions, Frame
 from unseen.models.critic import FaceCritic, critic_loss, realism_loss
 from unseen.models.sphereface import Features, PerFace, Recogniser, angular_softmax
@@ -83,7 +83,7 @@ class FaceGame:
     def __init__(
         self,
         config: FaceRunConfig,
-        faces: FaceImages,
+        faces: TrainingFaces,
         actions: FacesFound | None,
         device: torch.device,
     ) -> None:
@@ -189,7 +189,7 @@ class FaceGame:
 
     def batch(
         self,
-        images: FaceImages,
+        images: TrainingFaces,
         chosen: Int[np.ndarray, " faces"],
         rng: np.random.Generator | None = None,
     ) -> FaceBatch:
@@ -359,7 +359,7 @@ class FaceGame:
     # ---------------------------------------------------------------- measuring
 
     @torch.no_grad()
-    def embeddings(self, images: FaceImages) -> tuple[Features, Features]:
+    def embeddings(self, images: TrainingFaces) -> tuple[Features, Features]:
         """D's features of real and of modified faces, in the order of `images`."""
         torch.manual_seed(self.config.train.seed + 5)
         self.recogniser.eval()

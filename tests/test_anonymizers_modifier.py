@@ -193,7 +193,11 @@ def test_saved_and_loaded_by_name_of_its_folder(tmp_path: Path) -> None:
     face, grain = torch.rand(1, 3, 16, 16), modifier.grain(1)
     assert torch.equal(loaded.modify(face, grain), modifier.modify(face, grain))
     contract = json.loads((tmp_path / CONTRACT_FILE).read_text())
-    assert contract["about"] == {"people": 3}
+    assert contract["about"] == {"people": 3, "learned_people": ""}
+    assert loaded.learned_people == frozenset()
+    del contract["about"]["learned_people"]  # as it was before
+    (tmp_path / CONTRACT_FILE).write_text(json.dumps(contract))
+    assert load_anonymizer(tmp_path).learned_people is None
     with pytest.raises(WeightsError, match="unknown contract 'unseen/face-modifier/1'"):
         load_filter(tmp_path)
 

@@ -119,6 +119,29 @@ def test_a_folder_of_both(tmp_path: Path) -> None:
     assert len(anonymize_paths([photos], out)) == 3  # own outputs are passed over
 
 
+def test_files_of_faces_replace_nothing(tmp_path: Path) -> None:
+    one, other = tmp_path / "a" / "x.png", tmp_path / "b" / "x.png"
+    for path in (one, other):
+        write_picture(path, background())
+    before = names(tmp_path)
+    json, out = tmp_path / "json", tmp_path / "out.png"
+    with pytest.raises(DataError) as caught:
+        anonymize_paths([one, other, tmp_path / "no.png"], None, faces_json=json)
+    assert caught.value.faults == (
+        f"{tmp_path / 'no.png'}: no such file or folder",
+        f"{one}, {other}: the faces of all would be written to {json / 'x.anonymized.png.json'}; "
+        "anonymize them one by one, or the folder that holds them all",
+    )
+    for inputs, path, what in (([one], one, "input"), ([one], out, "output")):
+        with pytest.raises(DataError, match=f"x.png: the faces would replace the {what} {path}"):
+            anonymize_paths(inputs, out, faces_json=path)
+        with pytest.raises(ConfigError, match=f"{path} is the {what} itself"):
+            anonymize_picture(one, out, faces_json=path)
+    assert names(tmp_path) == before
+    anonymize_paths([tmp_path], None, faces_json=json)
+    assert names(json) == ["a/x.anonymized.png.json", "b/x.anonymized.png.json"]
+
+
 def test_faces_that_must_be_there(tmp_path: Path) -> None:
     write_picture(tmp_path / "in" / "a.png", FACE)
     write_picture(tmp_path / "in" / "b.png", background())

@@ -10,7 +10,7 @@ import torch
 from face_clips import background
 from unseen.anonymizers.base import Anonymizer, Step
 from unseen.deploy.apply import anonymize_video
-from unseen.deploy.paint import on_faces
+from unseen.deploy.paint import evaluating, on_faces
 from unseen.errors import VideoError
 from unseen.faces.find import FaceSettings
 from unseen.faces.manual import ManualBox
@@ -84,3 +84,23 @@ def test_a_filter_is_told_that_all_it_gets_is_a_face() -> None:
     for boxes in told:
         assert boxes is not None
         assert boxes.tolist() == [[[[0.0, 0.0, 16.0, 16.0]]]]
+
+
+def test_a_filter_is_left_where_and_as_it_was() -> None:
+    class Heavy(Counter):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(2), requires_grad=False)
+            self.moved: list[str] = []
+
+        def to(self, *args: Any, **kwargs: Any) -> "Heavy":
+            # Values would not come back from the device `meta`, so that only its name is kept.
+            self.moved.append(str(args[0]))
+            return self
+
+    model = Heavy().train()
+    with evaluating(model, "meta"):
+        assert not model.training
+        assert not torch.is_grad_enabled()
+    assert model.training
+    assert model.moved == ["meta", "cpu"]

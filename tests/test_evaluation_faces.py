@@ -1,18 +1,27 @@
 """From images on the disk to a result file, in Python and on the command line."""
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from face_trees import lfw
-from unseen.anonymizers.modifier import FaceModifier, ModifierConfig
+from unseen.anonymizers.base import Anonymizer
+from unseen.anonymizers.learned import CONTRACT_FILE
+from unseen.anonymizers.modifier import FaceModifier, ModifierConfig, save_modifier
 from unseen.cli import main
 from unseen.commands.faces import fold_numbers
+from unseen.data.face_images import Face, FaceImages, load_faces
 from unseen.data.lfw import load_lfw
+from unseen.data.people import digests_of
 from unseen.errors import ConfigError, DataError, UnseenError
+from unseen.evaluation import faces as evaluation
 from unseen.evaluation.face_results import read_face_result, write_face_result
 from unseen.evaluation.faces import FaceEvaluation, evaluate_faces
+from unseen.evaluation.modified_faces import batches
 
 PLAIN = FaceEvaluation(folds=(3, 4), train_folds=(1, 2), attackers=())
 
@@ -78,6 +87,74 @@ def test_beside_a_learned_modifier_stands_what_its_resolution_does(
     (same,) = read_face_result(results["pixelate:2"])["recognisers"]
     assert result["resolution"] == 16
     assert row["resized"] == same["resized"] != row["modified"]
+
+
+def test_those_who_learn_see_a_random_anonymizer_twice_and_never_the_noise_they_are_tested_on(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes: list[tuple[int, int, int]] = []
+
+    def counted(
+        images: FaceImages, chosen: Sequence[int], anonymizer: Anonymizer | None, **options: Any
+    ) -> Iterator[list[Face]]:
+        if anonymizer is not None and anonymizer.random:
+            passes.append((len(chosen), options["part"], options["draw"]))
+        return batches(images, chosen, anonymizer, **options)
+
+    monkeypatch.setattr(evaluation, "batches", counted)
+    modifier = FaceModifier(ModifierConfig(size=16, width=4, blocks=1, sees=4, noise=0.1))
+    evaluate_faces(modifier, load_lfw(root), tmp_path / "random.json", PLAIN)
+    assert passes == [(96, 0, 0), (96, 0, 1), (96, 1, 0), (96, 1, 1)]
+
+
+def modifier_of(people: Sequence[str] | None, folder: Path) -> Path:
+    modifier = FaceModifier(ModifierConfig(size=16, width=4, blocks=1))
+    modifier.learned_people = None if people is None else digests_of(people)
+    save_modifier(modifier, folder, {})
+    return folder
+
+
+def test_a_modifier_is_not_measured_on_people_it_has_learned(root: Path, tmp_path: Path) -> None:
+    faces = load_lfw(root)
+    fold_2 = np.unique(faces.identity[faces.of_folds([2])])
+    run = modifier_of([faces.people[i] for i in fold_2[:3]], tmp_path / "run")
+    text = (run / CONTRACT_FILE).read_text()
+    assert not any(person in text for person in faces.people)
+    config = FaceEvaluation(train_folds=(1,), attackers=(), adapt=False)
+    result = evaluate_faces(run, faces, tmp_path / "x.json", config)
+    assert result["data"]["folds"] == [3, 4]
+    assert (result["data"]["left_out"], result["data"]["unchecked"]) == (0, [])
+    change = {"folds": (1, 2, 3)}
+    with pytest.raises(ConfigError) as caught:
+        evaluate_faces(run, faces, tmp_path / "y.json", config.model_copy(update=change))
+    assert caught.value.faults == (
+        "folds 1 are to be trained on and measured: a recogniser must not know the people it is "
+        "measured on",
+        "'run' was trained on people of folds 2, which are to be measured: name others "
+        "(--folds 3,4)",
+    )
+    change = {"train_folds": (1, 3, 4)}
+    with pytest.raises(ConfigError, match=r"no folds of lfw are left .* 'run' knows people of 2"):
+        evaluate_faces(run, faces, tmp_path / "y.json", config.model_copy(update=change))
+
+
+def test_where_folds_are_drawn_only_people_who_were_learned_are_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--data", "duet-faces:16", "--train-folds", "1", "--pairs", "drawn",
+             "--pairs-per-fold", "20", "--attackers", "none", "--no-adapt",
+             "-o", str(tmp_path / "x.json")]  # fmt: skip
+    people = load_faces("duet-faces:16").people
+    run = modifier_of(people[:4], tmp_path / "run")
+    assert main(["verify-faces", str(run), *words]) == 0
+    assert "note: 4 people of duet-faces:16 are left out" in capsys.readouterr().err
+    result = read_face_result(tmp_path / "x.json")
+    assert result["data"]["left_out"] == 4
+    assert result["data"]["people"] + result["data"]["train_images"] // 12 == 12
+    before = modifier_of(None, tmp_path / "before")
+    assert main(["verify-faces", str(before), *words]) == 0
+    assert "note: before was saved before runs told whom they learned" in capsys.readouterr().err
+    assert read_face_result(tmp_path / "x.json")["data"]["unchecked"] == ["before"]
 
 
 def test_results_that_are_kept_are_whole_and_name_nobody() -> None:

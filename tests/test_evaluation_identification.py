@@ -1,13 +1,16 @@
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from jaxtyping import Int
 
 from face_trees import face
 from unseen.config import FitConfig
 from unseen.data.face_images import Face
 from unseen.errors import DataError
 from unseen.evaluation.identification import Parts, identify, split_by_person
+from unseen.models.recogniser import Recogniser, Vectors
 from unseen.models.recogniser_fisher import Fisher
 
 IDENTITY = np.array([7] * 8 + [3] * 5 + [9] * 2 + [1] + [4] * 3, np.int64)
@@ -49,8 +52,8 @@ def attacked(hidden: bool) -> tuple[dict[str, object], Parts]:
     fisher = Fisher()
     parts = split_by_person(identity, seed=0)
     found = identify(
-        parts, np.stack(images)[:, None], {"fisher": fisher.features(faces)}, [fisher], ["cnn"],
-        FAST, seed=0,
+        parts, [np.stack(images)[:, None]], [{"fisher": fisher.features(faces)}], [fisher],
+        ["cnn"], FAST, seed=0,
     )  # fmt: skip
     return found, parts
 
@@ -68,3 +71,33 @@ def test_attackers_name_people_and_nobody_where_nothing_is_left() -> None:
     hidden, _ = attacked(hidden=True)
     assert hidden["accuracy"] < 0.45  # type: ignore[operator]
     assert parts.people == 8
+
+
+def test_attackers_learn_from_every_draw_and_name_the_first() -> None:
+    identity = np.repeat(np.arange(4), 8)
+    parts = split_by_person(identity, seed=0)
+    told = np.eye(4)[identity].astype(np.float32)
+    wrong = np.roll(told, 1, axis=1)
+
+    class Kept(Recogniser):
+        """Keeps what it learned from."""
+
+        name = "kept"
+
+        def features(self, faces: Sequence[Face]) -> Vectors:
+            raise AssertionError
+
+        def fit(self, features: Vectors, identity: Int[np.ndarray, " faces"]) -> "Kept":
+            given.append((features, identity))
+            return self
+
+    given: list[tuple[Vectors, Int[np.ndarray, " faces"]]] = []
+    crops = np.zeros((32, 1, 16, 16, 3), np.uint8)
+    found = identify(
+        parts, [crops, crops], [{"kept": told}, {"kept": 0.5 * wrong}], [Kept()], [], FAST, seed=0
+    )
+    ((features, labels),) = given
+    known = np.concatenate([parts.train, parts.val])
+    np.testing.assert_array_equal(features, np.concatenate([told[known], 0.5 * wrong[known]]))
+    np.testing.assert_array_equal(labels, np.concatenate([parts.labels[known]] * 2))
+    assert found["accuracy"] == 1

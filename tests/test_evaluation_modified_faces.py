@@ -11,8 +11,12 @@ from unseen.anonymizers.load import load_anonymizer
 from unseen.anonymizers.modifier import FaceModifier, ModifierConfig
 from unseen.data.face_images import Face, load_faces
 from unseen.data.lfw import load_lfw
-from unseen.errors import ConfigError
+from unseen.data.pictures import read_picture, write_picture
+from unseen.deploy.apply import anonymize_picture
+from unseen.errors import ConfigError, VideoError
 from unseen.evaluation.modified_faces import batches, modify, modify_frame, resized_only
+from unseen.faces.find import FaceSettings
+from unseen.faces.manual import Excluded, ManualBox
 from unseen.types import Boxes, Clips, to_stored
 
 BOX = np.array([20, 15, 40, 35], np.float32)
@@ -88,7 +92,33 @@ def test_an_anonymizer_gets_the_size_it_was_made_for() -> None:
         (24, 24), mode="bilinear", antialias=True,
     )  # fmt: skip
     torch.testing.assert_close(watching.given[0][:, :, 0], expected)
-    assert after.image.shape == (60, 60, 3)
+    back = torch.nn.functional.interpolate(
+        1.0 - expected, (32, 32), mode="bilinear", antialias=True
+    )
+    shown = torch.from_numpy(after.image[9:41, 14:46].copy()).permute(2, 0, 1)[None]
+    assert (shown - 255 * back).abs().max() < 0.51
+
+
+def test_what_is_measured_is_what_is_deployed(tmp_path: Path) -> None:
+    image = face(0, 0)
+    write_picture(tmp_path / "raw.png", image)
+    covered = ManualBox((14, 9, 46, 41))
+    anonymize_picture(
+        tmp_path / "raw.png", tmp_path / "out.png", resized_only(24), region="faces",
+        faces=FaceSettings(boxes=(covered,), exclude=(Excluded(0, 0, 60, 60),)),
+    )  # fmt: skip
+    (measured,) = modify(resized_only(24), [raw()])
+    assert (measured.image != image).any()
+    np.testing.assert_array_equal(read_picture(tmp_path / "out.png"), measured.image)
+
+
+def test_an_output_that_is_no_picture_is_not_measured() -> None:
+    class Broken(Watching):
+        def step(self, clips: Clips, state: Any = None, boxes: Boxes | None = None) -> Step:
+            return Step(clips * float("nan"))
+
+    with pytest.raises(VideoError, match="'watching' failed at a picture: its output reaches from"):
+        modify(Broken(), [raw()])
 
 
 def test_merely_resizing_keeps_a_smooth_face_and_blurs_a_fine_one() -> None:
@@ -125,15 +155,21 @@ def test_images_come_in_order_and_noise_by_the_seed(tmp_path: Path) -> None:
     assert load_faces("lfw", tmp_path).paths == faces.paths
     chosen = [*range(40, 48), *range(33)]
 
-    def passed(anonymizer: Anonymizer | None, seed: int) -> list[Face]:
-        parts = batches(faces, chosen, anonymizer, enlargement=1.6, seed=seed, device="cpu")
-        return [each for part in parts for each in part]
+    def passed(
+        anonymizer: Anonymizer | None, seed: int, part: int = 0, draw: int = 0
+    ) -> list[Face]:
+        read = batches(
+            faces, chosen, anonymizer,
+            enlargement=1.6, seed=seed, device="cpu", part=part, draw=draw,
+        )  # fmt: skip
+        return [each for batch in read for each in batch]
 
     for at, each in zip(chosen, passed(None, 0), strict=True):
         np.testing.assert_array_equal(each.image, faces[at].image)
-    one, again, other = (passed(Noisy(), seed) for seed in (0, 0, 1))
+    one, again = (passed(Noisy(), 0) for _ in range(2))
     assert all((a.image == b.image).all() for a, b in zip(one, again, strict=True))
-    assert all((a.image != b.image).any() for a, b in zip(one, other, strict=True))
+    for other in (passed(Noisy(), 1), passed(Noisy(), 0, part=1), passed(Noisy(), 0, draw=1)):
+        assert all((a.image != b.image).any() for a, b in zip(one, other, strict=True))
     assert (one[0].image[20:40, 20:40] != one[32].image[20:40, 20:40]).any()  # another batch
 
 

@@ -9,7 +9,7 @@ from tiny_faces import drawn_face, tiny_faces, write_faces
 from unseen.errors import DataError
 from unseen.faces.images import (
     FRAMING,
-    FaceImages,
+    TrainingFaces,
     face_crops,
     framed,
     people_of,
@@ -76,11 +76,17 @@ def test_lists_of_folds(tmp_path: Path) -> None:
         people.write_text(text)
         with pytest.raises(DataError, match="no list of people"):
             read_folds(people)
-    with pytest.raises(DataError, match="cannot be read"):
+    people.write_text("1\n2\nA\t1\nA\t2\n")
+    with pytest.raises(DataError, match=r"people\.txt, line 4 repeats 'A'"):
+        read_folds(people)
+    people.write_bytes(b"\xff")
+    with pytest.raises(DataError, match="cannot be read as UTF-8 text"):
+        read_folds(people)
+    with pytest.raises(DataError, match="cannot be read: there is no such file"):
         read_folds(tmp_path / "missing.txt")
 
 
-def _dotted(side: int = 80) -> FaceImages:
+def _dotted(side: int = 80) -> TrainingFaces:
     """One black picture with a coloured dot at each landmark."""
     picture = np.zeros((1, side, side, 3), np.uint8)
     images = framed(picture, np.array([0]), ["one"])

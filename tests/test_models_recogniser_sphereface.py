@@ -17,16 +17,17 @@ from tiny_faces import tiny_config, tiny_data
 from unseen.cli import main
 from unseen.data.face_images import Face, FaceImages, load_faces
 from unseen.data.lfw import load_lfw
+from unseen.data.people import digests_of
 from unseen.errors import ConfigError, WeightsError
 from unseen.evaluation.face_results import read_face_result
 from unseen.evaluation.faces import FaceEvaluation, evaluate_faces
 from unseen.evaluation.verification import verify
 from unseen.faces.align import TEMPLATE
 from unseen.faces.images import FRAMING
-from unseen.models import recogniser_sphereface
+from unseen.models import recogniser_sphereface, sphereface
 from unseen.models.recogniser import Recogniser
 from unseen.models.recognisers import load_recogniser
-from unseen.models.sphereface import RECOGNISER_FILE
+from unseen.models.sphereface import RECOGNISER_FILE, save_recogniser
 from unseen.training.face_run import train_faces
 
 
@@ -118,16 +119,41 @@ def test_a_run_is_judged_by_its_own_d_too(
     assert main(["face-gallery", str(run), "--data", "duet-faces:8", "--people", "2",
                  "-o", str(tmp_path / "gallery")]) == 0  # fmt: skip
     assert "real people" not in capsys.readouterr().out
-    # It has learned people of folds 1 and 2 of LFW.
     people = load_lfw(lfw(tmp_path / "lfw", folds=3, images=6, pairs=8))
+    about = json.loads((run / RECOGNISER_FILE).read_text())
+    learned = digests_of(person for person in people.people if "_A_" in person)
+    (run / RECOGNISER_FILE).write_text(json.dumps(about | {"learned_people": " ".join(learned)}))
+    config = FaceEvaluation(recognisers=(f"sphereface:{run}",), folds=(1, 3), attackers=())
+    with pytest.raises(
+        ConfigError, match=r"people of folds 1, which .*: name others \(--folds 2,3"
+    ):
+        evaluate_faces("raw", people, tmp_path / "x.json", config)
+    # Saved before: it has learned people of folds 1 and 2 of LFW, who they are is not told.
+    del about["learned_people"]
+    (run / RECOGNISER_FILE).write_text(json.dumps(about))
     config = FaceEvaluation(recognisers=(f"sphereface:{run}",), folds=(2, 3), attackers=())
     with pytest.raises(ConfigError, match="was trained on people of folds 2, which are to be meas"):
         evaluate_faces("raw", people, tmp_path / "x.json", config)
     evaluate_faces("raw", replace(people, name="orl"), tmp_path / "x.json", config)
-    about = json.loads((run / RECOGNISER_FILE).read_text())
     (run / RECOGNISER_FILE).write_text(json.dumps(about | {"identities": 9}))
     with pytest.raises(WeightsError, match="is damaged"):
         load_recogniser(f"sphereface:{run}")
+
+
+def test_the_d_of_a_run_computes_where_it_is_told_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_recogniser(sphereface.Recogniser("sphereface-small:4", 2), tmp_path)
+    recogniser = load_recogniser(f"sphereface:{tmp_path}", "meta")
+    seen: list[str] = []
+
+    def embed(self: sphereface.Recogniser, faces: torch.Tensor) -> torch.Tensor:
+        seen.extend([faces.device.type, next(self.parameters()).device.type])
+        return torch.zeros(len(faces), 32)
+
+    monkeypatch.setattr(sphereface.Recogniser, "embed", embed)
+    recogniser.embed(np.zeros((2, 112 * 96 * 3), np.uint8))
+    assert seen == ["meta", "meta"]
 
 
 def test_what_cannot_be_named(tmp_path: Path) -> None:

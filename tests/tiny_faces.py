@@ -11,7 +11,7 @@ from unseen.data.clips import SPLITS, SplitName
 from unseen.data.drawn_actions import DrawnFrames
 from unseen.face_config import FaceRunConfig, load_face_config
 from unseen.faces.actions import FacesFound
-from unseen.faces.images import FaceImages, framed
+from unseen.faces.images import TrainingFaces, framed
 from unseen.training.face_run import FaceData
 
 SIDE = 64
@@ -34,7 +34,7 @@ def drawn_face(person: int, take: int, side: int = SIDE) -> npt.NDArray[np.uint8
     return np.clip(noisy, 0, 255).astype(np.uint8)
 
 
-def tiny_faces(people: int, takes: int, first: int = 0) -> FaceImages:
+def tiny_faces(people: int, takes: int, first: int = 0) -> TrainingFaces:
     pictures = [drawn_face(first + p, t) for p in range(people) for t in range(takes)]
     names = [f"person{first + p}" for p in range(people)]
     return framed(np.stack(pictures), np.repeat(np.arange(people), takes), names)

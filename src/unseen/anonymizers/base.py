@@ -35,7 +35,10 @@ class Anonymizer(nn.Module, ABC):
         frame_rate: frames a second of what it was made for, or None for any. The deployment code
             thins out faster videos.
         least_side: the short side in pixels below which it would remove nothing; what is smaller
-            is blackened where only regions are anonymized, and refused as a whole frame.
+            is blackened where only regions are anonymized. Whole frames are not held against it:
+            an anonymizer to which they can be too small refuses them in `step`.
+        learned_people: `digest_of` the names of those whose faces it learned from; None where its
+            file does not tell.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Anonymizer(nn.Module, ABC):
     working_size: int | None = None
     frame_rate: float | None = None
     least_side: int = 1
+    learned_people: frozenset[str] | None = frozenset()
 
     @abstractmethod
     def step(self, clips: Clips, state: Any = None, boxes: Boxes | None = None) -> Step:

@@ -14,6 +14,7 @@ from unseen.anonymizers.base import Anonymizer, Step
 from unseen.anonymizers.handcrafted import FACE_ENLARGEMENT, checked_boxes
 from unseen.anonymizers.johnson import JohnsonNet
 from unseen.anonymizers.learned import damaged, fill, read_contract, write_anonymizer
+from unseen.data.people import people_as_text, people_from_text
 from unseen.errors import DataError, WeightsError
 from unseen.types import Boxes, Clips, Frames
 
@@ -209,15 +210,26 @@ class FaceModifier(Anonymizer):
     def _modified(self, crops: list[Tensor], grain: Grain) -> list[Tensor]:
         """Crops of any size, modified together, each back at its size."""
         size = (self.config.size, self.config.size)
-        made = self.modify(torch.cat([_resize(crop, size) for crop in crops]), grain)
+        made = self.modify(torch.cat([resize_faces(crop, size) for crop in crops]), grain)
         parts = torch.split(made, [len(crop) for crop in crops])
         return [
-            _resize(part, (int(crop.shape[-2]), int(crop.shape[-1])))
+            resize_faces(part, (int(crop.shape[-2]), int(crop.shape[-1])))
             for part, crop in zip(parts, crops, strict=True)
         ]
 
 
-def _resize(frames: Tensor, size: tuple[int, int]) -> Tensor:
+def resize_faces(
+    frames: Frames, size: tuple[int, int]
+) -> Float[Tensor, "frames 3 new_height new_width"]:
+    """Faces at another size: bilinear (Ren18 4), averaging where it shrinks, within [0, 1].
+
+    Every face that an anonymizer gets at a size of its own is resized so, in training, measured
+    and deployed alike.
+
+    Args:
+        frames: pictures of faces.
+        size: height and width.
+    """
     if tuple(frames.shape[-2:]) == size:
         return frames
     # Weights that add up to one within rounding can leave [0, 1] by a rounding error.
@@ -254,6 +266,7 @@ def save_modifier(modifier: FaceModifier, folder: Path, about: dict[str, Any]) -
         folder: the run's folder.
         about: what it was trained on and for; shown to whoever loads it.
     """
+    about = about | {"learned_people": people_as_text(modifier.learned_people)}
     contract = {
         "contract": MODIFIER_CONTRACT,
         "name": modifier.name,
@@ -275,7 +288,8 @@ def load_modifier(folder: Path) -> FaceModifier:
     try:
         config = ModifierConfig.model_validate(contract["modifier"])
         modifier = FaceModifier(config, name=str(contract["name"]))
-    except (ValueError, KeyError, TypeError) as error:
+        modifier.learned_people = people_from_text(contract["about"].get("learned_people"))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged(folder, error) from error
     fill(modifier, folder)
     return modifier.eval()

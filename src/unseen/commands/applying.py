@@ -51,7 +51,7 @@ def _anonymize(args: argparse.Namespace) -> None:
             anonymizer = load_anonymizer(args.anonymizer) if args.anonymizer else None
     if faults.errors:  # what else is wrong is said in the same message
         with faults.collected():
-            plan(args.inputs, args.out)
+            plan(args.inputs, args.out, args.faces_json)
         with faults.collected():
             if args.anonymizer and anonymizer is None:  # which region it asks for is not known
                 Codec.parse(args.codec or "h264", 2, 2)

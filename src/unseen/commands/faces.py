@@ -165,6 +165,18 @@ def _verify(args: argparse.Namespace) -> None:
         f"chance {percent(known['chance'])}"
     )
     about = result["data"]
+    for name in about["unchecked"]:
+        print(
+            f"note: {name} was saved before runs told whom they learned: make sure that none of "
+            "them is measured (--folds)",
+            file=sys.stderr,
+        )
+    if about["left_out"]:
+        print(
+            f"note: {about['left_out']:,} people of {about['name']} are left out: they were "
+            "learned from",
+            file=sys.stderr,
+        )
     if about["blackened"]:
         print(
             f"note: {about['blackened']:,} of {about['images']:,} faces had too few pixels for "

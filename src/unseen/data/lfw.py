@@ -171,7 +171,9 @@ def _images(root: Path, faults: list[str]) -> dict[str, tuple[str, int]]:
 
 def _lists(root: Path, faults: list[str]) -> Lists:
     listing = next((root / name for name in PEOPLE if (root / name).exists()), None)
-    images, fold_of = _people(listing, faults) if listing else ({}, {})
+    folds = people_in_folds(listing, faults) if listing else []
+    images = {person: count for people in folds for person, count in people.items()}
+    fold_of = {person: fold for fold, people in enumerate(folds, 1) for person in people}
     pairs, per_fold = _pairs(root / "pairs.txt", faults)
     known = len(faults)
     for pair in pairs:
@@ -187,31 +189,40 @@ def _lists(root: Path, faults: list[str]) -> Lists:
     return Lists(tuple(pairs), per_fold, images, fold_of)
 
 
-def _people(path: Path, faults: list[str]) -> tuple[dict[str, int], dict[str, int]]:
-    """Images and fold of each person."""
-    images: dict[str, int] = {}
-    fold_of: dict[str, int] = {}
+def people_in_folds(path: Path, faults: list[str]) -> list[dict[str, int]]:
+    """A list of people as `people.txt`: of each fold, people and how many images they have.
+
+    Args:
+        path: the list.
+        faults: to which those of the list are added; with any, what is returned is not whole.
+    """
+    folds: list[dict[str, int]] = []
+    known: set[str] = set()
+    before, left = len(faults), 0
     lines = read_lines(path, faults)
-    folds, left = 0, 0
+    if len(faults) > before:
+        return folds
     for line, text in lines[1:]:
         cells = text.split()
         if left == 0 and len(cells) == 1 and cells[0].isdecimal():
-            folds, left = folds + 1, int(cells[0])
+            folds.append({})
+            left = int(cells[0])
         elif left and len(cells) == 2 and cells[1].isdecimal():
             left -= 1
-            if cells[0] in images:
+            if cells[0] in known:
                 faults.append(f"{path.name}, line {line} repeats '{cells[0]}'")
-            images[cells[0]], fold_of[cells[0]] = int(cells[1]), folds
+            known.add(cells[0])
+            folds[-1][cells[0]] = int(cells[1])
         else:
             wanted = "'<Name> <images>'" if left else "the number of people of a fold"
             faults.append(f"{path.name}, line {line}: '{text}' is not {wanted}")
-            return images, fold_of
-    if left or not lines or lines[0][1] != str(folds):
+            return folds
+    if left or not lines or lines[0][1] != str(len(folds)):
         faults.append(
             f"{path.name} ends before its last fold: it names {lines[0][1] if lines else 'no'} "
-            f"folds and holds {folds}, the last {f'{left} people short' if left else 'whole'}"
+            f"folds and holds {len(folds)}, the last {f'{left} people short' if left else 'whole'}"
         )
-    return images, fold_of
+    return folds
 
 
 def _pairs(path: Path, faults: list[str]) -> tuple[list[Listed], int]:

@@ -107,12 +107,22 @@ def _path(name: Path | str | None) -> Path | None:
     return None if name is None else Path(name)
 
 
+def _same_file(one: Path, other: Path) -> bool:
+    """Whether two names are of one file, by links too; it may not exist yet."""
+    both = one.exists() and other.exists()
+    return one.resolve() == other.resolve() or (both and one.samefile(other))
+
+
 def _refuse_output(src: Path, dst: Path, faces_json: Path | None) -> None:
     """Raise `ConfigError` where the output cannot be `dst`, or its faces cannot be written."""
-    if dst.resolve() == src.resolve() or (dst.exists() and src.exists() and dst.samefile(src)):
+    if _same_file(dst, src):
         raise ConfigError(f"{dst} is the input itself: choose another output")
     if dst.is_dir():
         raise ConfigError(f"the output {dst} is a folder: give the name of a file")
+    if faces_json is not None:
+        for what, other in (("input", src), ("output", dst)):
+            if _same_file(faces_json, other):
+                raise ConfigError(f"{faces_json} is the {what} itself: name another file of faces")
     for path in (dst, faces_json):
         if path is not None:
             refuse_unwritable(path)
@@ -187,7 +197,7 @@ def anonymize_video(
         faces_json: where to write the faces that were found.
 
     Raises:
-        ConfigError: settings that fit no video, or `dst` is `src`.
+        ConfigError: settings that fit no video, or `dst` is `src`, or `faces_json` one of them.
         NoFacesError: faces are required, and there are none.
         VideoError: the source is missing or broken, the anonymizer fails or returns anything but
             values in [0, 1] of the same shape, or the output cannot be written. `dst` is then as
@@ -263,7 +273,7 @@ def anonymize_picture(
         faces_json: see there.
 
     Raises:
-        ConfigError: settings that fit no picture, or `dst` is `src`.
+        ConfigError: settings that fit no picture, or `dst` is `src`, or `faces_json` one of them.
         DataError: the source is missing or broken, or the output cannot be written.
         NoFacesError: faces are required, and there are none.
     """
@@ -319,7 +329,7 @@ def anonymize_paths(
         region: see there.
         faces: see there.
         faces_json: as there with one file as input; otherwise a folder, in which each file's faces
-            are written under its output's name and `.json`.
+            are written in its sub-folder, under its output's name and `.json`.
 
     Raises:
         ConfigError: settings that fit no video.
@@ -332,7 +342,7 @@ def anonymize_paths(
     single = len(paths) == 1 and not paths[0].is_dir()
     faults = Faults()
     with faults.collected():
-        jobs = plan(paths, out)
+        jobs = plan(paths, out, faces_json)
     with faults.collected():
         region = refuse_unusable(anonymizer, region, codec, chunk, faces, faces_json)
     with faults.collected():
@@ -345,10 +355,6 @@ def anonymize_paths(
     done: list[Applied] = []
     failed: list[UnseenError] = []
     for job in jobs:
-        json = faces_json
-        if json is not None and not single:
-            inside = Path(job.output.name) if out is None else job.output.relative_to(out)
-            json = json / inside.with_name(f"{inside.name}.json")
         try:
             if job.is_picture:
                 one = anonymize_picture(
@@ -358,7 +364,7 @@ def anonymize_paths(
                     device=device,
                     region=region,
                     faces=faces,
-                    faces_json=json,
+                    faces_json=job.faces,
                 )
             else:
                 one = anonymize_video(
@@ -372,7 +378,7 @@ def anonymize_paths(
                     device=device,
                     region=region,
                     faces=faces,
-                    faces_json=json,
+                    faces_json=job.faces,
                 )
             done.append(one)
         except UnseenError as error:

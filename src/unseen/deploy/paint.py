@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from unseen.anonymizers.base import Anonymizer, Step
+from unseen.anonymizers.modifier import resize_faces
 from unseen.data.codec import Image
 from unseen.errors import UnseenError, VideoError
 from unseen.faces.region import Act, Patch
@@ -37,7 +39,7 @@ def working_shape(height: int, width: int, working_size: int | None) -> tuple[in
 
 
 def _resize(clips: Clips, height: int, width: int) -> Float[Tensor, "batch 3 time out_h out_w"]:
-    """Area averaging where both sides shrink, bilinear otherwise."""
+    """Whole frames, as clips are read: area averages where both sides shrink, else bilinear."""
     batch, _, length, *old = clips.shape
     if old == [height, width]:
         return clips
@@ -127,18 +129,19 @@ def on_faces(anonymizer: Anonymizer, device: torch.device | str) -> Act:
 
     Args:
         anonymizer: in evaluation mode, on `device`; made for the size `working_size`, it gets each
-            face as a square of that size.
+            face as a square of that size, and its output is resized back, see `resize_faces`.
         device: where.
     """
 
     def act(image: Image, state: Any, where: str) -> Patch:
         height, width = image.shape[:2]
-        clips = to_clips(image[None, None], device)
+        faces = to_clips(image[None, None], device)[:, :, 0]
         if anonymizer.working_size is not None:
-            clips = _resize(clips, anonymizer.working_size, anonymizer.working_size)
-        whole = torch.tensor([[[[0.0, 0.0, *clips.shape[:-3:-1]]]]], device=device)
-        step = _step(anonymizer, clips, state, where, whole)
-        return Patch(to_stored(_resize(step.clips, height, width))[0, 0], step.state)
+            faces = resize_faces(faces, (anonymizer.working_size, anonymizer.working_size))
+        whole = torch.tensor([[[[0.0, 0.0, *faces.shape[:-3:-1]]]]], device=device)
+        step = _step(anonymizer, faces[:, :, None], state, where, whole)
+        shown = resize_faces(step.clips[:, :, 0], (height, width))
+        return Patch(to_stored(shown[:, :, None])[0, 0], step.state)
 
     return act
 
@@ -147,9 +150,13 @@ def on_faces(anonymizer: Anonymizer, device: torch.device | str) -> Act:
 def evaluating(anonymizer: Anonymizer, device: torch.device | str) -> Iterator[None]:
     """The anonymizer on a device, in evaluation mode, without gradients; then as it was."""
     was_training = anonymizer.training
+    held = next(chain(anonymizer.parameters(), anonymizer.buffers()), None)
+    before = None if held is None else held.device  # asked now: moving changes parameters in place
     anonymizer.to(device).eval()
     try:
         with torch.no_grad():
             yield
     finally:
         anonymizer.train(was_training)
+        if before is not None:
+            anonymizer.to(before)

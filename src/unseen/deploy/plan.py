@@ -23,10 +23,11 @@ _MARK = ".anonymized"
 
 @dataclass(frozen=True)
 class Job:
-    """One file to anonymize, and where to."""
+    """One file to anonymize, and where to; `faces` is where its faces are written, if anywhere."""
 
     source: Path
     output: Path
+    faces: Path | None = None
 
     @property
     def is_picture(self) -> bool:
@@ -65,18 +66,20 @@ def _names_file(out: Path | None) -> bool:
     return named and out is not None and not out.is_dir()
 
 
-def plan(inputs: Sequence[Path], out: Path | None) -> list[Job]:
+def plan(inputs: Sequence[Path], out: Path | None, faces_json: Path | None = None) -> list[Job]:
     """Which outputs the inputs give; see `anonymize_paths`.
 
     Raises:
         DataError: with every fault: missing inputs, files that are no videos, or damaged ones as
             far as their headers and their first frame tell, folders without any, two inputs for one
-            output, an output that is an input.
+            output or for one file of faces, an output or a file of faces that is an input, a file
+            of faces that is an output.
         ConfigError: `out` cannot hold the outputs.
     """
     faults: list[str] = []
     jobs: dict[Path, Job] = {}
-    as_file = len(inputs) == 1 and not inputs[0].is_dir() and _names_file(out)
+    single = len(inputs) == 1 and not inputs[0].is_dir()
+    as_file = single and _names_file(out)
     unusable = None if out is None else _unusable(out, inputs[0] if as_file else None)
     for path in inputs:
         if path.is_dir():
@@ -93,8 +96,11 @@ def plan(inputs: Sequence[Path], out: Path | None) -> list[Job]:
                 output = _named(file, _MARK)
             else:
                 output = out if as_file else out / _named(inside)
+            json = faces_json
+            if json is not None and not single:
+                json = json / inside.with_name(f"{output.name}.json")
             # A file that is named twice is done once.
-            jobs.setdefault(file.resolve(), Job(file, output))
+            jobs.setdefault(file.resolve(), Job(file, output, json))
     for job in jobs.values():
         if job.source.suffix.lower() in _OTHER_PICTURES:
             faults.append(f"{job.source}: pictures of this kind are not read: make it jpg or png")
@@ -104,7 +110,7 @@ def plan(inputs: Sequence[Path], out: Path | None) -> list[Job]:
             except VideoError as error:
                 faults.append(str(error))
     if unusable is None:
-        faults += _output_faults(jobs)
+        faults += [*_output_faults(jobs), *_faces_faults(jobs)]
     elif not faults:
         raise ConfigError(unusable)
     else:
@@ -144,4 +150,26 @@ def _output_faults(jobs: dict[Path, Job]) -> list[str]:
             faults.append(f"{names}: all would be written to {several[0].output}")
         if output in jobs:
             faults.append(f"{names}: would replace the input {several[0].output}")
+    return faults
+
+
+def _faces_faults(jobs: dict[Path, Job]) -> list[str]:
+    """Files of faces that would replace a video, a picture or one another."""
+    faults = []
+    outputs = {job.output.resolve(): job for job in jobs.values()}
+    sources = defaultdict(list)
+    for job in jobs.values():
+        if job.faces is not None:
+            sources[job.faces.resolve()].append(job)
+    for faces, several in sources.items():
+        names, path = ", ".join(str(job.source) for job in several), several[0].faces
+        if len(several) > 1:
+            faults.append(
+                f"{names}: the faces of all would be written to {path}; anonymize them one by one, "
+                "or the folder that holds them all"
+            )
+        if faces in jobs:
+            faults.append(f"{names}: the faces would replace the input {path}")
+        elif faces in outputs:
+            faults.append(f"{names}: the faces would replace the output {path}")
     return faults

@@ -8,14 +8,15 @@ Raw faces, and faces that were merely resized as the anonymizer resizes them, st
 
 import json
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from jaxtyping import Bool
 from pydantic import BaseModel, ConfigDict, Field
 
 from unseen.anonymizers.base import Anonymizer
@@ -31,6 +32,7 @@ from unseen.data.face_images import (
     enlarged_box,
     with_folds,
 )
+from unseen.data.people import digest_of
 from unseen.errors import ConfigError, DataError, together
 from unseen.evaluation.face_results import write_face_result
 from unseen.evaluation.identification import identify, split_by_person
@@ -51,7 +53,8 @@ class FaceEvaluation(BaseModel):
 
     Attributes:
         recognisers: names in `unseen.models.recognisers`.
-        folds: that are measured; empty: all that are not trained on.
+        folds: that are measured; empty: all of whose people the anonymizer and the recognisers have
+            learned nobody, and learn nobody.
         train_folds: whose people trainable recognisers learn.
         pairs: `official`: the published ones, all of them; `drawn`: by the seed from the images
             that are there, the way LFW's were.
@@ -60,6 +63,7 @@ class FaceEvaluation(BaseModel):
         enlargement: of face boxes before they are modified (Ren18 5.2).
         resolution: side in pixels that "merely resized" means; None: the anonymizer's own.
         adapt: whether recognisers are also trained on modified faces of the training folds.
+        draws: of a random anonymizer, for all that learn from modified faces.
         attackers: networks that learn who modified faces are, beside the recognisers.
         attacker_size: side of their images in pixels.
         attacker_fit: their training.
@@ -78,6 +82,7 @@ class FaceEvaluation(BaseModel):
     enlargement: float = Field(FACE_ENLARGEMENT, ge=1.0)
     resolution: int | None = Field(None, ge=1)
     adapt: bool = True
+    draws: int = Field(2, ge=1)
     attackers: tuple[str, ...] = ("cnn",)
     attacker_size: int = Field(64, ge=16)
     attacker_fit: FitConfig = FitConfig(epoch_clips=832)
@@ -99,7 +104,11 @@ class _Seen:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is measured on what, checked before any work."""
+    """What is measured on what, checked before any work.
+
+    `left_out` counts people whom the anonymizer or a recogniser knows; `unchecked` names those that
+    do not tell whom they know.
+    """
 
     faces: FaceImages
     recognisers: tuple[Recogniser, ...]
@@ -107,6 +116,8 @@ class _Plan:
     test: npt.NDArray[np.int64]
     train: npt.NDArray[np.int64]
     pairs: Pairs
+    left_out: int
+    unchecked: tuple[str, ...]
 
 
 def prepare_faces(
@@ -151,25 +162,27 @@ def evaluate_faces(
     start = time.perf_counter()
     config = config or FaceEvaluation()
     module = prepare_faces(anonymizer, out, config)
-    plan = _plan(faces, config)
+    name = Path(module.name if isinstance(anonymizer, Anonymizer) else str(anonymizer)).name
+    plan = _plan(faces, config, module, name)
     parts = split_by_person(plan.faces.identity[plan.test], config.seed)
     made_at = module.config.size if isinstance(module, FaceModifier) else module.working_size
     side = config.resolution or made_at
     raw = _read(plan, plan.test, None, config, "raw faces")
-    modified = _read(plan, plan.test, module, config, "modified faces")
+    draws = range(config.draws if module.random else 1)
+    modified = [_read(plan, plan.test, module, config, "modified faces", draw) for draw in draws]
     resized = None
     if side is not None and not isinstance(module, Raw):
         resized = _read(plan, plan.test, resized_only(side), config, "resized faces")
     learned = _read(plan, plan.train, None, config, "faces to learn from")
-    adapted = None
+    adapted: list[_Seen] = []
     if config.adapt and any(recogniser.trainable for recogniser in plan.recognisers):
-        adapted = _read(plan, plan.train, module, config, "modified faces to learn from")
-    name = module.name if isinstance(anonymizer, Anonymizer) else str(anonymizer)
+        what = "modified faces to learn from"
+        adapted = [_read(plan, plan.train, module, config, what, draw) for draw in draws]
     result: dict[str, Any] = {
         "schema": FACES,
-        "name": Path(name).name,
+        "name": name,
         "anonymizer": {
-            "spec": Path(name).name,
+            "spec": name,
             "random": module.random,
             "parameters": parameter_count(module),
             "working_size": made_at,
@@ -179,7 +192,9 @@ def evaluate_faces(
             "hash": faces.hash(),
             "people": len(np.unique(plan.faces.identity[plan.test])),
             "images": len(plan.test),
-            "blackened": modified.blackened,
+            "blackened": modified[0].blackened,
+            "left_out": plan.left_out,
+            "unchecked": list(plan.unchecked),
             "folds": list(plan.folds),
             "train_folds": list(config.train_folds),
             "train_images": len(plan.train),
@@ -187,12 +202,13 @@ def evaluate_faces(
         },
         "resolution": side,
         "recognisers": [
-            _verified(plan, recogniser, raw, resized, modified, learned, adapted)
+            _verified(plan, recogniser, raw, resized, modified[0], learned, adapted)
             for recogniser in plan.recognisers
         ],
         "identification": identify(
-            parts, modified.crops, modified.features, plan.recognisers, config.attackers,
-            config.attacker_fit, seed=config.seed, device=config.device,
+            parts, [seen.crops for seen in modified], [seen.features for seen in modified],
+            plan.recognisers, config.attackers, config.attacker_fit,
+            seed=config.seed, device=config.device,
         ),
         **provenance(config.seed, config.device),
         "seconds": time.perf_counter() - start,
@@ -203,31 +219,28 @@ def evaluate_faces(
     return result
 
 
-def _plan(faces: FaceImages, config: FaceEvaluation) -> _Plan:
+def _plan(faces: FaceImages, config: FaceEvaluation, module: Anonymizer, title: str) -> _Plan:
     """Choose folds, images and pairs, and refuse what would fail after long work."""
     if not config.recognisers:
         raise ConfigError("name at least one recogniser")
     recognisers = tuple(load_recogniser(name, config.device) for name in config.recognisers)
+    models: dict[str, Anonymizer | Recogniser] = {title: module}
+    models |= {recogniser.name: recogniser for recogniser in recognisers}
+    drawn = not faces.folds
     faces = with_folds(faces, config.draw_folds, config.seed)
-    train = faces.of_folds(config.train_folds) if config.train_folds else np.zeros(0, np.int64)
-    folds = config.folds or tuple(f for f in faces.folds if f not in config.train_folds)
-    both = sorted({*folds} & {*config.train_folds})
-    if both:
-        raise ConfigError(
-            f"folds {', '.join(map(str, both))} are to be trained on and measured: a recogniser "
-            "must not know the people it is measured on"
-        )
-    known = {
-        recogniser.name: sorted({*folds} & {*recogniser.folds})
-        for recogniser in recognisers
-        if faces.name == "lfw"
+    known = {name: _known(faces, model) for name, model in models.items()}
+    left_out = 0
+    if drawn:  # folds mean nothing: only those people are left out whom a model has learned
+        images = np.any(list(known.values()), axis=0)
+        left_out = len(np.unique(faces.identity[images]))
+        faces = replace(faces, fold=np.where(images, 0, faces.fold))
+    folds_of = {
+        name: {*np.unique(faces.fold[images]).tolist()} - {0} for name, images in known.items()
     }
-    for name, shared in known.items():
-        if shared:
-            raise ConfigError(
-                f"'{name}' was trained on people of folds {', '.join(map(str, shared))}, which are "
-                "to be measured"
-            )
+    taken = {*config.train_folds}.union(*folds_of.values())
+    folds = config.folds or tuple(fold for fold in faces.folds if fold not in taken)
+    _refuse_known(faces, folds, folds_of, config.train_folds)
+    train = faces.of_folds(config.train_folds) if config.train_folds else np.zeros(0, np.int64)
     needy = [recogniser.name for recogniser in recognisers if recogniser.trainable]
     if needy and not len(train):
         raise ConfigError(
@@ -236,7 +249,65 @@ def _plan(faces: FaceImages, config: FaceEvaluation) -> _Plan:
         )
     test = faces.of_folds(folds)
     pairs = _pairs(faces, folds, config)
-    return _Plan(faces, recognisers, tuple(folds), test, train, pairs)
+    unchecked = tuple(name for name, model in models.items() if model.learned_people is None)
+    return _Plan(faces, recognisers, tuple(folds), test, train, pairs, left_out, unchecked)
+
+
+def _known(faces: FaceImages, model: Anonymizer | Recogniser) -> Bool[np.ndarray, " images"]:
+    """Which images show people whom a model has learned, as far as its file tells."""
+    if model.learned_people is not None:
+        each = [digest_of(person) in model.learned_people for person in faces.people]
+        learned: npt.NDArray[np.bool_] = np.array(each, np.bool_)[faces.identity]
+        return learned
+    # Older files of recognisers hold the folds of LFW alone.
+    folds = model.folds if isinstance(model, Recogniser) and faces.name == "lfw" else ()
+    return np.isin(faces.fold, folds)
+
+
+def _refuse_known(
+    faces: FaceImages,
+    folds: Sequence[int],
+    known: Mapping[str, set[int]],
+    train_folds: Sequence[int],
+) -> None:
+    """Raise `ConfigError` where people would be measured whom a model knows, or nobody would be.
+
+    Args:
+        faces: in folds.
+        folds: to be measured.
+        known: the folds of which each model has learned people.
+        train_folds: whose people recognisers are to learn.
+    """
+    faults = []
+    both = sorted({*folds} & {*train_folds})
+    if both:
+        faults.append(
+            f"folds {_listed(both)} are to be trained on and measured: a recogniser must not know "
+            "the people it is measured on"
+        )
+    free = [fold for fold in faces.folds if fold not in {*train_folds}.union(*known.values())]
+    how = f"name others (--folds {_listed(free)})" if free else "measure other people"
+    for name, learned in known.items():
+        shared = sorted({*folds} & learned)
+        if shared:
+            faults.append(
+                f"'{name}' was trained on people of folds {_listed(shared)}, which are to be "
+                f"measured: {how}"
+            )
+    if not folds:
+        who = "".join(f", '{name}' knows people of {_listed(f)}" for name, f in known.items() if f)
+        faults.append(
+            f"no folds of {faces.name} are left to be measured: folds {_listed(train_folds)} are "
+            f"trained on{who}; train on fewer (--train-folds), or measure other people"
+        )
+    if len(faults) == 1:
+        raise ConfigError(faults[0])
+    if faults:
+        raise ConfigError("nothing is measured, for several reasons:", faults)
+
+
+def _listed(folds: Iterable[int]) -> str:
+    return ",".join(map(str, sorted(folds))) or "none"
 
 
 def _pairs(faces: FaceImages, folds: Sequence[int], config: FaceEvaluation) -> Pairs:
@@ -261,6 +332,7 @@ def _read(
     anonymizer: Anonymizer | None,
     config: FaceEvaluation,
     what: str,
+    draw: int = 0,
 ) -> _Seen:
     """Pass images once through an anonymizer, and take all that is needed of them."""
     # Faces of the training folds are read by those who learn from them alone.
@@ -272,6 +344,7 @@ def _read(
         for batch in batches(
             plan.faces, chosen.tolist(), anonymizer,
             enlargement=config.enlargement, seed=config.seed, device=config.device,
+            part=int(chosen is plan.train), draw=draw,
         ):  # fmt: skip
             for recogniser in readers:
                 features[recogniser.name].append(recogniser.features(batch))
@@ -293,7 +366,7 @@ def _verified(
     resized: _Seen | None,
     modified: _Seen,
     learned: _Seen,
-    adapted: _Seen | None,
+    adapted: Sequence[_Seen],
 ) -> dict[str, Any]:
     """One row of `recognisers`: verification of each kind of faces."""
     name, identity = recogniser.name, plan.faces.identity[plan.train]
@@ -311,8 +384,9 @@ def _verified(
         return verify(similarity, plan.pairs.same, plan.pairs.fold).as_json()
 
     knows = None
-    if adapted is not None and recogniser.trainable:
-        knows = recogniser.fit(adapted.features[name], identity)
+    if adapted and recogniser.trainable:
+        features = np.concatenate([seen.features[name] for seen in adapted])
+        knows = recogniser.fit(features, np.tile(identity, len(adapted)))
     return {
         "name": name,
         "trained_on": list(np.unique(plan.faces.fold[plan.train]).tolist())

@@ -82,8 +82,8 @@ def split_by_person(identity: Int[np.ndarray, " images"], seed: int) -> Parts:
 
 def identify(
     parts: Parts,
-    crops: UInt8[np.ndarray, "images 1 side side 3"],
-    features: Mapping[str, npt.NDArray[Any]],
+    crops: Sequence[UInt8[np.ndarray, "images 1 side side 3"]],
+    features: Sequence[Mapping[str, npt.NDArray[Any]]],
     recognisers: Sequence[Recogniser],
     attackers: Sequence[str],
     config: FitConfig,
@@ -95,8 +95,9 @@ def identify(
 
     Args:
         parts: see `split_by_person`.
-        crops: modified faces, as clips of one frame, for networks.
-        features: of the same faces, by recogniser.
+        crops: modified faces, as clips of one frame, for networks; several draws where the
+            anonymizer is random: attackers learn from all of them, and name those of the first.
+        features: of the same faces, by recogniser, for each draw.
         recognisers: each becomes an attacker: trained on the modified faces if it can be, it
             names the person whose mean embedding is nearest.
         attackers: networks of the registry of models, trained by `fit`.
@@ -109,18 +110,18 @@ def identify(
     rows: list[dict[str, Any]] = []
     scores: list[npt.NDArray[Any]] = []
     for recogniser in recognisers:
-        logits = _nearest(recogniser, features[recogniser.name], parts)
+        logits = _nearest(recogniser, [draw[recogniser.name] for draw in features], parts)
         scores.append(logits)
         rows.append({"name": recogniser.name, "kind": "nearest mean", "parameters": None,
                      "validation": None, "epochs": None, "stopped": None})  # fmt: skip
     for name in attackers:
         torch.manual_seed(config.seed)
-        model = create_model(name, parts.people, size=crops.shape[2], frames=1)
+        model = create_model(name, parts.people, size=crops[0].shape[2], frames=1)
         fitted = fit(
-            model, [crops[parts.train]], labels[parts.train], [crops[parts.val]],
-            labels[parts.val], label_set, config, device,
+            model, [draw[parts.train] for draw in crops], labels[parts.train],
+            [draw[parts.val] for draw in crops], labels[parts.val], label_set, config, device,
         )  # fmt: skip
-        scores.append(predict(model, crops[parts.test], device))
+        scores.append(predict(model, crops[0][parts.test], device))
         rows.append({"name": canonical(name), "kind": "network",
                      "parameters": parameter_count(model), "validation": fitted.validation,
                      "epochs": fitted.epochs, "stopped": fitted.stopped})  # fmt: skip
@@ -141,14 +142,15 @@ def identify(
 
 
 def _nearest(
-    recogniser: Recogniser, features: npt.NDArray[Any], parts: Parts
+    recogniser: Recogniser, draws: Sequence[npt.NDArray[Any]], parts: Parts
 ) -> npt.NDArray[np.float32]:
     """How alike each test face is to the mean of each person, `(test, people)`."""
     known = np.concatenate([parts.train, parts.val])  # it needs no validation
-    labels = parts.labels[known]
-    fitted = recogniser.fit(features[known], labels)
-    learned = fitted.embed(features[known])
+    labels = np.tile(parts.labels[known], len(draws))
+    features = np.concatenate([draw[known] for draw in draws])
+    fitted = recogniser.fit(features, labels)
+    learned = fitted.embed(features)
     means = np.stack([learned[labels == n].mean(0) for n in range(parts.people)])
-    wanted = fitted.embed(features[parts.test])
+    wanted = fitted.embed(draws[0][parts.test])
     columns = [fitted.similarity(wanted, np.broadcast_to(mean, wanted.shape)) for mean in means]
     return np.stack(columns, axis=1).astype(np.float32)

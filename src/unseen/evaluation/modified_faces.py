@@ -2,20 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch.nn.functional import interpolate
 
 from unseen.anonymizers.base import Anonymizer
 from unseen.anonymizers.handcrafted import FACE_ENLARGEMENT, Raw
 from unseen.data.codec import Image
-from unseen.data.face_images import Face, FaceBox, FaceImages, enlarged_box
+from unseen.data.face_images import Face, FaceImages, enlarged_box
+from unseen.deploy.paint import on_faces
 from unseen.errors import ConfigError
-from unseen.faces.region import FaceRegions, Patch
-from unseen.types import Clips, to_clips, to_stored
+from unseen.faces.region import FaceRegions
 
 BATCH = 32
 
@@ -46,8 +44,7 @@ def modify(
 ) -> list[Face]:
     """Faces whose boxes, enlarged, were replaced by what the anonymizer makes of them.
 
-    An anonymizer that was made for a size gets the face at that size, bilinearly resized, and its
-    output is resized back (Ren18 4). All else is as in `modify_frame`.
+    All is as in `modify_frame`.
 
     Args:
         anonymizer: of clips; each face is a clip of one frame.
@@ -70,22 +67,6 @@ def modify(
     ]
 
 
-def _put_through(anonymizer: Anonymizer, image: Image, box: FaceBox | None, device: str) -> Image:
-    """A picture, as a clip of one frame, at the size that the anonymizer was made for."""
-    clips = to_clips(np.array(image)[None, None], device)
-    boxes = None if box is None else torch.from_numpy(box).to(clips)[None, None, None]
-    size = anonymizer.working_size
-    if size is None:
-        out: Clips = anonymizer(clips, boxes)
-    else:
-        small = interpolate(clips[:, :, 0], (size, size), mode="bilinear", antialias=True)
-        made = anonymizer(small.clamp(0.0, 1.0)[:, :, None], boxes)
-        shape = clips.shape[-2:]
-        out = interpolate(made[:, :, 0], shape, mode="bilinear", antialias=True)[:, :, None]
-    stored: Image = to_stored(out)[0, 0]
-    return stored
-
-
 @torch.no_grad()
 def modify_frame(
     anonymizer: Anonymizer,
@@ -97,9 +78,10 @@ def modify_frame(
 ) -> Image:
     """A frame whose face regions passed through the anonymizer: v' of Ren18 eq. 1.
 
-    As `unseen anonymize --region faces` does it: where the picture's edge cuts a region, the
-    anonymizer gets all of it, the edge repeated, and one in which it would remove nothing becomes
-    black. All else stays as it was.
+    By the code of `unseen anonymize --region faces`: an anonymizer that was made for a size gets
+    the region at that size, bilinearly resized, and its output is resized back (Ren18 4). Where the
+    picture's edge cuts a region, the anonymizer gets all of it, the edge repeated, and one in which
+    it would remove nothing becomes black. All else stays as it was.
 
     Args:
         anonymizer: of clips; each region is a clip of one frame.
@@ -107,15 +89,11 @@ def modify_frame(
         faces: boxes in pixels.
         enlargement: of the boxes about their centres (Ren18 5.2: 1.6).
         device: where.
+
+    Raises:
+        VideoError: the anonymizer fails, or its output has another shape or leaves [0, 1].
     """
-    anonymizer.to(device).eval()
-
-    def act(part: Image, state: Any, where: str) -> Patch:
-        height, width = part.shape[:2]
-        whole = np.array([0, 0, width, height], np.float32)
-        box = None if anonymizer.needs_boxes is None else whole
-        return Patch(_put_through(anonymizer, part, box, device))
-
+    act = on_faces(anonymizer.to(device).eval(), device)
     boxes = {n: enlarged_box(Face(image, box), enlargement) for n, box in enumerate(faces)}
     return FaceRegions(act, least_side=anonymizer.least_side)(image, boxes)
 
@@ -128,16 +106,28 @@ def batches(
     enlargement: float,
     seed: int,
     device: str,
+    part: int = 0,
+    draw: int = 0,
 ) -> Iterator[list[Face]]:
     """Read images a few at a time, modified unless there is no anonymizer; in the order given.
 
-    A random anonymizer is drawn by the seed and the place of the batch.
+    A random anonymizer is drawn by the seed, the part, the draw and the place of the batch.
+
+    Args:
+        faces: where the images are.
+        chosen: which ones.
+        anonymizer: what modifies them.
+        enlargement: of their boxes.
+        seed: of its noise.
+        device: where.
+        part: a number for each set of images, so that no two sets meet the same noise.
+        draw: of several passes over the same images.
     """
     for at, start in enumerate(range(0, len(chosen), BATCH)):
         read = [faces[i] for i in chosen[start : start + BATCH]]
         if anonymizer is None:
             yield read
             continue
-        drawn = np.random.SeedSequence([seed, at]).generate_state(1)[0]
+        drawn = np.random.SeedSequence([seed, part, draw, at]).generate_state(1)[0]
         torch.manual_seed(int(drawn))
         yield modify(anonymizer, read, enlargement=enlargement, device=device)

@@ -17,7 +17,7 @@ from numpy import ndarray
 from unseen.anonymizers.handcrafted import FACE_ENLARGEMENT
 from unseen.data.casia_webface import FOLDER
 from unseen.data.duet_faces import face_picture
-from unseen.data.lfw import FOLDERS
+from unseen.data.lfw import FOLDERS, people_in_folds
 from unseen.errors import DataError
 from unseen.progress import progress
 
@@ -69,8 +69,10 @@ class PictureFiles:
 
 
 @dataclass(frozen=True)
-class FaceImages:
-    """Square pictures of faces, who they show, and where the face is.
+class TrainingFaces:
+    """Square pictures of faces, who they show, and where the face is: what runs learn from.
+
+    What is measured on are `unseen.data.face_images.FaceImages`.
 
     Attributes:
         pictures: `uint8 (pictures, side, side, 3)`, RGB, or files of the same.
@@ -95,18 +97,18 @@ def framed(
     identities: Int[ndarray, " pictures"],
     names: Sequence[str],
     framing: Framing = FRAMING,
-) -> FaceImages:
+) -> TrainingFaces:
     """Pictures that all have the face in the same place."""
     count = len(pictures)
     side = pictures.side if isinstance(pictures, PictureFiles) else pictures.shape[1]
     regions = np.tile(np.array(framing.region, np.float32) * side, (count, 1))
     points = np.tile(np.array(framing.landmarks, np.float32) * side - 0.5, (count, 1, 1))
-    return FaceImages(pictures, identities, tuple(names), regions, points)
+    return TrainingFaces(pictures, identities, tuple(names), regions, points)
 
 
 def read_people(
     root: Path, people: Sequence[str], side: int, *, least: int = 1, lazy: bool = False
-) -> FaceImages:
+) -> TrainingFaces:
     """All pictures of these people, `<root>/<person>/<picture>`.
 
     Args:
@@ -162,7 +164,7 @@ def _read(file: Path, side: int) -> npt.NDArray[np.uint8] | None:
     return cv2.cvtColor(resized, cv2.COLOR_BGR2RGB).astype(np.uint8)
 
 
-def draw_people(first: int, people: int, takes: int, side: int) -> FaceImages:
+def draw_people(first: int, people: int, takes: int, side: int) -> TrainingFaces:
     """Generated people (`unseen.data.duet_faces`), from number `first` on, `takes` of each."""
     pictures = [
         face_picture(who, take, size=side)
@@ -172,7 +174,7 @@ def draw_people(first: int, people: int, takes: int, side: int) -> FaceImages:
     faces = np.stack([picture.face for picture in pictures])
     low, high = faces[:, :2], faces[:, 2:]
     centre, half = (low + high) / 2, FACE_ENLARGEMENT * (high - low) / 2
-    return FaceImages(
+    return TrainingFaces(
         np.stack([picture.image for picture in pictures]),
         np.repeat(np.arange(people), takes),
         tuple(f"person-{who}" for who in range(first, first + people)),
@@ -182,27 +184,18 @@ def draw_people(first: int, people: int, takes: int, side: int) -> FaceImages:
 
 
 def read_folds(file: Path) -> list[list[str]]:
-    """The people of each fold of LFW's `people.txt`: a count of folds, then each fold's.
+    """The people of each fold of a list as LFW's `people.txt`.
 
     Raises:
-        DataError: for a file that is not of this form.
+        DataError: naming every fault of the list.
     """
-    try:
-        lines = [line.split() for line in file.read_text(encoding="utf-8").splitlines() if line]
-        folds: list[list[str]] = []
-        at = 1
-        for _ in range(int(lines[0][0])):
-            count = int(lines[at][0])
-            block = lines[at + 1 : at + 1 + count]
-            if len(block) < count or len(lines[at]) != 1 or any(len(row) != 2 for row in block):
-                raise ValueError(f"fold {len(folds) + 1} does not have its {count} people")
-            folds.append([name for name, _ in block])
-            at += 1 + count
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file} cannot be read: {error}") from error
-    except (ValueError, IndexError) as error:
-        raise DataError(f"{file} is no list of people as LFW's people.txt: {error}") from error
-    return folds
+    if not file.is_file():
+        raise DataError(f"{file} cannot be read: there is no such file")
+    faults: list[str] = []
+    folds = people_in_folds(file, faults)
+    if faults:
+        raise DataError(f"{file} is no list of people as LFW's people.txt:", faults)
+    return [list(people) for people in folds]
 
 
 def people_folder(root: Path) -> Path:
@@ -226,7 +219,7 @@ def people_of(folder: Path) -> list[str]:
 
 
 def face_crops(
-    images: FaceImages,
+    images: TrainingFaces,
     chosen: Int[ndarray, " faces"],
     size: int,
     rng: np.random.Generator | None = None,

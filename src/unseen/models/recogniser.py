@@ -19,13 +19,17 @@ class Recogniser(ABC):
     Attributes:
         name: its specification.
         trainable: whether `fit` learns anything: it must then be called first.
-        folds: of LFW, whose people it was trained on elsewhere.
+        folds: of LFW, whose people it was trained on elsewhere; counts where `learned_people` is
+            None.
+        learned_people: `digest_of` the names of those whom it was trained on in a run; None where
+            its file does not tell.
         device: where it computes, if it is a network of PyTorch.
     """
 
     name: str
     trainable: bool = False
     folds: tuple[int, ...] = ()
+    learned_people: frozenset[str] | None = frozenset()
     device: str = "cpu"
 
     @abstractmethod

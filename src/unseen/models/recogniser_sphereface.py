@@ -105,8 +105,9 @@ class SphereFace(Recogniser):
         """
         if self._network is None:
             raise ConfigError(f"'{self.name}' must be trained before it recognises anyone")
+        network = self._network.to(self.device)  # a run's comes from its files, on the CPU
         parts = [features[start : start + _BATCH] for start in range(0, len(features), _BATCH)]
-        return np.concatenate([self._network.embed(self._batch(p)).cpu().numpy() for p in parts])
+        return np.concatenate([network.embed(self._batch(part)).cpu().numpy() for part in parts])
 
     def _batch(
         self, features: Vectors, rng: np.random.Generator | None = None
@@ -133,6 +134,7 @@ class OfRun(SphereFace):
         self.name = f"sphereface:{folder.name}"
         self._network = sphereface.load_recogniser(folder)
         self.folds = self._network.folds
+        self.learned_people = self._network.learned_people
 
     def fit(self, features: Vectors, identity: Int[np.ndarray, " faces"]) -> "OfRun":
         """Itself: it learns nothing more."""

@@ -17,10 +17,11 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from unseen.anonymizers.modifier import LOOK_CELLS, FaceModifier, Looks
+from unseen.data.people import digests_of
 from unseen.face_config import FaceRunConfig
 from unseen.faces.actions import FacesFound
 from unseen.faces.align import align, lay_over
-from unseen.faces.images import FaceImages, face_crops
+from unseen.faces.images import TrainingFaces, face_crops
 from unseen.models.action_detector import ActionDetector, Actions, Frame
 from unseen.models.critic import FaceCritic, critic_loss, realism_loss
 from unseen.models.sphereface import Features, PerFace, Recogniser, angular_softmax
@@ -83,7 +84,7 @@ class FaceGame:
     def __init__(
         self,
         config: FaceRunConfig,
-        faces: FaceImages,
+        faces: TrainingFaces,
         actions: FacesFound | None,
         device: torch.device,
     ) -> None:
@@ -91,6 +92,7 @@ class FaceGame:
         train = config.train
         torch.manual_seed(train.seed)
         self.modifier = FaceModifier(config.modifier).to(device)
+        self.modifier.learned_people = digests_of(faces.names)
         if config.modifier.looks:
             self.modifier.learn_looks(self._looks(LOOKS_FROM))
         self.recogniser = self._new_recogniser()
@@ -126,8 +128,9 @@ class FaceGame:
         )
 
     def _new_recogniser(self) -> Recogniser:
-        folds = self.config.data.train_folds
-        return Recogniser(self.config.recogniser, len(self.faces.names), folds).to(self.device)
+        folds, names = self.config.data.train_folds, self.faces.names
+        made = Recogniser(self.config.recogniser, len(names), folds, digests_of(names))
+        return made.to(self.device)
 
     def _adam(self, name: str) -> torch.optim.Adam:
         train = self.config.train
@@ -187,7 +190,7 @@ class FaceGame:
 
     def batch(
         self,
-        images: FaceImages,
+        images: TrainingFaces,
         chosen: Int[np.ndarray, " faces"],
         rng: np.random.Generator | None = None,
     ) -> FaceBatch:
@@ -357,7 +360,7 @@ class FaceGame:
     # ---------------------------------------------------------------- measuring
 
     @torch.no_grad()
-    def embeddings(self, images: FaceImages) -> tuple[Features, Features]:
+    def embeddings(self, images: TrainingFaces) -> tuple[Features, Features]:
         """D's features of real and of modified faces, in the order of `images`."""
         torch.manual_seed(self.config.train.seed + 5)
         self.recogniser.eval()

@@ -23,7 +23,7 @@ from unseen.errors import ConfigError, DataError, RunError, together
 from unseen.face_config import FaceDataConfig, FaceRunConfig, stored_face_config
 from unseen.faces.actions import FacesFound, load_frames_with_faces
 from unseen.faces.images import (
-    FaceImages,
+    TrainingFaces,
     draw_people,
     people_folder,
     people_of,
@@ -56,8 +56,8 @@ class FaceData:
         actions: V, or None.
     """
 
-    train: FaceImages
-    val: FaceImages
+    train: TrainingFaces
+    val: TrainingFaces
     actions: FacesFound | None = None
 
 
@@ -124,7 +124,7 @@ def _actions(config: FaceDataConfig) -> FacesFound | None:
     return load_frames_with_faces(config.actions, where, "train", side=config.short_side)
 
 
-def _faces(config: FaceDataConfig) -> tuple[FaceImages, FaceImages]:
+def _faces(config: FaceDataConfig) -> tuple[TrainingFaces, TrainingFaces]:
     """F to learn from, and to measure on."""
     if config.generated:
         more = max(2, config.generated // 4)
@@ -152,7 +152,7 @@ def _faces(config: FaceDataConfig) -> tuple[FaceImages, FaceImages]:
     return learned, measured
 
 
-def _refuse_few(learned: FaceImages, measured: FaceImages) -> None:
+def _refuse_few(learned: TrainingFaces, measured: TrainingFaces) -> None:
     """Raise `DataError` where there is nobody to tell apart, in training or in measuring."""
     faults = []
     if len(learned.names) < 2:

@@ -20,7 +20,7 @@ from unseen.data.duet import export_duet
 from unseen.errors import ConfigError, RunError
 from unseen.evaluation.results import read_result
 from unseen.sweep import Outcome, SweepRun, plan, run_sweep
-from unseen.training.folder import run_config
+from unseen.training.folder import refuse, run_config
 
 TINY = (
     "data.size=16", "data.frames=4", "data.train=26", "data.val=13", "data.test=13",
@@ -121,8 +121,11 @@ def test_killed_it_goes_on_where_it_was(tmp_path: Path) -> None:
         finally:
             process.kill()
     assert not (run / "training.json").exists()
-    (only,) = plan(tmp_path / "killed", ["duet-grl-m1"], settings)
-    assert only.left == "resume training, evaluate"
+    elsewhere = [*settings, "train.threads=3", "train.checkpoint_every=5", "data.root=moved"]
+    for there in (settings, elsewhere):
+        (only,) = plan(tmp_path / "killed", ["duet-grl-m1"], there)
+        assert only.left == "resume training, evaluate"
+    refuse(only.config, only.folder, resume=True)  # which accepts what the plan promised
     assert _states(tmp_path / "killed") == {"duet-grl-m1-seed0": "to do"}
 
     assert main(words) == 0

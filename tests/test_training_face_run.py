@@ -98,8 +98,15 @@ def test_runs_that_cannot_be(tmp_path: Path) -> None:
     train_faces(tiny_config("train.steps=0"), tiny_data(), tmp_path)
     with pytest.raises(RunError, match="already holds a run"):
         refuse_faces(tiny_config(), tmp_path, resume=False)
-    with pytest.raises(RunError, match="other settings"):
-        refuse_faces(tiny_config("game.gamma=2"), tmp_path, resume=True)
+    with pytest.raises(RunError, match=r"with other settings \(data.side, game.gamma\); resume it"):
+        refuse_faces(
+            tiny_config("train.steps=0", "game.gamma=2", "data.side=40"), tmp_path, resume=True
+        )
+    moved = ("train.steps=0", "data.root=moved", "data.actions_root=moved", "data.lazy=true")
+    refuse_faces(tiny_config(*moved, "train.threads=2"), tmp_path, resume=True)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(RunError, match="is the run of a filter, not of a face modifier"):
+        refuse_faces(tiny_config(), tmp_path, resume=True)
     (tmp_path / "config.json").write_text('{"kind": "faces", "steps": 3}')
     with pytest.raises(RunError, match="is damaged: steps Extra inputs"):
         refuse_faces(tiny_config(), tmp_path, resume=True)

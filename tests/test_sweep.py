@@ -266,8 +266,24 @@ def test_a_damaged_ledger_or_result_is_named(tmp_path: Path) -> None:
 def test_handcrafted_results_of_other_data_are_refused(tmp_path: Path) -> None:
     run_sweep(tmp_path, plan(tmp_path, ["duet-raw"], TINY))
     assert not [run for run in plan(tmp_path, ["duet-raw"], TINY) if run.left != "nothing"]
+    other = [*TINY, "data.seed=9", "data.train=39"]
     with pytest.raises(ConfigError, match=r"  - duet-raw-seed0: data.seed, data.train"):
-        plan(tmp_path, ["duet-raw"], [*TINY, "data.seed=9", "data.train=39"])
+        plan(tmp_path, ["duet-raw"], other)
+    # The result says it by itself, where results alone were copied.
+    ledger = (tmp_path / "sweep.json").read_text()
+    (tmp_path / "sweep.json").unlink()
+    with pytest.raises(ConfigError, match=r"  - duet-raw-seed0: data.seed, data.train"):
+        plan(tmp_path, ["duet-raw"], other)
+    assert not [run for run in plan(tmp_path, ["duet-raw"], TINY) if run.left != "nothing"]
+    # One from before results said it stays done; the ledger, where there is one, knows its data.
+    path = tmp_path / "results" / "duet-raw-seed0.json"
+    result = read_result(path)
+    del result["configuration"]["data"]
+    path.write_text(json.dumps(result))
+    assert not [run for run in plan(tmp_path, ["duet-raw"], other) if run.left != "nothing"]
+    (tmp_path / "sweep.json").write_text(ledger)
+    with pytest.raises(ConfigError, match=r"  - duet-raw-seed0: data.seed, data.train"):
+        plan(tmp_path, ["duet-raw"], other)
 
 
 def write_detector(path: Path, seed: int) -> str:

@@ -217,8 +217,10 @@ def _stored(run: SweepRun, ledger: "_Ledger") -> RunConfig | None:
         used = read_result(run.result)["configuration"]
         if used["run"]:
             config = RunConfig.model_validate(used["run"])
-        else:  # handcrafted: of which data, the ledger alone knows
-            config = run.config.model_copy(update={"data": ledger.data(run)})
+        else:  # handcrafted: that of the data alone matters
+            noted = used.get("data")
+            data = DataConfig.model_validate(noted) if noted else ledger.data(run)
+            config = run.config.model_copy(update={"data": data})
         evaluation = EvaluationConfig.model_validate(used["evaluation"])
         return config.model_copy(update={"evaluation": evaluation})
     if (run.folder / CONFIG_FILE).exists():
@@ -361,7 +363,7 @@ class _Ledger:
         self.runs[run.name] = {"preset": run.config.preset, **asdict(outcome), "data": data}
 
     def data(self, run: SweepRun) -> DataConfig:
-        """Of which data a run is; as it is wanted, if that was not noted."""
+        """Of which data a run is whose result does not say it; if nobody noted it, as is wanted."""
         noted = self.runs.get(run.name, {}).get("data")
         return DataConfig.model_validate(noted) if noted else run.config.data
 

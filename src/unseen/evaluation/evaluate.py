@@ -222,6 +222,7 @@ def evaluate(
         "configuration": {
             "evaluation": config.model_dump(mode="json"),
             "run": run.model_dump(mode="json") if run else None,
+            "data": data.config.model_dump(mode="json") if data.config else None,
         },
     }
     result = json.loads(json.dumps(result))  # tuples as lists, as the file has them

@@ -63,6 +63,17 @@ def test_lists_of_one_and_of_none() -> None:
     assert config.budget_models == ("a",)
 
 
+def test_of_another_data_set_all_attributes_are_private() -> None:
+    there = "data.private_name=vispr:5"
+    config = load_config("demo", [there])
+    assert config.data.private == ("all",)
+    assert load_config("demo", [there, "data.private=face"]).data.private == ("face",)
+    # Named again it is no other one.
+    of_run = load_config("demo", [there, "data.private=face"])
+    assert load_config(None, [there], base=of_run) == of_run
+    assert load_config("duet-cross", ["train.steps=5"]).data == load_config("duet-cross").data
+
+
 def test_null_and_words() -> None:
     config = load_config(overrides=["game.hold_loss=0.5", "game.schedule=monitored"])
     assert (config.game.hold_loss, config.game.schedule) == (0.5, "monitored")

@@ -106,6 +106,14 @@ def test_a_sweep_is_done_once_and_goes_on(
     assert "duet-entropy-m1-seed0: evaluation.attackers, game.gamma" in told
 
 
+def test_attributes_of_another_data_set_are_hidden_all(tmp_path: Path) -> None:
+    across = "data.private_name=duet:attributes"
+    (run,) = plan(tmp_path, ["duet-raw"], [*TINY, across])
+    assert run.config.data.private == ("all",)
+    (run,) = plan(tmp_path, ["duet-raw"], [*TINY, across, "data.private=skirt"])
+    assert run.config.data.private == ("skirt",)
+
+
 def test_killed_it_goes_on_where_it_was(tmp_path: Path) -> None:
     settings = [*TINY, "train.steps=50", "train.checkpoint_every=0"]
     words = ["sweep", "duet-grl-m1", "-o", str(tmp_path / "killed"), *settings]

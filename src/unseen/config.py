@@ -334,7 +334,9 @@ def load_config(
     """A configuration from a preset (or `base`, a configuration) and `key=value` overrides.
 
     A preset is one of `preset_names()`, or a member of a family (`sbu-entropy-restart-m4`). Keys
-    are dotted (`game.gamma=5`); a list is written as JSON or separated by commas.
+    are dotted (`game.gamma=5`); a list is written as JSON or separated by commas. Where
+    `data.private_name` becomes another data set, all that has is private, unless `data.private` is
+    named too: the columns of the one before are not there.
 
     Raises:
         ConfigError: naming every unknown key (with the nearest that exists) and every value that
@@ -345,4 +347,10 @@ def load_config(
     if preset:
         values = merge(values, _preset(preset))
         values["preset"] = preset
-    return overridden(RunConfig, values, overrides)
+    config = overridden(RunConfig, values, overrides)
+    named = {override.partition("=")[0] for override in overrides}
+    moved = config.data.private_name != values["data"]["private_name"]
+    if moved and "data.private" not in named:
+        data = config.data.model_copy(update={"private": ("all",)})
+        return config.model_copy(update={"data": data})
+    return config

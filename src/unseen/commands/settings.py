@@ -53,14 +53,7 @@ def config_of(args: argparse.Namespace, base: "RunConfig | None" = None) -> "Run
     """Preset, options and overrides as one configuration; `base` stands in for the preset."""
     from unseen.config import load_config
 
-    overrides = overrides_of(args)
-    config = load_config(getattr(args, "preset", None), overrides, base=base)
-    named = {override.partition("=")[0] for override in overrides}
-    if "data.private_name" in named and "data.private" not in named:
-        before = base or load_config(getattr(args, "preset", None))
-        if before.data.private_name != config.data.private_name:
-            return load_config(None, ["data.private=all"], base=config)
-    return config
+    return load_config(getattr(args, "preset", None), overrides_of(args), base=base)
 
 
 def overrides_of(args: argparse.Namespace) -> list[str]:

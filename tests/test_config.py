@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from unseen.config import RunConfig, about_preset, load_config, preset_names
 from unseen.errors import ConfigError
+from unseen.face_config import load_face_config
 from unseen.training.objectives import OBJECTIVES
 
 
@@ -91,6 +92,17 @@ def test_an_unknown_key_names_the_nearest() -> None:
 def test_a_section_is_no_key() -> None:
     with pytest.raises(ConfigError, match="unknown key 'game'"):
         load_config(overrides=["game=2"])
+
+
+def test_a_label_is_no_setting() -> None:
+    hint = "name a preset by --preset NAME, in a sweep by NAME alone"
+    with pytest.raises(ConfigError) as caught:
+        load_config(overrides=["preset=duet", "game.gama=2"])
+    message = str(caught.value)
+    assert message.startswith(f"configuration: 'preset' is no setting: {hint}; unknown key 'game.g")
+    for text in ("kind=faces", "preset=lfw-faces"):
+        with pytest.raises(ConfigError, match=f"'{text.split('=')[0]}' is no setting: {hint}"):
+            load_face_config(overrides=[text])
 
 
 def test_every_unknown_key_is_named_at_once() -> None:

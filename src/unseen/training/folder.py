@@ -139,16 +139,27 @@ def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 
 def run_config(folder: Path) -> RunConfig:
     """The configuration that a run was trained with."""
-    path = folder / CONFIG_FILE
+    path, text = folder / CONFIG_FILE, ""
     try:
-        return RunConfig.model_validate_json(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        return RunConfig.model_validate_json(text)
     except OSError:
         raise RunError(f"{folder} is not a run: {CONFIG_FILE} is missing") from None
     except ValidationError as error:
+        if '"kind": "faces"' in text:
+            raise no_filter(folder) from None
         faults = [f"{'.'.join(map(str, e['loc']))} {e['msg']}".strip() for e in error.errors()]
         raise RunError(f"{path} is damaged: {'; '.join(faults)}") from error
     except ValueError as error:
         raise RunError(f"{path} is damaged: it is no text") from error
+
+
+def no_filter(folder: Path | str) -> RunError:
+    """What to raise where a filter is asked for, and a face modifier was named."""
+    return RunError(
+        f"{folder} is a face modifier, not a filter of whole frames; measure it with `unseen "
+        "verify-faces` and `unseen evaluate-actions`"
+    )
 
 
 def refuse_seen(run: RunConfig, data: DataConfig) -> None:

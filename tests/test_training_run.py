@@ -359,6 +359,10 @@ def test_without_a_game_there_are_no_budget_models(data: ClipDataset, tmp_path: 
     assert trained.budget_accuracy == ()
     assert {row["stage"] for row in _training(tmp_path)["rows"]} == {"target", "game", "finish"}
     assert _moves(tmp_path) == 3 + 3 + 1  # the same steps of f_D as with a game
+    # Their stage did not take place: the curves have no gap there, and the report no mark.
+    assert [row["step"] for row in _training(tmp_path)["rows"]] == [1, 2, 3, 4, 5, 6, 7]
+    stages = {stage["name"]: stage["step"] for stage in _training(tmp_path)["stages"]}
+    assert stages["budget"] == stages["game"] == 3
 
 
 def test_f_t_can_learn_before_f_d_moves(data: ClipDataset, tmp_path: Path) -> None:

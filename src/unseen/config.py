@@ -145,7 +145,8 @@ class TrainConfig(_Section):
         init_reconstruct: steps of stage 1, f_D reproduces its input.
         init_target_alone: steps between the two, f_T learns the target on the frozen f_D.
         init_target: steps of stage 2, f_D and f_T learn the target.
-        init_budget: most steps of stage 3, each budget model learns on the frozen f_D.
+        init_budget: steps of stage 3, each budget model learns on the frozen f_D; none without a
+            game (`game.objective=none`).
         steps: outer steps of the game (of one f_D step each, but for `k_beam`).
         finish: steps in which f_T alone adapts to the final f_D.
         lr_filter, lr_target, lr_budget: Adam's step sizes (alpha_D, alpha_T, alpha_B).
@@ -287,6 +288,11 @@ class RunConfig(_Section):
                 "least one, or set game.objective=none"
             )
         return self
+
+    @property
+    def ensemble(self) -> int:
+        """M, the number of budget models that play."""
+        return 0 if self.game.objective == "none" else len(self.budget_models)
 
 
 def preset_names() -> list[str]:

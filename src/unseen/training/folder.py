@@ -171,16 +171,23 @@ def refuse_seen(run: RunConfig, data: DataConfig) -> None:
         )
 
 
-def first_steps(config: RunConfig) -> dict[str, int]:
-    """At which step each stage begins, counted over the whole run."""
+def stage_lengths(config: RunConfig) -> dict[str, int]:
+    """How many steps each stage has, in order."""
     train = config.train
     lengths = (
         train.init_reconstruct,
         train.init_target_alone,
         train.init_target,
-        train.init_budget,
+        train.init_budget if config.ensemble else 0,
         train.steps,
+        train.finish,
     )
+    return dict(zip(STAGES, lengths, strict=True))
+
+
+def first_steps(config: RunConfig) -> dict[str, int]:
+    """At which step each stage begins, counted over the whole run."""
+    lengths = list(stage_lengths(config).values())
     return {name: sum(lengths[:i]) for i, name in enumerate(STAGES)}
 
 

@@ -182,7 +182,7 @@ def example_result(
         }
         if learned
         else None,
-        "commit": "0123456789abcdef",
+        "commit": f"0123456789abcdef{'' if learned else '-dirty'}",
         "seed": 7,
         "device": "cpu",
         "machine": "",

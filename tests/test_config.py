@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from unseen.config import RunConfig, about_preset, load_config, preset_names
 from unseen.errors import ConfigError
+from unseen.face_config import load_face_config
 from unseen.training.objectives import OBJECTIVES
 
 
@@ -63,6 +64,17 @@ def test_lists_of_one_and_of_none() -> None:
     assert config.budget_models == ("a",)
 
 
+def test_of_another_data_set_all_attributes_are_private() -> None:
+    there = "data.private_name=vispr:5"
+    config = load_config("demo", [there])
+    assert config.data.private == ("all",)
+    assert load_config("demo", [there, "data.private=face"]).data.private == ("face",)
+    # Named again it is no other one.
+    of_run = load_config("demo", [there, "data.private=face"])
+    assert load_config(None, [there], base=of_run) == of_run
+    assert load_config("duet-cross", ["train.steps=5"]).data == load_config("duet-cross").data
+
+
 def test_null_and_words() -> None:
     config = load_config(overrides=["game.hold_loss=0.5", "game.schedule=monitored"])
     assert (config.game.hold_loss, config.game.schedule) == (0.5, "monitored")
@@ -80,6 +92,17 @@ def test_an_unknown_key_names_the_nearest() -> None:
 def test_a_section_is_no_key() -> None:
     with pytest.raises(ConfigError, match="unknown key 'game'"):
         load_config(overrides=["game=2"])
+
+
+def test_a_label_is_no_setting() -> None:
+    hint = "name a preset by --preset NAME, in a sweep by NAME alone"
+    with pytest.raises(ConfigError) as caught:
+        load_config(overrides=["preset=duet", "game.gama=2"])
+    message = str(caught.value)
+    assert message.startswith(f"configuration: 'preset' is no setting: {hint}; unknown key 'game.g")
+    for text in ("kind=faces", "preset=lfw-faces"):
+        with pytest.raises(ConfigError, match=f"'{text.split('=')[0]}' is no setting: {hint}"):
+            load_face_config(overrides=[text])
 
 
 def test_every_unknown_key_is_named_at_once() -> None:

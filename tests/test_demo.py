@@ -87,6 +87,6 @@ def test_the_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     }  # fmt: skip
 
     # Results of other settings are not passed off as those of these.
-    with pytest.raises(RunError, match="holds a demo with other settings; name another folder"):
-        run_demo(folder, [*TINY, "game.gamma=3"])
+    with pytest.raises(RunError, match=r"a demo with other settings \(game.gamma\); name another"):
+        run_demo(folder, [*TINY, "game.gamma=3", "train.threads=1"])
     assert _times(folder) == after

@@ -148,6 +148,7 @@ def test_the_table_has_every_figure(page: Page) -> None:
     assert "raw – – – – – –" in page.text
     assert "ab" * 32 in page.text
     assert "0123456789ab 7 cpu – 12 s" in page.text
+    assert "0123456789ab-dirty 7 cpu – 12 s" in page.text
 
 
 def test_stages_without_a_step_are_left_out(tmp_path: Path) -> None:

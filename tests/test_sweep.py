@@ -20,7 +20,7 @@ from unseen.data.duet import export_duet
 from unseen.errors import ConfigError, RunError
 from unseen.evaluation.results import read_result
 from unseen.sweep import Outcome, SweepRun, plan, run_sweep
-from unseen.training.folder import run_config
+from unseen.training.folder import refuse, run_config
 
 TINY = (
     "data.size=16", "data.frames=4", "data.train=26", "data.val=13", "data.test=13",
@@ -106,6 +106,14 @@ def test_a_sweep_is_done_once_and_goes_on(
     assert "duet-entropy-m1-seed0: evaluation.attackers, game.gamma" in told
 
 
+def test_attributes_of_another_data_set_are_hidden_all(tmp_path: Path) -> None:
+    across = "data.private_name=duet:attributes"
+    (run,) = plan(tmp_path, ["duet-raw"], [*TINY, across])
+    assert run.config.data.private == ("all",)
+    (run,) = plan(tmp_path, ["duet-raw"], [*TINY, across, "data.private=skirt"])
+    assert run.config.data.private == ("skirt",)
+
+
 def test_killed_it_goes_on_where_it_was(tmp_path: Path) -> None:
     settings = [*TINY, "train.steps=50", "train.checkpoint_every=0"]
     words = ["sweep", "duet-grl-m1", "-o", str(tmp_path / "killed"), *settings]
@@ -121,8 +129,11 @@ def test_killed_it_goes_on_where_it_was(tmp_path: Path) -> None:
         finally:
             process.kill()
     assert not (run / "training.json").exists()
-    (only,) = plan(tmp_path / "killed", ["duet-grl-m1"], settings)
-    assert only.left == "resume training, evaluate"
+    elsewhere = [*settings, "train.threads=3", "train.checkpoint_every=5", "data.root=moved"]
+    for there in (settings, elsewhere):
+        (only,) = plan(tmp_path / "killed", ["duet-grl-m1"], there)
+        assert only.left == "resume training, evaluate"
+    refuse(only.config, only.folder, resume=True)  # which accepts what the plan promised
     assert _states(tmp_path / "killed") == {"duet-grl-m1-seed0": "to do"}
 
     assert main(words) == 0
@@ -263,8 +274,24 @@ def test_a_damaged_ledger_or_result_is_named(tmp_path: Path) -> None:
 def test_handcrafted_results_of_other_data_are_refused(tmp_path: Path) -> None:
     run_sweep(tmp_path, plan(tmp_path, ["duet-raw"], TINY))
     assert not [run for run in plan(tmp_path, ["duet-raw"], TINY) if run.left != "nothing"]
+    other = [*TINY, "data.seed=9", "data.train=39"]
     with pytest.raises(ConfigError, match=r"  - duet-raw-seed0: data.seed, data.train"):
-        plan(tmp_path, ["duet-raw"], [*TINY, "data.seed=9", "data.train=39"])
+        plan(tmp_path, ["duet-raw"], other)
+    # The result says it by itself, where results alone were copied.
+    ledger = (tmp_path / "sweep.json").read_text()
+    (tmp_path / "sweep.json").unlink()
+    with pytest.raises(ConfigError, match=r"  - duet-raw-seed0: data.seed, data.train"):
+        plan(tmp_path, ["duet-raw"], other)
+    assert not [run for run in plan(tmp_path, ["duet-raw"], TINY) if run.left != "nothing"]
+    # One from before results said it stays done; the ledger, where there is one, knows its data.
+    path = tmp_path / "results" / "duet-raw-seed0.json"
+    result = read_result(path)
+    del result["configuration"]["data"]
+    path.write_text(json.dumps(result))
+    assert not [run for run in plan(tmp_path, ["duet-raw"], other) if run.left != "nothing"]
+    (tmp_path / "sweep.json").write_text(ledger)
+    with pytest.raises(ConfigError, match=r"  - duet-raw-seed0: data.seed, data.train"):
+        plan(tmp_path, ["duet-raw"], other)
 
 
 def write_detector(path: Path, seed: int) -> str:

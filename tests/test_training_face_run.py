@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,12 @@ from face_trees import lfw, people_of
 from tiny_faces import tiny_config, tiny_data, write_faces
 from unseen.anonymizers.learned import WEIGHTS_FILE
 from unseen.anonymizers.load import load_anonymizer
+from unseen.anonymizers.modifier import FaceModifier, save_modifier
 from unseen.cli import main
 from unseen.data.people import digests_of
-from unseen.errors import ConfigError, DataError, RunError
+from unseen.errors import ConfigError, DataError, RunError, UnseenError
+from unseen.evaluation.evaluate import evaluate
+from unseen.evaluation.target import train_target
 from unseen.face_config import FaceDataConfig
 from unseen.models.action_detector import DETECTOR_WEIGHTS, load_detector
 from unseen.models.sphereface import load_recogniser
@@ -30,6 +34,7 @@ from unseen.training.face_run import (
     verification,
 )
 from unseen.training.folder import CHECKPOINT, TRAINING_FILE
+from visible import visible_data
 
 LIMITED = (
     "modifier.sees=6", "modifier.noise=0.1", "game.realism=0.1",
@@ -101,11 +106,37 @@ def test_runs_that_cannot_be(tmp_path: Path) -> None:
     train_faces(tiny_config("train.steps=0"), tiny_data(), tmp_path)
     with pytest.raises(RunError, match="already holds a run"):
         refuse_faces(tiny_config(), tmp_path, resume=False)
-    with pytest.raises(RunError, match="other settings"):
-        refuse_faces(tiny_config("game.gamma=2"), tmp_path, resume=True)
+    with pytest.raises(RunError, match=r"with other settings \(data.side, game.gamma\); resume it"):
+        refuse_faces(
+            tiny_config("train.steps=0", "game.gamma=2", "data.side=40"), tmp_path, resume=True
+        )
+    moved = ("train.steps=0", "data.root=moved", "data.actions_root=moved", "data.lazy=true")
+    refuse_faces(tiny_config(*moved, "train.threads=2"), tmp_path, resume=True)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(RunError, match="is the run of a filter, not of a face modifier"):
+        refuse_faces(tiny_config(), tmp_path, resume=True)
     (tmp_path / "config.json").write_text('{"kind": "faces", "steps": 3}')
     with pytest.raises(RunError, match="is damaged: steps Extra inputs"):
         refuse_faces(tiny_config(), tmp_path, resume=True)
+
+
+def test_it_is_not_measured_as_a_filter(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, out = tmp_path / "run", tmp_path / "out"
+    save_modifier(FaceModifier(tiny_config().modifier), run, {})
+    (run / "config.json").write_text(json.dumps(tiny_config().model_dump(mode="json"), indent=1))
+    message = f"{run} is a face modifier, not a filter of whole frames; measure it with `unseen ver"
+    for words in (["evaluate"], ["train-target", "--target", "action"]):
+        assert main([*words, str(run), "-o", f"{out}.safetensors"]) == 2
+        told = capsys.readouterr().err
+        assert message in told
+        assert "damaged" not in told
+    for refused in (
+        partial(evaluate, run, visible_data(), out),
+        partial(train_target, run, visible_data(), tmp_path / "out.safetensors"),
+    ):
+        with pytest.raises(UnseenError, match="is a face modifier, not a filter"):
+            refused()
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
 def test_verification_is_that_of_a_naive_loop() -> None:

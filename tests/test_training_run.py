@@ -18,12 +18,15 @@ from torch import Tensor
 
 from tiny_game import tiny_config, tiny_data
 from unseen.anonymizers.learned import WEIGHTS_FILE, load_filter
+from unseen.config import RunConfig
 from unseen.data.clips import ClipDataset
 from unseen.errors import RunError
+from unseen.face_config import FaceRunConfig
 from unseen.training import checkpoint
 from unseen.training.folder import (
     CHECKPOINT,
     CONFIG_FILE,
+    MACHINE_SETTINGS,
     TARGET_FILE,
     TRAINING_FILE,
     refuse,
@@ -206,8 +209,26 @@ def test_resume_with_other_settings_names_them(data: ClipDataset, tmp_path: Path
         )  # fmt: skip
     assert "started with other settings (game.gamma, train.lr_filter)" in str(caught.value)
     moved = ("data.root=there", "data.person_detector=there")
-    refuse(tiny_config("train.steps=0", *moved), tmp_path, resume=True)
+    machine = (
+        "train.threads=3",
+        "train.devices=2",
+        "train.checkpoint_every=1",
+        "train.device=auto",
+    )
+    refuse(tiny_config("train.steps=0", *moved, *machine), tmp_path, resume=True)
     assert (tmp_path / CONFIG_FILE).read_bytes() == before
+
+
+def test_settings_of_a_machine_are_settings() -> None:
+    configs = (RunConfig(), FaceRunConfig())
+    keys = {
+        f"{section}.{key}"
+        for config in configs
+        for section, values in config.model_dump().items()
+        if isinstance(values, dict)
+        for key in values
+    }
+    assert keys >= MACHINE_SETTINGS
 
 
 def test_a_run_from_before_a_setting_existed_resumes(data: ClipDataset, tmp_path: Path) -> None:
@@ -338,6 +359,10 @@ def test_without_a_game_there_are_no_budget_models(data: ClipDataset, tmp_path: 
     assert trained.budget_accuracy == ()
     assert {row["stage"] for row in _training(tmp_path)["rows"]} == {"target", "game", "finish"}
     assert _moves(tmp_path) == 3 + 3 + 1  # the same steps of f_D as with a game
+    # Their stage did not take place: the curves have no gap there, and the report no mark.
+    assert [row["step"] for row in _training(tmp_path)["rows"]] == [1, 2, 3, 4, 5, 6, 7]
+    stages = {stage["name"]: stage["step"] for stage in _training(tmp_path)["stages"]}
+    assert stages["budget"] == stages["game"] == 3
 
 
 def test_f_t_can_learn_before_f_d_moves(data: ClipDataset, tmp_path: Path) -> None:

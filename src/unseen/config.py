@@ -148,7 +148,8 @@ class TrainConfig(_Section):
         init_reconstruct: steps of stage 1, f_D reproduces its input.
         init_target_alone: steps between the two, f_T learns the target on the frozen f_D.
         init_target: steps of stage 2, f_D and f_T learn the target.
-        init_budget: most steps of stage 3, each budget model learns on the frozen f_D.
+        init_budget: steps of stage 3, each budget model learns on the frozen f_D; none without a
+            game (`game.objective=none`).
         steps: outer steps of the game (of one f_D step each, but for `k_beam`).
         finish: steps in which f_T alone adapts to the final f_D.
         lr_filter, lr_target, lr_budget: Adam's step sizes (alpha_D, alpha_T, alpha_B).
@@ -291,6 +292,11 @@ class RunConfig(_Section):
             )
         return self
 
+    @property
+    def ensemble(self) -> int:
+        """M, the number of budget models that play."""
+        return 0 if self.game.objective == "none" else len(self.budget_models)
+
 
 def preset_names() -> list[str]:
     """The presets that can be named; members of families (`unseen.families`) can be as well."""
@@ -337,7 +343,9 @@ def load_config(
     """A configuration from a preset (or `base`, a configuration) and `key=value` overrides.
 
     A preset is one of `preset_names()`, or a member of a family (`sbu-entropy-restart-m4`). Keys
-    are dotted (`game.gamma=5`); a list is written as JSON or separated by commas.
+    are dotted (`game.gamma=5`); a list is written as JSON or separated by commas. Where
+    `data.private_name` becomes another data set, all that has is private, unless `data.private` is
+    named too: the columns of the one before are not there.
 
     Raises:
         ConfigError: naming every unknown key (with the nearest that exists) and every value that
@@ -348,4 +356,10 @@ def load_config(
     if preset:
         values = merge(values, _preset(preset))
         values["preset"] = preset
-    return overridden(RunConfig, values, overrides)
+    config = overridden(RunConfig, values, overrides)
+    named = {override.partition("=")[0] for override in overrides}
+    moved = config.data.private_name != values["data"]["private_name"]
+    if moved and "data.private" not in named:
+        data = config.data.model_copy(update={"private": ("all",)})
+        return config.model_copy(update={"data": data})
+    return config

@@ -21,7 +21,7 @@ from unseen.evaluation.results import read_result
 from unseen.files import refuse_unwritable
 from unseen.machine import use_cores
 from unseen.report.page import write_report
-from unseen.training.folder import CONFIG_FILE, TRAINING_FILE, run_config
+from unseen.training.folder import CONFIG_FILE, TRAINING_FILE, changed_settings, run_config
 from unseen.training.run import train
 
 # How many attackers each baseline meets, the first of the suite: its leak is then a lower bound,
@@ -54,8 +54,14 @@ def run_demo(folder: Path, overrides: Sequence[str] = (), preset: str = "demo") 
     }
     for name, wanted in runs.items():
         # Results of other settings would be taken for results of these.
-        if (folder / name / CONFIG_FILE).exists() and run_config(folder / name) != wanted:
-            raise RunError(f"{folder} holds a demo with other settings; name another folder")
+        if not (folder / name / CONFIG_FILE).exists():
+            continue
+        changed = changed_settings(run_config(folder / name), wanted)
+        if changed:
+            raise RunError(
+                f"{folder} holds a demo with other settings ({', '.join(changed)}); name another "
+                "folder"
+            )
     say = _Clock(start)
     say("generating duet")
     data = load_data(config.data, jobs=config.evaluation.jobs)

@@ -12,6 +12,9 @@ from unseen.registry import nearest
 
 Config = TypeVar("Config", bound=BaseModel)
 
+# What a configuration says of itself: as a setting it would change the label and nothing else.
+_LABELS = ("preset", "kind")
+
 
 def merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
     """`base` with the values of `change` in place of its own, section by section."""
@@ -55,12 +58,16 @@ def overridden(model: type[Config], values: dict[str, Any], overrides: Sequence[
 
     Keys, values and errors are those of `unseen.config.load_config`.
     """
-    known = _keys(model)
+    known = {key: kind for key, kind in _keys(model).items() if key not in _LABELS}
     faults = []
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals:
             faults.append(f"'{override}' is not of the form key=value")
+        elif key in _LABELS:
+            faults.append(
+                f"'{key}' is no setting: name a preset by --preset NAME, in a sweep by NAME alone"
+            )
         elif key not in known:
             faults.append(f"unknown key '{key}'{nearest(key, known)}")
         else:

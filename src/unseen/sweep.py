@@ -30,7 +30,13 @@ from unseen.files import refuse_unwritable, write_json, written_whole
 from unseen.machine import use_cores
 from unseen.models.person_detector import person_weights
 from unseen.report.entries import SWEEP_FILE
-from unseen.training.folder import CONFIG_FILE, TRAINING_FILE, refuse_training, run_config
+from unseen.training.folder import (
+    CONFIG_FILE,
+    TRAINING_FILE,
+    changed_settings,
+    refuse_training,
+    run_config,
+)
 from unseen.training.run import train
 
 SCHEMA = "unseen/sweep/1"
@@ -40,13 +46,6 @@ SEEDS = (
     "evaluation.target_fit.seed",
     "evaluation.attacker_fit.seed",
 )
-# Settings of a machine: other ones there do not make another experiment. Of a person detector the
-# name and the weights do, see `_other_boxes`; their path does not.
-_MACHINE = {
-    "data": ("root", "private_root", "test_on_root", "cache", "person_detector"),
-    "train": ("device", "devices", "threads", "checkpoint_every"),
-    "evaluation": ("device", "jobs", "previews"),
-}
 _ASKED = "what the sweep is to do is not clear"
 
 State = Literal["to do", "done", "failed"]
@@ -194,10 +193,7 @@ def _other_settings(run: SweepRun, ledger: "_Ledger") -> Iterator[str]:
         return
     if stored is None:
         return
-    wanted, there = _settings(run.config), _settings(stored)
-    changed = sorted(
-        key for key in wanted.keys() | there.keys() if wanted.get(key) != there.get(key)
-    )
+    changed = changed_settings(stored, run.config)
     if _other_boxes(run):
         changed.append("data.person_detector")
     if changed:
@@ -221,30 +217,15 @@ def _stored(run: SweepRun, ledger: "_Ledger") -> RunConfig | None:
         used = read_result(run.result)["configuration"]
         if used["run"]:
             config = RunConfig.model_validate(used["run"])
-        else:  # handcrafted: of which data, the ledger alone knows
-            config = run.config.model_copy(update={"data": ledger.data(run)})
+        else:  # handcrafted: that of the data alone matters
+            noted = used.get("data")
+            data = DataConfig.model_validate(noted) if noted else ledger.data(run)
+            config = run.config.model_copy(update={"data": data})
         evaluation = EvaluationConfig.model_validate(used["evaluation"])
         return config.model_copy(update={"evaluation": evaluation})
     if (run.folder / CONFIG_FILE).exists():
         return run_config(run.folder).model_copy(update={"evaluation": run.config.evaluation})
     return None
-
-
-def _settings(config: RunConfig) -> dict[str, Any]:
-    """All settings but those of the machine, by dotted name."""
-    values = config.model_dump(mode="json")
-    for section, keys in _MACHINE.items():
-        for key in keys:
-            values[section].pop(key, None)
-    return dict(_flat(values))
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
 
 
 def run_sweep(folder: Path, runs: Sequence[SweepRun], *, jobs: int = 1) -> None:
@@ -382,7 +363,7 @@ class _Ledger:
         self.runs[run.name] = {"preset": run.config.preset, **asdict(outcome), "data": data}
 
     def data(self, run: SweepRun) -> DataConfig:
-        """Of which data a run is; as it is wanted, if that was not noted."""
+        """Of which data a run is whose result does not say it; if nobody noted it, as is wanted."""
         noted = self.runs.get(run.name, {}).get("data")
         return DataConfig.model_validate(noted) if noted else run.config.data
 

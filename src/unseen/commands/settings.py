@@ -1,6 +1,7 @@
 """What commands have in common: options for data, and settings from all that was given."""
 
 import argparse
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -53,14 +54,7 @@ def config_of(args: argparse.Namespace, base: "RunConfig | None" = None) -> "Run
     """Preset, options and overrides as one configuration; `base` stands in for the preset."""
     from unseen.config import load_config
 
-    overrides = overrides_of(args)
-    config = load_config(getattr(args, "preset", None), overrides, base=base)
-    named = {override.partition("=")[0] for override in overrides}
-    if "data.private_name" in named and "data.private" not in named:
-        before = base or load_config(getattr(args, "preset", None))
-        if before.data.private_name != config.data.private_name:
-            return load_config(None, ["data.private=all"], base=config)
-    return config
+    return load_config(getattr(args, "preset", None), overrides_of(args), base=base)
 
 
 def overrides_of(args: argparse.Namespace) -> list[str]:
@@ -70,7 +64,9 @@ def overrides_of(args: argparse.Namespace) -> list[str]:
     for option in DATA_OPTIONS:
         value = getattr(args, option, None)
         if value is not None:
-            overrides.append(f"data.{renamed.get(option, option)}={value}")
+            # A folder or a column may have a number for a name.
+            text = value if option == "private" else json.dumps(value)
+            overrides.append(f"data.{renamed.get(option, option)}={text}")
     return overrides
 
 
@@ -82,7 +78,10 @@ def evaluation_config_of(args: argparse.Namespace) -> "RunConfig":
     for option in ("attackers", "suite", "attacks", "codec"):
         value = getattr(args, option, None)
         if value is not None:
-            value = "null" if (option, value) == ("codec", "none") else value
+            if (option, value) == ("codec", "none"):
+                value = "null"
+            elif option in ("suite", "codec"):  # names; the others are numbers or lists as well
+                value = json.dumps(value)
             args.overrides.append(f"evaluation.{option}={value}")
     if Path(args.anonymizer).is_dir():
         run = run_config(Path(args.anonymizer))

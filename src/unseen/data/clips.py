@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unseen.anonymizers.base import Anonymizer, BoxKind
+from unseen.config import DataConfig
 from unseen.errors import ConfigError
 from unseen.types import StoredClips
 
@@ -97,6 +98,8 @@ class ClipDataset:
         still: True when nothing moves in its clips: each is one image, repeated.
         other: the data set that has the private attribute, where this one does not, see `across`.
         found: what found its boxes; empty where they are its own, or it has none.
+        config: the settings by which it was loaded, see `unseen.data.load`; None where it was made
+            in another way.
     """
 
     name: str
@@ -111,6 +114,7 @@ class ClipDataset:
     still: bool = False
     other: "ClipDataset | None" = None
     found: tuple[BoxSource, ...] = ()
+    config: DataConfig | None = None
 
     @property
     def private_data(self) -> "ClipDataset":

@@ -150,7 +150,7 @@ def find_data(
     with faults.collected():
         load = _find(config, jobs, find, cache)
     faults.refuse("the data cannot be loaded")
-    return load
+    return lambda: replace(load(), config=config)
 
 
 def _find(config: DataConfig, jobs: int, find: Sequence[BoxFinder], cache: Path | None) -> Load:

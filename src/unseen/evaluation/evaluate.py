@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from unseen.anonymizers.base import Anonymizer, BoxKind
 from unseen.anonymizers.learned import CONTRACT_FILE, LearnedFilter
 from unseen.anonymizers.load import load_anonymizer, refuse_device
+from unseen.anonymizers.modifier import FaceModifier
 from unseen.config import EvaluationConfig, RunConfig
 from unseen.data.clips import SPLITS, ClipDataset, refuse_stills
 from unseen.data.codec import Codec
@@ -35,7 +36,13 @@ from unseen.evaluation.versions import Versions, anonymize_all, refuse_clips
 from unseen.files import refuse_unwritable
 from unseen.models import canonical, create_model, parameter_count
 from unseen.training.classifier import predict
-from unseen.training.folder import TARGET_FILE, TRAINING_FILE, refuse_seen_clips, run_config
+from unseen.training.folder import (
+    TARGET_FILE,
+    TRAINING_FILE,
+    no_filter,
+    refuse_seen_clips,
+    run_config,
+)
 from unseen.types import to_clips
 
 PREVIEWS = 4
@@ -70,7 +77,7 @@ def prepare(anonymizer: str | Path, config: EvaluationConfig, out: Path) -> Subj
         UnseenError: the anonymizer, a setting or `out` cannot be used.
     """
     loading: list[Callable[[], Any]] = [
-        partial(load_anonymizer, anonymizer),
+        partial(load_measurable, anonymizer),
         *_checks(config, ()),
         partial(refuse_unwritable, out),
     ]
@@ -86,6 +93,14 @@ def prepare(anonymizer: str | Path, config: EvaluationConfig, out: Path) -> Subj
         module, folder.name if folder else str(anonymizer), run,
         _training(folder) if folder else None, attackers, attacks,
     )  # fmt: skip
+
+
+def load_measurable(anonymizer: str | Path) -> Anonymizer:
+    """`load_anonymizer`, but for what works on single faces and is measured on them."""
+    module = load_anonymizer(anonymizer)
+    if isinstance(module, FaceModifier):
+        raise no_filter(anonymizer)
+    return module
 
 
 def needed_boxes(anonymizer: str | Path | None) -> tuple[BoxKind, ...]:
@@ -224,6 +239,7 @@ def evaluate(
         "configuration": {
             "evaluation": config.model_dump(mode="json"),
             "run": run.model_dump(mode="json") if run else None,
+            "data": data.config.model_dump(mode="json") if data.config else None,
         },
     }
     result = json.loads(json.dumps(result))  # tuples as lists, as the file has them

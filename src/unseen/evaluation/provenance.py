@@ -21,15 +21,24 @@ def provenance(seed: int, device: str) -> dict[str, Any]:
 
 
 def _commit() -> str | None:
-    """The commit of the checkout that runs, if it is one."""
+    """The commit of the checkout that runs, if it is one; `-dirty` where its code was changed."""
+    here = Path(__file__)
     try:
-        done = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=10,
-        )  # fmt: skip
+        # Installed, this file may lie in a repository of somebody else that does not keep it.
+        _git(here.parent, "ls-files", "--error-unmatch", here.name)
+        commit = _git(here.parent, "rev-parse", "HEAD")
+        changed = _git(here.parents[1], "status", "--porcelain", "--untracked-files=no", ".")
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return f"{commit}-dirty" if changed else commit
+
+
+def _git(folder: Path, *words: str) -> str:
+    # Without locks: beside a `git commit` of the user's, looking must not make that one fail.
+    return subprocess.run(
+        ["git", "--no-optional-locks", *words],
+        cwd=folder, capture_output=True, text=True, check=True, timeout=10,
+    ).stdout.strip()  # fmt: skip
 
 
 def _machine() -> str:

@@ -26,7 +26,7 @@ from unseen.config import EvaluationConfig
 from unseen.data.clips import ClipDataset
 from unseen.errors import ConfigError, RunError, WeightsError
 from unseen.evaluation.cost import network_cost
-from unseen.evaluation.evaluate import refuse_settings
+from unseen.evaluation.evaluate import load_measurable, refuse_settings
 from unseen.evaluation.provenance import provenance
 from unseen.evaluation.target_contract import (
     TARGETS_FOLDER,
@@ -83,7 +83,7 @@ def prepare_target(
         UnseenError: the anonymizer, a setting or `out` cannot be used, `out` is there already, or
             the column is what the filter was trained to hide.
     """
-    module = load_anonymizer(anonymizer)
+    module = load_measurable(anonymizer)
     refuse_settings(config)
     folder = Path(anonymizer).resolve()
     learned = isinstance(module, LearnedFilter)

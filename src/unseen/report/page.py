@@ -150,9 +150,18 @@ def _environment() -> Environment:
         "metric": metric_word,
         "picture": _picture,
         "pretty": lambda value: json.dumps(value, indent=2, ensure_ascii=False),
+        "commit": _commit,
         "or_dash": lambda value: DASH if value in (None, "") else value,
     }
     return environment
+
+
+def _commit(name: str | None) -> str | None:
+    """A commit in short, still saying where its code had been changed."""
+    if name is None:
+        return None
+    number, dash, changed = name.partition("-")
+    return f"{number[:12]}{dash}{changed}"
 
 
 def _picture(drawn: Picture) -> Markup:

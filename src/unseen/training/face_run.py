@@ -1,7 +1,8 @@
 """A run of Ren18's game: D on real faces, M on its pictures, the game, A alone; and its folder.
 
 Killed at any moment and resumed, a run ends with the same weights, bit for bit: the state between
-two steps is in the checkpoint, and randomness is a function of the step.
+two steps is in the checkpoint, and randomness is a function of the step. It may go on with another
+number of threads or on another device, which round differently: the bits are then others.
 """
 
 import math
@@ -36,7 +37,14 @@ from unseen.models.action_detector import ActionDetector, save_detector
 from unseen.models.sphereface import Features, Recogniser, save_recogniser
 from unseen.training import checkpoint
 from unseen.training.face_game import FaceGame, ModifierMove
-from unseen.training.folder import CHECKPOINT, CONFIG_FILE, TRAINING_FILE, refuse_device
+from unseen.training.folder import (
+    CHECKPOINT,
+    CONFIG_FILE,
+    TRAINING_FILE,
+    changed_settings,
+    refuse_device,
+    refuse_other_settings,
+)
 from unseen.training.stages import Stage, StagedRun
 from unseen.training.state import known, running_mean
 
@@ -216,11 +224,10 @@ def _refuse_folder(config: FaceRunConfig, folder: Path, *, resume: bool) -> None
         return
     if not path.exists():
         raise RunError(f"{folder} holds no run to resume; start it without --resume")
-    if stored_face_config(path) != config:
-        raise RunError(
-            f"{folder} was started with other settings; resume it with the same ones, or start a "
-            "new run"
-        )
+    stored = stored_face_config(path)
+    if stored is None:
+        raise RunError(f"{folder} is the run of a filter, not of a face modifier; start a new run")
+    refuse_other_settings(folder, changed_settings(stored, config))
 
 
 def train_faces(

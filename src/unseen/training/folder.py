@@ -1,14 +1,14 @@
 """The folder of a run: what is in it, what may be started there, what is written at the end."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from safetensors.torch import save_file
 
 from unseen.anonymizers.learned import FilterConfig, LearnedFilter, save_filter
@@ -25,6 +25,16 @@ CHECKPOINT = "checkpoint.safetensors"
 SEEN_FILE = "seen.json"
 TARGET_FILE = "target.safetensors"
 TRAINING_FILE = "training.json"
+# Settings of a machine, of filters and of face modifiers: other ones there do not make another
+# experiment. Data may have moved: their hash, or the people in them, is compared where they are
+# learned from. Of a person detector, which finds boxes to measure with, a sweep compares weights.
+MACHINE_SETTINGS = frozenset(
+    {
+        "data.root", "data.private_root", "data.test_on_root", "data.actions_root", "data.cache",
+        "data.lazy", "data.person_detector", "train.device", "train.devices", "train.threads",
+        "train.checkpoint_every", "evaluation.device", "evaluation.jobs", "evaluation.previews",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -101,14 +111,13 @@ def _refuse_folder(config: RunConfig, folder: Path, *, resume: bool) -> None:
     if not path.exists():
         raise RunError(f"{folder} holds no run to resume; start it without --resume")
     # Read as a configuration: settings that are newer than the run stand at their defaults.
-    stored = run_config(folder).model_dump(mode="json")
-    wanted = config.model_dump(mode="json")
-    for settings in (stored, wanted):
-        settings.pop("evaluation", None)  # measured afterwards, not part of the training
-        # The data may have moved; their hash is compared. No box is found to train with.
-        for where in ("root", "private_root", "test_on_root", "cache", "person_detector"):
-            settings["data"].pop(where, None)
-    changed = sorted(_differences(stored, wanted))
+    changed = changed_settings(run_config(folder), config)
+    # It is measured afterwards: that is no part of the training.
+    refuse_other_settings(folder, [key for key in changed if not key.startswith("evaluation.")])
+
+
+def refuse_other_settings(folder: Path, changed: Sequence[str]) -> None:
+    """Raise where a run is to be resumed with other settings than it was started with."""
     if changed:
         raise RunError(
             f"{folder} was started with other settings ({', '.join(changed)}); resume it with the "
@@ -116,18 +125,44 @@ def _refuse_folder(config: RunConfig, folder: Path, *, resume: bool) -> None:
         )
 
 
+def changed_settings(one: BaseModel, other: BaseModel) -> list[str]:
+    """The dotted names of what differs in two configurations, but for `MACHINE_SETTINGS`."""
+    a, b = (dict(_flat(config.model_dump(mode="json"))) for config in (one, other))
+    differ = {key for key in a.keys() | b.keys() if a.get(key) != b.get(key)}
+    return sorted(differ - MACHINE_SETTINGS)
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
 def run_config(folder: Path) -> RunConfig:
     """The configuration that a run was trained with."""
-    path = folder / CONFIG_FILE
+    path, text = folder / CONFIG_FILE, ""
     try:
-        return RunConfig.model_validate_json(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        return RunConfig.model_validate_json(text)
     except OSError:
         raise RunError(f"{folder} is not a run: {CONFIG_FILE} is missing") from None
     except ValidationError as error:
+        if '"kind": "faces"' in text:
+            raise no_filter(folder) from None
         faults = [f"{'.'.join(map(str, e['loc']))} {e['msg']}".strip() for e in error.errors()]
         raise RunError(f"{path} is damaged: {'; '.join(faults)}") from error
     except ValueError as error:
         raise RunError(f"{path} is damaged: it is no text") from error
+
+
+def no_filter(folder: Path | str) -> RunError:
+    """What to raise where a filter is asked for, and a face modifier was named."""
+    return RunError(
+        f"{folder} is a face modifier, not a filter of whole frames; measure it with `unseen "
+        "verify-faces` and `unseen evaluate-actions`"
+    )
 
 
 def refuse_seen(run: RunConfig, data: DataConfig) -> None:
@@ -181,16 +216,23 @@ def refuse_seen_clips(folder: Path, data: ClipDataset) -> None:
             )
 
 
-def first_steps(config: RunConfig) -> dict[str, int]:
-    """At which step each stage begins, counted over the whole run."""
+def stage_lengths(config: RunConfig) -> dict[str, int]:
+    """How many steps each stage has, in order."""
     train = config.train
     lengths = (
         train.init_reconstruct,
         train.init_target_alone,
         train.init_target,
-        train.init_budget,
+        train.init_budget if config.ensemble else 0,
         train.steps,
+        train.finish,
     )
+    return dict(zip(STAGES, lengths, strict=True))
+
+
+def first_steps(config: RunConfig) -> dict[str, int]:
+    """At which step each stage begins, counted over the whole run."""
+    lengths = list(stage_lengths(config).values())
     return {name: sum(lengths[:i]) for i, name in enumerate(STAGES)}
 
 
@@ -230,14 +272,3 @@ def write_run(game: Game, state: State, trained: Trained) -> None:
             "notes": list(trained.notes),
         },
     )
-
-
-def _differences(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> list[str]:
-    found = []
-    for key in a.keys() | b.keys():
-        x, y = a.get(key), b.get(key)
-        if isinstance(x, dict) and isinstance(y, dict):
-            found += _differences(x, y, f"{prefix}{key}.")
-        elif x != y:
-            found.append(prefix + key)
-    return found

@@ -70,7 +70,7 @@ class Game:
     @property
     def ensemble(self) -> int:
         """M, the number of budget models."""
-        return 0 if self.config.game.objective == "none" else len(self.config.budget_models)
+        return self.config.ensemble
 
     @property
     def _before_noise(self) -> bool:

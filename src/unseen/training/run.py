@@ -4,7 +4,8 @@ Stages: `reconstruct` (f_D), `target-alone` (f_T on the frozen f_D), `target` (f
 (f_B on the frozen f_D), `game`, `finish` (f_T on the final f_D). A schedule
 (`unseen.training.schedules`) makes the moves of each outer step of the game. Killed at any moment
 and resumed, a run ends with the same weights, bit for bit: the state between two outer steps is in
-the checkpoint, and randomness is a function of the step.
+the checkpoint, and randomness is a function of the step. It may go on with another number of
+threads or processes or on another device, which round differently: the bits are then others.
 """
 
 import math
@@ -25,6 +26,7 @@ from unseen.training.folder import (
     Trained,
     first_steps,
     refuse,
+    stage_lengths,
     write_run,
 )
 from unseen.training.game import Game
@@ -109,16 +111,16 @@ class _Run(StagedRun):
     # ------------------------------------------------------------ stages
 
     def go(self) -> Trained:
-        train = self.config.train
-        lengths_and_moves = {
-            "reconstruct": (train.init_reconstruct, self._reconstruct),
-            "target-alone": (train.init_target_alone, self._target_alone),
-            "target": (train.init_target, self._init_target),
-            "budget": (train.init_budget if self.game.ensemble else 0, self._init_budget),
-            "game": (train.steps, self._game_step),
-            "finish": (train.finish, self._target_alone),
+        moves = {
+            "reconstruct": self._reconstruct,
+            "target-alone": self._target_alone,
+            "target": self._init_target,
+            "budget": self._init_budget,
+            "game": self._game_step,
+            "finish": self._target_alone,
         }
-        self._go_through([Stage(name, *lengths_and_moves[name]) for name in STAGES])
+        lengths = stage_lengths(self.config)
+        self._go_through([Stage(name, lengths[name], moves[name]) for name in STAGES])
         return self.finish()
 
     def _prepare(self, stage: Stage) -> None:

@@ -103,7 +103,7 @@ def test_from_videos_to_a_report_and_an_anonymized_file(
     assert previews.before is None  # videos of one's own may show real people
 
     assert run(
-        "evaluate", "blur:8", *labels, *DATA[:2], *ATTACK, "--attackers", "pixel", "--codec",
+        "evaluate", "blur:8", *labels, *DATA[:2], *ATTACK, "--attackers", "time-average", "--codec",
         "h264:crf=30", "-o", "blur.json",
     ) == 0  # fmt: skip
     assert "\nh264:crf=30: A_T " in capsys.readouterr().out
@@ -145,7 +145,7 @@ def test_from_videos_to_a_report_and_an_anonymized_file(
 
 
 def test_without_a_codec(capsys: pytest.CaptureFixture[str]) -> None:
-    command = ("evaluate", "grey", *DATA, *ATTACK, "--attackers", "pixel", "--codec", "none")
+    command = ("evaluate", "grey", *DATA, *ATTACK, "--attackers", "time-average", "--codec", "none")
     assert run(*command, "-o", "r.json") == 0
     assert capsys.readouterr().out.startswith("pixels: A_T ")
     assert read_result(Path("r.json"))["codec"] is None
@@ -171,7 +171,7 @@ def test_across_two_data_sets(capsys: pytest.CaptureFixture[str]) -> None:
     across = ("--data", "duet", "--private-data", "duet:attributes")
     assert run("train", *across, "--private", "skirt,long_hair", *DATA, *GAME, CPU, "-o", "x") == 0
     # The run knows what it hides; asked for again, its data are the same.
-    attack = (*ATTACK, "--attackers", "pixel", "--codec", "none")
+    attack = (*ATTACK, "--attackers", "time-average", "--codec", "none")
     assert run("evaluate", "x", *across, *attack, "-o", "x/result.json") == 0
     measured = read_result(Path("x/result.json"))
     assert measured["data"]["name"] == "duet"
@@ -417,7 +417,7 @@ def test_bad_input_gives_one_message_and_leaves_nothing(
 
 
 def test_errors_of_worker_processes_are_one_line_too(capfd: pytest.CaptureFixture[str]) -> None:
-    command = ("evaluate", "blur:16", *DATA, "--attackers", "pixel", "-o", "r.json")
+    command = ("evaluate", "blur:16", *DATA, "--attackers", "time-average", "-o", "r.json")
     assert run(*command, "evaluation.jobs=2") == 2
     shown = capfd.readouterr()
     assert shown.out == ""

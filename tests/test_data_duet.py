@@ -295,7 +295,7 @@ def test_a_stranger_has_the_attributes_that_are_drawn() -> None:
         replace(person, style="long"),
     ):
         image = np.zeros((269, 269, 3), np.uint8)
-        draw_body(Canvas(image, 64, 1.0, False), each, Pose(0.5, 1, look=0.3), 0.9, 0.7)
+        draw_body(Canvas(image, 64, white=False), each, Pose(0.5, 1, look=0.3), 0.9, 0.7)
         shown.append(image)
     for other in shown[1:]:
         assert (shown[0] != other).any(2).sum() > 20

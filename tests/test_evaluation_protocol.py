@@ -357,7 +357,7 @@ def test_side_by_side_is_the_same_as_one_after_the_other() -> None:
     fit = FIT.model_copy(update={"cap": 1})
     alone, together = (
         train_on_versions(
-            data, versions, "c3d-small:4", ["pixel", "cnn"], target_fit=fit, attacker_fit=fit,
+            data, versions, "c3d-small:4", ["difference", "cnn"], target_fit=fit, attacker_fit=fit,
             jobs=jobs,
         )
         for jobs in (1, 2)

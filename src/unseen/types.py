@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 Clips: TypeAlias = Float[Tensor, "batch 3 time height width"]
@@ -17,8 +17,6 @@ Frames: TypeAlias = Float[Tensor, "frames 3 height width"]
 Logits: TypeAlias = Float[Tensor, "batch classes"]
 Boxes: TypeAlias = Float[Tensor, "batch time boxes 4"]
 StoredClips: TypeAlias = UInt8[np.ndarray, "clips time height width 3"]
-ClassLabels: TypeAlias = Int[np.ndarray, " clips"]
-AttributeLabels: TypeAlias = Float[np.ndarray, "clips attributes"]
 
 
 def to_clips(stored: StoredClips, device: torch.device | str = "cpu") -> Clips:

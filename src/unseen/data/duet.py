@@ -170,7 +170,7 @@ def generate(
     levels = np.arange(256, dtype=np.float64)
     for k in range(frames):
         image = room.copy()
-        canvas = Canvas(image, size, 1.0, silhouette)
+        canvas = Canvas(image, size, silhouette)
         if not silhouette:
             for thing in distractors[in_front:]:
                 thing.paint(canvas, k)

@@ -119,7 +119,7 @@ def _picture(
     who: Person, rng: np.random.Generator, size: int, action: str | None, tall: float
 ) -> FacePicture:
     image = draw_room(rng, size)
-    canvas = Canvas(image, size, 1.0, white=False)
+    canvas = Canvas(image, size, white=False)
     x = 0.5 + rng.uniform(-0.04, 0.04) * (1 if action is None else 4)
     y = (0.5 if action is None else 0.32) + rng.uniform(-0.03, 0.03)
     shirt = _any_colour(rng)

@@ -107,12 +107,11 @@ class Drawn:
 
 
 class Canvas:
-    """A supersampled picture with the camera's scale and a margin around the frame."""
+    """A supersampled picture with a margin around the frame."""
 
-    def __init__(self, image: Image, size: int, scale: float, white: bool) -> None:
+    def __init__(self, image: Image, size: int, white: bool) -> None:
         self.image = image
         self.unit = size * SUPERSAMPLE
-        self.scale = scale
         self.white = white
 
     def _fixed(self, value: float) -> int:
@@ -337,7 +336,7 @@ def draw_room(rng: np.random.Generator, size: int) -> Image:
     """A wall, a floor and some furniture, unrelated to who is in it; with the margin."""
     side = round((1 + 2 * MARGIN) * size * SUPERSAMPLE)
     image = np.empty((side, side, 3), np.uint8)
-    canvas = Canvas(image, size, 1.0, white=False)
+    canvas = Canvas(image, size, white=False)
     wall = random_colour(rng, 90, 225)
     image[:] = wall
     skirting = 0.70 + 0.12 * rng.random()

@@ -68,7 +68,7 @@ def draw_park(rng: np.random.Generator, size: int) -> Image:
     """Sky, hills, grass, a path, trees and bushes, unrelated to who is there; with the margin."""
     side = round((1 + 2 * MARGIN) * size * SUPERSAMPLE)
     image = np.empty((side, side, 3), np.uint8)
-    canvas = Canvas(image, size, 1.0, white=False)
+    canvas = Canvas(image, size, white=False)
     top, low = random_colour(rng, 120, 220), random_colour(rng, 160, 240)
     horizon = 0.55 + 0.2 * rng.random()
     bands = 8

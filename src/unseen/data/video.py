@@ -38,7 +38,6 @@ class VideoInfo:
             upright: 0, 90, 180 or 270. Frames are read upright, so nobody needs to turn them.
         rate: average frames per second.
         frames: how many frames the file declares, or None where it does not.
-        has_audio: whether there is an audio stream.
         pixel_aspect: width of an upright pixel divided by its height.
         time_base: seconds for one unit of the frames' `pts`.
     """
@@ -49,7 +48,6 @@ class VideoInfo:
     rotation: int
     rate: Fraction
     frames: int | None
-    has_audio: bool
     pixel_aspect: Fraction
     time_base: Fraction
 
@@ -135,7 +133,6 @@ def probe(path: Path) -> VideoInfo:
             rotation=rotation,
             rate=Fraction(rate) if rate else Fraction(25),
             frames=frames or None,
-            has_audio=bool(container.streams.audio),
             pixel_aspect=1 / aspect if turned else aspect,
             time_base=frame.time_base,
         )

@@ -348,40 +348,6 @@ class ConvolutionalRecurrent(ClipClassifier):
         return logits
 
 
-class TimeStatistics(ClipClassifier):
-    """A perceptron on each pixel's mean and standard deviation over time.
-
-    What stays where it is in every frame adds up, however noisy a single frame is.
-
-    Args:
-        classes: number of logits.
-        size: side in pixels of the square that the statistics are averaged to; exact for frames of
-            this size.
-    """
-
-    sees: Sees = "clip"
-
-    def __init__(self, classes: int, size: int) -> None:
-        super().__init__()
-        self.pixels = nn.AdaptiveAvgPool2d(size)
-        self.net = nn.Sequential(
-            nn.BatchNorm2d(6, affine=False),
-            nn.Flatten(),
-            nn.Linear(6 * size * size, 128),
-            nn.BatchNorm1d(128),
-            nn.ReLU(inplace=True),
-            nn.Dropout(0.5),
-            nn.Linear(128, classes),
-        )
-
-    def forward(self, clips: Clips) -> Logits:
-        """Logits of each clip."""
-        # The square root has no slope at 0, which is what a still pixel has.
-        deviation = (clips.var(2, correction=0) + 1e-6).sqrt()
-        logits: torch.Tensor = self.net(self.pixels(torch.cat([clips.mean(2), deviation], 1)))
-        return logits
-
-
 def framewise(build: Callable[[int], nn.Module]) -> Callable[[Request], ClipClassifier]:
     """The builder of a clip classifier from one of a network on frames, given the classes."""
     return lambda request: FrameAverage(build(request.classes))
@@ -395,6 +361,3 @@ MODELS.add("vit-small", ModelEntry("vit", _vision_transformer))
 MODELS.add("r3d-small", ModelEntry("r3d", lambda request: SmallR3D(request.classes)))
 MODELS.add("difference", ModelEntry("difference", _frame_difference))
 MODELS.add("crnn", ModelEntry("crnn", lambda request: ConvolutionalRecurrent(request.classes)))
-MODELS.add(
-    "pixel", ModelEntry("pixel", lambda request: TimeStatistics(request.classes, request.size))
-)

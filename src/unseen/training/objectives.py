@@ -5,7 +5,6 @@ logits `(batch, classes)` with labels `(batch,)` and for multi-label logits `(ba
 with labels `(batch, attributes)` in {0, 1}. Multi-label values are means over attributes.
 """
 
-import math
 from typing import Protocol
 
 import torch
@@ -63,9 +62,3 @@ def uniform_cross_entropy(logits: Logits, labels: Tensor, multi_label: bool) -> 
         half = torch.full_like(logits, 0.5)
         return F.binary_cross_entropy_with_logits(logits, half, reduction="none").mean(1)
     return -F.log_softmax(logits, 1).mean(1)
-
-
-def least(name: str, classes: int, multi_label: bool) -> float | None:
-    """The smallest value an objective can take, or None where it has no lower bound."""
-    log_k = math.log(2) if multi_label else math.log(classes)
-    return {"negative_entropy": -log_k, "uniform_cross_entropy": log_k}.get(name)

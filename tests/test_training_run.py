@@ -27,6 +27,7 @@ from unseen.training.folder import (
     CHECKPOINT,
     CONFIG_FILE,
     MACHINE_SETTINGS,
+    SEEN_FILE,
     TARGET_FILE,
     TRAINING_FILE,
     refuse,
@@ -165,7 +166,8 @@ def test_what_a_run_leaves(data: ClipDataset, tmp_path: Path) -> None:
     )
     trained = train(config, data, tmp_path)
     stages = {f"stage-{name}.safetensors" for name in STAGES}
-    files = {CHECKPOINT, WEIGHTS_FILE, TARGET_FILE, TRAINING_FILE, CONFIG_FILE, "anonymizer.json"}
+    files = {CHECKPOINT, WEIGHTS_FILE, TARGET_FILE, TRAINING_FILE, CONFIG_FILE, SEEN_FILE}
+    files.add("anonymizer.json")
     assert {path.name for path in tmp_path.iterdir()} == stages | files
     assert json.loads((tmp_path / CONFIG_FILE).read_text()) == config.model_dump(mode="json")
     written = _training(tmp_path)

@@ -23,6 +23,7 @@ def resized_only(side: int) -> Anonymizer:
     plain = Raw()
     plain.name = f"resized:{side}"
     plain.working_size = side
+    plain.removes_nothing = False
     return plain
 
 

@@ -20,8 +20,14 @@ def clip_gradients(modules: Iterable[nn.Module]) -> None:
     """
     for module in modules:
         norm = nn.utils.clip_grad_norm_(module.parameters(), _LARGEST_NORM)
-        if not torch.isfinite(norm):
+        # Squares of finite gradients can overflow: the norm is then infinite, and they become 0.
+        finite = torch.isfinite(norm) or all(
+            torch.isfinite(parameter.grad).all()
+            for parameter in module.parameters()
+            if parameter.grad is not None
+        )
+        if not finite:
             raise RunError(
-                f"training diverged: the gradient of {type(module).__name__} is {float(norm)}; "
-                "begin a new run with smaller step sizes (train.lr_...)"
+                f"training diverged: a gradient of {type(module).__name__} is not finite; begin a "
+                "new run with smaller step sizes (train.lr_...)"
             )

@@ -302,6 +302,9 @@ BAD = {
     "face boxes": ((*ANONYMIZE, "mask-face", "--region", "frame"), "needs face boxes"),
     "which faces": ((*ANONYMIZE[:2], "--enlarge", "0.5", "--hold", "-1"), "enlarge is 0.5: "),
     "excluded": ((*ANONYMIZE[:2], "--exclude", "1,2,3"), "'1,2,3' is no region: write X,Y,W,H"),
+    "boxes lost": (
+        (*ANONYMIZE[:2], "--boxes", "b.csv", "--faces-json", "./b.csv"), "replace the boxes b.csv",
+    ),
     "box list": ((*ANONYMIZE[:2], "--boxes", "no.csv"), "cannot read the boxes 'no.csv'"),
     "options of faces": ((*ANONYMIZE, "blur:8", "--require-faces"), "whole frames are anonymized"),
     "region and more": (

@@ -97,6 +97,7 @@ def _face_options(faces: argparse._ArgumentGroup) -> None:
 
 
 def _face_settings(args: argparse.Namespace, faults: "Faults") -> "FaceSettings":
+    from unseen.errors import ConfigError
     from unseen.faces.find import FaceSettings
     from unseen.faces.manual import Excluded, ManualBox, read_boxes
 
@@ -109,6 +110,9 @@ def _face_settings(args: argparse.Namespace, faults: "Faults") -> "FaceSettings"
             exclude.append(Excluded.parse(text))
     with faults.collected():
         boxes = read_boxes(args.boxes) if args.boxes else ()
+    with faults.collected():
+        if args.boxes and args.faces_json and args.boxes.resolve() == args.faces_json.resolve():
+            raise ConfigError(f"--faces-json would replace the boxes {args.boxes}: name another")
     with faults.collected():
         settings = FaceSettings(
             **{name: value for name, value in given.items() if value is not None},

@@ -19,6 +19,7 @@ from unseen.anonymizers.modifier import (
     load_modifier,
     save_modifier,
 )
+from unseen.data.seen import digests_of, write_seen
 from unseen.errors import DataError, WeightsError
 
 SMALL = ModifierConfig(size=16, width=4, blocks=1)
@@ -193,11 +194,10 @@ def test_saved_and_loaded_by_name_of_its_folder(tmp_path: Path) -> None:
     face, grain = torch.rand(1, 3, 16, 16), modifier.grain(1)
     assert torch.equal(loaded.modify(face, grain), modifier.modify(face, grain))
     contract = json.loads((tmp_path / CONTRACT_FILE).read_text())
-    assert contract["about"] == {"people": 3, "learned_people": ""}
-    assert loaded.learned_people == frozenset()
-    del contract["about"]["learned_people"]  # as it was before
-    (tmp_path / CONTRACT_FILE).write_text(json.dumps(contract))
-    assert load_anonymizer(tmp_path).learned_people is None
+    assert contract["about"] == {"people": 3}
+    assert loaded.learned_people is None  # where nobody wrote whom it has learned
+    write_seen(tmp_path, "people", digests_of(["Ann"]))
+    assert load_anonymizer(tmp_path).learned_people == digests_of(["Ann"])
     with pytest.raises(WeightsError, match="unknown contract 'unseen/face-modifier/1'"):
         load_filter(tmp_path)
 

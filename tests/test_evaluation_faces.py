@@ -10,13 +10,12 @@ import pytest
 
 from face_trees import lfw
 from unseen.anonymizers.base import Anonymizer
-from unseen.anonymizers.learned import CONTRACT_FILE
 from unseen.anonymizers.modifier import FaceModifier, ModifierConfig, save_modifier
 from unseen.cli import main
 from unseen.commands.faces import fold_numbers
 from unseen.data.face_images import Face, FaceImages, load_faces
 from unseen.data.lfw import load_lfw
-from unseen.data.people import digests_of
+from unseen.data.seen import SEEN_FILE, digests_of, write_seen
 from unseen.errors import ConfigError, DataError, UnseenError
 from unseen.evaluation import faces as evaluation
 from unseen.evaluation.face_results import read_face_result, write_face_result
@@ -109,8 +108,9 @@ def test_those_who_learn_see_a_random_anonymizer_twice_and_never_the_noise_they_
 
 def modifier_of(people: Sequence[str] | None, folder: Path) -> Path:
     modifier = FaceModifier(ModifierConfig(size=16, width=4, blocks=1))
-    modifier.learned_people = None if people is None else digests_of(people)
     save_modifier(modifier, folder, {})
+    if people is not None:
+        write_seen(folder, "people", digests_of(people))
     return folder
 
 
@@ -118,7 +118,7 @@ def test_a_modifier_is_not_measured_on_people_it_has_learned(root: Path, tmp_pat
     faces = load_lfw(root)
     fold_2 = np.unique(faces.identity[faces.of_folds([2])])
     run = modifier_of([faces.people[i] for i in fold_2[:3]], tmp_path / "run")
-    text = (run / CONTRACT_FILE).read_text()
+    text = (run / SEEN_FILE).read_text()
     assert not any(person in text for person in faces.people)
     config = FaceEvaluation(train_folds=(1,), attackers=(), adapt=False)
     result = evaluate_faces(run, faces, tmp_path / "x.json", config)
@@ -153,7 +153,7 @@ def test_where_folds_are_drawn_only_people_who_were_learned_are_left_out(
     assert result["data"]["people"] + result["data"]["train_images"] // 12 == 12
     before = modifier_of(None, tmp_path / "before")
     assert main(["verify-faces", str(before), *words]) == 0
-    assert "note: before was saved before runs told whom they learned" in capsys.readouterr().err
+    assert "note: no seen.json tells whom before has learned" in capsys.readouterr().err
     assert read_face_result(tmp_path / "x.json")["data"]["unchecked"] == ["before"]
 
 

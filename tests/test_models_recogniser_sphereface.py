@@ -17,7 +17,7 @@ from tiny_faces import tiny_config, tiny_data
 from unseen.cli import main
 from unseen.data.face_images import Face, FaceImages, load_faces
 from unseen.data.lfw import load_lfw
-from unseen.data.people import digests_of
+from unseen.data.seen import SEEN_FILE, digests_of, write_seen
 from unseen.errors import ConfigError, WeightsError
 from unseen.evaluation.face_results import read_face_result
 from unseen.evaluation.faces import FaceEvaluation, evaluate_faces
@@ -122,15 +122,14 @@ def test_a_run_is_judged_by_its_own_d_too(
     people = load_lfw(lfw(tmp_path / "lfw", folds=3, images=6, pairs=8))
     about = json.loads((run / RECOGNISER_FILE).read_text())
     learned = digests_of(person for person in people.people if "_A_" in person)
-    (run / RECOGNISER_FILE).write_text(json.dumps(about | {"learned_people": " ".join(learned)}))
+    write_seen(run, "people", learned)
     config = FaceEvaluation(recognisers=(f"sphereface:{run}",), folds=(1, 3), attackers=())
     with pytest.raises(
         ConfigError, match=r"people of folds 1, which .*: name others \(--folds 2,3"
     ):
         evaluate_faces("raw", people, tmp_path / "x.json", config)
     # Saved before: it has learned people of folds 1 and 2 of LFW, who they are is not told.
-    del about["learned_people"]
-    (run / RECOGNISER_FILE).write_text(json.dumps(about))
+    (run / SEEN_FILE).unlink()
     config = FaceEvaluation(recognisers=(f"sphereface:{run}",), folds=(2, 3), attackers=())
     with pytest.raises(ConfigError, match="was trained on people of folds 2, which are to be meas"):
         evaluate_faces("raw", people, tmp_path / "x.json", config)

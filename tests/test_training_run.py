@@ -20,6 +20,7 @@ from tiny_game import tiny_config, tiny_data
 from unseen.anonymizers.learned import WEIGHTS_FILE, load_filter
 from unseen.config import RunConfig
 from unseen.data.clips import ClipDataset
+from unseen.data.seen import SEEN_FILE
 from unseen.errors import RunError
 from unseen.face_config import FaceRunConfig
 from unseen.training import checkpoint
@@ -27,7 +28,6 @@ from unseen.training.folder import (
     CHECKPOINT,
     CONFIG_FILE,
     MACHINE_SETTINGS,
-    SEEN_FILE,
     TARGET_FILE,
     TRAINING_FILE,
     refuse,

@@ -14,7 +14,7 @@ from unseen.anonymizers.base import Anonymizer, Step
 from unseen.anonymizers.handcrafted import FACE_ENLARGEMENT, checked_boxes
 from unseen.anonymizers.johnson import JohnsonNet
 from unseen.anonymizers.learned import damaged, fill, read_contract, write_anonymizer
-from unseen.data.people import people_as_text, people_from_text
+from unseen.data.seen import read_seen
 from unseen.errors import DataError, WeightsError
 from unseen.types import Boxes, Clips, Frames
 
@@ -266,7 +266,6 @@ def save_modifier(modifier: FaceModifier, folder: Path, about: dict[str, Any]) -
         folder: the run's folder.
         about: what it was trained on and for; shown to whoever loads it.
     """
-    about = about | {"learned_people": people_as_text(modifier.learned_people)}
     contract = {
         "contract": MODIFIER_CONTRACT,
         "name": modifier.name,
@@ -288,8 +287,8 @@ def load_modifier(folder: Path) -> FaceModifier:
     try:
         config = ModifierConfig.model_validate(contract["modifier"])
         modifier = FaceModifier(config, name=str(contract["name"]))
-        modifier.learned_people = people_from_text(contract["about"].get("learned_people"))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise damaged(folder, error) from error
+    modifier.learned_people = read_seen(folder, "people")
     fill(modifier, folder)
     return modifier.eval()

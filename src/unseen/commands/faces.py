@@ -167,8 +167,8 @@ def _verify(args: argparse.Namespace) -> None:
     about = result["data"]
     for name in about["unchecked"]:
         print(
-            f"note: {name} was saved before runs told whom they learned: make sure that none of "
-            "them is measured (--folds)",
+            f"note: no seen.json tells whom {name} has learned: make sure that none of them is "
+            "measured (--folds)",
             file=sys.stderr,
         )
     if about["left_out"]:

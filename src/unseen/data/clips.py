@@ -155,11 +155,6 @@ def refuse_stills(anonymizer: Anonymizer, data: ClipDataset) -> None:
         )
 
 
-def clip_digests(clips: StoredClips) -> list[str]:
-    """A short digest of each clip, to know it again: the first 16 digits of SHA-256."""
-    return [hashlib.sha256(clip.tobytes()).hexdigest()[:16] for clip in clips]
-
-
 def hash_splits(splits: Mapping[SplitName, Split]) -> str:
     """SHA-256 over shapes, clips and labels of all splits, hexadecimal."""
     sha = hashlib.sha256()

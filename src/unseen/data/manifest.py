@@ -13,15 +13,7 @@ from pathlib import Path
 
 from unseen.data.clips import SPLITS, ClipDataset, Split, SplitName
 from unseen.data.decode import BoxFinder, ClipFaults, DecodedClips, Progress, decode_clips
-from unseen.data.manifest_splits import (
-    SplitBy,
-    chosen_columns,
-    chosen_labels,
-    class_faults,
-    drawn_by,
-    labelled,
-    splits_of,
-)
+from unseen.data.manifest_splits import SplitBy, checked_splits, chosen_columns, labelled
 from unseen.data.manifest_table import (
     RESERVED,
     Faults,
@@ -82,10 +74,7 @@ def load_manifest(
     if not table or "path" not in header:
         raise _error(path, faults)
     rows = [parse_row(line, values, path.parent, faults) for line, values in table]
-    columns, attributes = chosen_labels(target, private, header)
-    by = drawn_by(split_by, labels, faults)
-    class_faults(rows, columns, attributes, faults)
-    splits = splits_of(rows, columns, attributes, seed, faults, by)
+    splits = checked_splits(rows, (target, private), labels, seed, split_by, faults)
 
     order = sorted(range(len(rows)), key=lambda i: (*SPLITS, None).index(splits[i]))
     rows = [rows[i] for i in order]

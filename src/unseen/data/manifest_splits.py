@@ -136,7 +136,7 @@ def splits_of(
         attributes: those of them that are one of several 0/1 columns.
         seed: of the draw.
         faults: added to.
-        by: the same two for the draw, if it is to be that of other columns, see `chosen_labels`.
+        by: the same two for the draw, if it is to be that of other columns, see `checked_splits`.
     """
     given = [row.values.get("split", "") for row in rows]
     if any(given):
@@ -230,7 +230,7 @@ def chosen_columns(
     return [name for name in labels if name != target]
 
 
-def chosen_labels(
+def _chosen_labels(
     target: str | None, private: Sequence[str] | None, labels: Sequence[str]
 ) -> tuple[list[str], list[str]]:
     """Of the columns that there are those wanted, and those of them that are one of several 0/1."""
@@ -242,17 +242,33 @@ def chosen_labels(
     )
 
 
-def drawn_by(
-    split_by: SplitBy | None, labels: Sequence[str], faults: Faults
-) -> tuple[list[str], list[str]] | None:
-    """What a split is drawn by, see `splits_of`: the target and private columns of `split_by`."""
-    if split_by is None:
-        return None
-    target, private = split_by
-    for name in (target, *(private or ())):
-        if name not in (None, "all", *labels):
-            faults.add(f"no label column '{name}' to draw the split by (data.split_by)")
-    return chosen_labels(target, private, labels)
+def checked_splits(
+    rows: Sequence[Row],
+    chosen: SplitBy,
+    labels: Sequence[str],
+    seed: int,
+    split_by: SplitBy | None,
+    faults: Faults,
+) -> list[SplitName | None]:
+    """The split of each row, see `splits_of`; faults of the chosen labels are added.
+
+    Args:
+        rows: of the manifest.
+        chosen: target and private columns.
+        labels: the label columns that there are; others were told of before.
+        seed: of a split that is drawn.
+        split_by: the columns that it is drawn by; None: the chosen ones.
+        faults: added to.
+    """
+    columns, attributes = _chosen_labels(*chosen, labels)
+    class_faults(rows, columns, attributes, faults)
+    by = None
+    if split_by is not None:
+        for name in (split_by[0], *(split_by[1] or ())):
+            if name not in (None, "all", *labels):
+                faults.add(f"no label column '{name}' to draw the split by (data.split_by)")
+        by = _chosen_labels(*split_by, labels)
+    return splits_of(rows, columns, attributes, seed, faults, by)
 
 
 def labelled(

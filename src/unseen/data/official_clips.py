@@ -27,15 +27,7 @@ from unseen.data.decode import (
     letterbox,
     sample_frames,
 )
-from unseen.data.manifest_splits import (
-    SplitBy,
-    chosen_columns,
-    chosen_labels,
-    class_faults,
-    drawn_by,
-    labelled,
-    splits_of,
-)
+from unseen.data.manifest_splits import SplitBy, checked_splits, chosen_columns, labelled
 from unseen.data.manifest_table import Faults, Row
 from unseen.data.official import Inventory, Item, check, frame_files, read_image
 from unseen.errors import DataError
@@ -163,10 +155,7 @@ def load_official(
         )
         for number, item in enumerate(items, start=1)
     ]
-    _, attributes = chosen_labels(target, private, labels)
-    by = drawn_by(split_by, labels, faults)
-    class_faults(rows, columns, attributes, faults)
-    splits = splits_of(rows, columns, attributes, seed, faults, by)
+    splits = checked_splits(rows, (target, private), labels, seed, split_by, faults)
     _stop(inventory, faults)
 
     order = sorted(range(len(rows)), key=lambda i: (*SPLITS, None).index(splits[i]))

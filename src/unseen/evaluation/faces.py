@@ -32,7 +32,7 @@ from unseen.data.face_images import (
     enlarged_box,
     with_folds,
 )
-from unseen.data.people import digest_of
+from unseen.data.seen import digest_of
 from unseen.errors import ConfigError, DataError, together
 from unseen.evaluation.face_results import write_face_result
 from unseen.evaluation.identification import identify, split_by_person

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import nn
 
 from unseen.data.face_images import Face
+from unseen.data.seen import read_seen
 from unseen.errors import ConfigError
 from unseen.faces.align import align
 from unseen.faces.images import FRAMING
@@ -134,7 +135,7 @@ class OfRun(SphereFace):
         self.name = f"sphereface:{folder.name}"
         self._network = sphereface.load_recogniser(folder)
         self.folds = self._network.folds
-        self.learned_people = self._network.learned_people
+        self.learned_people = read_seen(folder, "people")
 
     def fit(self, features: Vectors, identity: Int[np.ndarray, " faces"]) -> "OfRun":
         """Itself: it learns nothing more."""

@@ -13,7 +13,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unseen.data.people import people_as_text, people_from_text
 from unseen.errors import ConfigError, UnseenError, WeightsError
 from unseen.files import write_json, written_whole
 from unseen.registry import Registry, Spec
@@ -118,19 +117,12 @@ class Recogniser(nn.Module):
         name: `sphereface-20`, or `sphereface-small:W` with W channels in the first stage.
         identities: how many people it tells apart.
         folds: of the list of people that it learns, if there is one.
-        learned_people: `digest_of` their names; None where it is not known who they are.
     """
 
-    def __init__(
-        self,
-        name: str,
-        identities: int,
-        folds: tuple[int, ...] = (),
-        learned_people: frozenset[str] | None = None,
-    ) -> None:
+    def __init__(self, name: str, identities: int, folds: tuple[int, ...] = ()) -> None:
         super().__init__()
         spec = Spec.parse(name)
-        self.folds, self.learned_people = folds, learned_people
+        self.folds = folds
         self.name, self.identities = name, identities
         self.net = RECOGNISERS[spec.name](spec)
         features = self.net.features.out_features
@@ -160,11 +152,6 @@ def _small(spec: Spec) -> SphereFaceNet:
         (width, 2 * width, 4 * width, 8 * width), (1, 1, 1, 1), 8 * width, normalised=True
     )
 
-
-# What comes of files that do not hold what they must.
-_DAMAGED = (
-    ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError, UnseenError,
-)  # fmt: skip
 
 RECOGNISERS: Registry[Callable[[Spec], SphereFaceNet]] = Registry("recogniser")
 RECOGNISERS.add("sphereface-20", _sphereface_20)
@@ -211,7 +198,6 @@ def save_recogniser(recogniser: Recogniser, folder: Path) -> None:
         "name": recogniser.name,
         "identities": recogniser.identities,
         "folds": list(recogniser.folds),
-        "learned_people": people_as_text(recogniser.learned_people),
         "input": "RGB faces aligned by five points, float32 (faces, 3, 112, 96), values in [0, 1]",
         "output": "features, compared by their cosine",
     }
@@ -224,12 +210,11 @@ def load_recogniser(folder: Path) -> Recogniser:
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
         folds = tuple(int(fold) for fold in about["folds"])
-        people = people_from_text(about.get("learned_people"))
-        recogniser = Recogniser(str(about["name"]), int(about["identities"]), folds, people)
+        recogniser = Recogniser(str(about["name"]), int(about["identities"]), folds)
         recogniser.load_state_dict(load_file(folder / RECOGNISER_WEIGHTS))
     except OSError as error:
         raise WeightsError(f"{folder} holds no recogniser: {error}") from error
-    except _DAMAGED as error:
+    except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError, UnseenError) as error:
         reason = str(error).splitlines()[0]
         raise WeightsError(f"the recogniser in {folder} is damaged: {reason}") from error
     return recogniser.eval()

@@ -17,7 +17,6 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from unseen.anonymizers.modifier import LOOK_CELLS, FaceModifier, Looks
-from unseen.data.people import digests_of
 from unseen.face_config import FaceRunConfig
 from unseen.faces.actions import FacesFound
 from unseen.faces.align import align, lay_over
@@ -92,7 +91,6 @@ class FaceGame:
         train = config.train
         torch.manual_seed(train.seed)
         self.modifier = FaceModifier(config.modifier).to(device)
-        self.modifier.learned_people = digests_of(faces.names)
         if config.modifier.looks:
             self.modifier.learn_looks(self._looks(LOOKS_FROM))
         self.recogniser = self._new_recogniser()
@@ -128,9 +126,8 @@ class FaceGame:
         )
 
     def _new_recogniser(self) -> Recogniser:
-        folds, names = self.config.data.train_folds, self.faces.names
-        made = Recogniser(self.config.recogniser, len(names), folds, digests_of(names))
-        return made.to(self.device)
+        folds = self.config.data.train_folds
+        return Recogniser(self.config.recogniser, len(self.faces.names), folds).to(self.device)
 
     def _adam(self, name: str) -> torch.optim.Adam:
         train = self.config.train

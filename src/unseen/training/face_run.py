@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from unseen.anonymizers.modifier import save_modifier
 from unseen.data.lfw import PEOPLE
+from unseen.data.seen import digests_of, write_seen
 from unseen.errors import ConfigError, DataError, RunError, together
 from unseen.face_config import FaceDataConfig, FaceRunConfig, stored_face_config
 from unseen.faces.actions import FacesFound, load_frames_with_faces
@@ -365,6 +366,7 @@ class _FaceRun(StagedRun):
         raw, modified = self._verification()
         trained = FaceTrained(self.folder, raw, modified, self.state.seconds)
         measured = {"verification_raw": raw, "verification_modified": modified}
+        write_seen(self.folder, "people", digests_of(self.data.train.names))
         save_recogniser(self.game.recogniser, self.folder)
         if self.game.detector is not None:
             save_detector(self.game.detector, self.folder)

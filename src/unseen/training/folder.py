@@ -1,6 +1,5 @@
 """The folder of a run: what is in it, what may be started there, what is written at the end."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -13,7 +12,8 @@ from safetensors.torch import save_file
 
 from unseen.anonymizers.learned import FilterConfig, LearnedFilter, save_filter
 from unseen.config import DataConfig, RunConfig
-from unseen.data.clips import ClipDataset, clip_digests
+from unseen.data.clips import ClipDataset
+from unseen.data.seen import clip_digests, read_seen, write_seen
 from unseen.errors import ConfigError, RunError, together
 from unseen.files import refuse_unwritable, write_json, written_whole
 from unseen.models import create_model
@@ -22,7 +22,6 @@ from unseen.training.state import STAGES, State
 
 CONFIG_FILE = "config.json"
 CHECKPOINT = "checkpoint.safetensors"
-SEEN_FILE = "seen.json"
 TARGET_FILE = "target.safetensors"
 TRAINING_FILE = "training.json"
 # Settings of a machine, of filters and of face modifiers: other ones there do not make another
@@ -184,11 +183,12 @@ def with_its_split(run: RunConfig, data: DataConfig) -> DataConfig:
     return data.model_copy(update={"split_by": chosen})
 
 
-def _write_seen(folder: Path, data: ClipDataset) -> None:
-    parts = {id(part): part for part in (data, data.private_data)}.values()
-    clips = (split.clips for part in parts for split in (part.train, part.val))
-    digests = sorted({digest for each in clips for digest in clip_digests(each)})
-    write_json(folder / SEEN_FILE, {"clips": digests})
+def _learned(part: ClipDataset) -> set[str]:
+    return {*clip_digests(part.train.clips), *clip_digests(part.val.clips)}
+
+
+def _parts(data: ClipDataset) -> list[ClipDataset]:
+    return [data] if data.other is None else [data, data.other]
 
 
 def refuse_seen_clips(folder: Path, data: ClipDataset) -> None:
@@ -197,17 +197,12 @@ def refuse_seen_clips(folder: Path, data: ClipDataset) -> None:
     Such as a data set has in its own train and test both are its own affair. Runs that did not
     keep what they saw are let pass.
     """
-    path = folder / SEEN_FILE
-    if not path.exists():
+    seen = read_seen(folder, "clips")
+    if seen is None:
         return
-    try:
-        seen = set(json.loads(path.read_text(encoding="utf-8"))["clips"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path} is damaged: delete it to go without this check") from error
-    for part in {id(part): part for part in (data, data.private_data)}.values():
-        tested = clip_digests(part.test.clips)
-        twice = {*clip_digests(part.train.clips), *clip_digests(part.val.clips)}
-        count = sum(digest in seen - twice for digest in tested)
+    for part in _parts(data):
+        tested, new = clip_digests(part.test.clips), seen - _learned(part)
+        count = sum(digest in new for digest in tested)
         if count:
             raise RunError(
                 f"{count} of the {len(tested)} test clips of {part.name} were seen when {folder} "
@@ -249,7 +244,7 @@ def write_run(game: Game, state: State, trained: Trained) -> None:
     }
     if data.other is not None:
         about["private_data"] = {"data": data.other.name, "data_hash": data.other.hash}
-    _write_seen(folder, data)
+    write_seen(folder, "clips", set().union(*map(_learned, _parts(data))))
     save_filter(game.filter, folder, about)
     weights = {k: v.detach().cpu().contiguous() for k, v in game.target.state_dict().items()}
     with written_whole(folder / TARGET_FILE) as temporary:

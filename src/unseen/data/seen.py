@@ -1,0 +1,62 @@
+"""What a run has learned from, kept in its folder, so that nobody tests it on the same.
+
+`seen.json` holds digests and neither clips nor names, and lies beside the weights, not in them:
+whoever has a clip, or guesses a name, can find out by it whether that was among them. It is needed
+to measure a run, and not to use it.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from unseen.errors import RunError
+from unseen.files import write_json
+from unseen.types import StoredClips
+
+SEEN_FILE = "seen.json"
+
+
+def digest_of(person: str) -> str:
+    """64 bits of the SHA-256 of a person's name, hexadecimal; in most data a folder's name."""
+    return _digest(person.encode())
+
+
+def digests_of(people: Iterable[str]) -> frozenset[str]:
+    """`digest_of` each of these people."""
+    return frozenset(map(digest_of, people))
+
+
+def clip_digests(clips: StoredClips) -> list[str]:
+    """64 bits of the SHA-256 of each clip, hexadecimal, in their order."""
+    return [_digest(clip.tobytes()) for clip in clips]
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def write_seen(folder: Path, what: str, digests: Iterable[str]) -> None:
+    """Write what a run has learned from, in an order that tells nothing.
+
+    Args:
+        folder: the run's.
+        what: `clips` or `people`.
+        digests: of all of them.
+    """
+    write_json(folder / SEEN_FILE, {what: sorted(set(digests))})
+
+
+def read_seen(folder: Path, what: str) -> frozenset[str] | None:
+    """The digests that `write_seen` was given; None where nobody wrote them.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    path = folder / SEEN_FILE
+    if not path.exists():
+        return None
+    try:
+        return frozenset(json.loads(path.read_text(encoding="utf-8"))[what])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path} is damaged: delete it to go without its check") from error

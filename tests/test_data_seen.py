@@ -1,0 +1,33 @@
+"""What a run has learned from is known again by digests, and by nothing else."""
+
+import json
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from unseen.data.seen import SEEN_FILE, clip_digests, digest_of, digests_of, read_seen, write_seen
+from unseen.errors import RunError
+
+
+def test_digests_are_the_head_of_sha256() -> None:
+    assert digest_of("Ann") == sha256(b"Ann").hexdigest()[:16]
+    clips = np.arange(2 * 3 * 4 * 4 * 3, dtype=np.uint8).reshape(2, 3, 4, 4, 3)
+    assert clip_digests(clips) == [sha256(bytes(clip.ravel())).hexdigest()[:16] for clip in clips]
+
+
+def test_what_is_written_is_read_again_and_holds_no_name(tmp_path: Path) -> None:
+    assert read_seen(tmp_path, "people") is None
+    write_seen(tmp_path, "people", ["b", "a", "b"])
+    assert json.loads((tmp_path / SEEN_FILE).read_text()) == {"people": ["a", "b"]}
+    write_seen(tmp_path, "people", digests_of(["Zoe", "Ann"]))
+    assert read_seen(tmp_path, "people") == {digest_of("Ann"), digest_of("Zoe")}
+    assert "Ann" not in (tmp_path / SEEN_FILE).read_text()
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"clips": []}', '{"people": 3}', "\xff"])
+def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / SEEN_FILE).write_text(text, encoding="latin-1")
+    with pytest.raises(RunError, match=r"seen\.json is damaged: delete it"):
+        read_seen(tmp_path, "people")

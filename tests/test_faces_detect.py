@@ -18,9 +18,9 @@ FACE = (181, 76, 268, 178)
 POINTS = [(203, 101), (246, 103), (222, 124), (204, 141), (242, 143)]
 
 
-@pytest.fixture(scope="module")
-def detector() -> CenterFace:
-    return CenterFace(0.1)
+@pytest.fixture(scope="module", params=["exact", "quantised"])
+def detector(request: pytest.FixtureRequest) -> CenterFace:
+    return CenterFace(0.1, quantised=request.param == "quantised")
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> float:
@@ -159,8 +159,8 @@ def test_a_glance_sees_what_is_not_small(detector: CenterFace) -> None:
 def test_the_maps_are_those_that_opencv_computes() -> None:
     """At any size, and in any order of sizes."""
     ours, theirs = (
-        detect._network(),
-        cv2.dnn.readNetFromONNX(np.frombuffer(detect._weights(), np.uint8)),
+        detect._network("centerface.onnx"),
+        cv2.dnn.readNetFromONNX(np.frombuffer(detect._weights("centerface.onnx"), np.uint8)),
     )
     for height, width in ((64, 96), (128, 64), (64, 96)):
         image = cv2.resize(ASTRONAUT, (width, height), interpolation=cv2.INTER_AREA)
@@ -170,6 +170,33 @@ def test_the_maps_are_those_that_opencv_computes() -> None:
             np.testing.assert_allclose(one, other, atol=2e-4)
 
 
+def test_in_eight_bits_the_maps_are_nearly_the_same() -> None:
+    """A face in many places and sizes: its scores, places and sizes, where there is one."""
+    exact, quantised = (detect._network(f"centerface{kind}.onnx") for kind in ("", "-int8"))
+    tiles = []
+    for side in (512, 256, 128, 96):
+        tile = cv2.resize(ASTRONAUT, (side, side), interpolation=cv2.INTER_AREA)
+        tiles.append(np.tile(tile, (512 // side, 512 // side, 1))[:384])
+    # The shift is neither one of cells nor one of whole photographs.
+    tiles.append(np.roll(tiles[1], (45, 71), (0, 1)))
+    heats, offs = [], []
+    for tile in tiles:
+        picture = cv2.dnn.blobFromImage(tile)
+        (heat, extent, offset, points), other = exact(picture), quantised(picture)
+        likely = heat[0, 0] > 0.1
+        heats.append(np.stack([heat[0, 0][likely], other[0][0, 0][likely]]).astype(np.float64))
+        offs.append([np.abs(a - b)[0][:, likely].mean() for a, b in
+                     zip((extent, offset, points), other[1:], strict=True)])  # fmt: skip
+        assert (other[0][0, 0][heat[0, 0] < 0.02] < 0.1).all()
+    one, two = np.concatenate(heats, 1)
+    off = np.log(two / (1 - two)) - np.log(one / (1 - one))
+    assert len(off) > 100
+    assert abs(off.mean()) < 0.1
+    assert off.std() < 0.3
+    assert np.max(offs) < 0.06
+    assert np.max(offs) > 0
+
+
 def test_faces_at_the_border_keep_their_place(detector: CenterFace) -> None:
     """Half of the face is cut off: the box reaches beyond the picture instead of moving in."""
     found = detector(np.ascontiguousarray(ASTRONAUT[:, 215:470]))
@@ -177,15 +204,19 @@ def test_faces_at_the_border_keep_their_place(detector: CenterFace) -> None:
     assert found.boxes[0, 0] < 5
 
 
+@pytest.mark.parametrize("quantised", [False, True])
 @pytest.mark.parametrize("fault", ["damaged", "missing"])
-def test_weights_that_are_not_there(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_that_are_not_there(
+    fault: str, quantised: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "_QUANTISED" if quantised else "_WEIGHTS"
     if fault == "damaged":
-        monkeypatch.setattr(detect, "SHA256", "0" * 64)
+        monkeypatch.setitem(detect._SHA256, getattr(detect, name), "0" * 64)
     else:
-        monkeypatch.setattr(detect, "_WEIGHTS", "none.onnx")
+        monkeypatch.setattr(detect, name, "none.onnx")
     detect._weights.cache_clear()
     try:
         with pytest.raises(WeightsError, match=f"face detector's weights, .*{fault}: install"):
-            CenterFace()
+            CenterFace(quantised=quantised)
     finally:
         detect._weights.cache_clear()

@@ -350,7 +350,7 @@ def anonymize_paths(
             refuse_unwritable(faces_json if single else faces_json / "faces.json")
     with faults.collected():
         if region == "faces":
-            _ = faces.detector  # what it lacks is said before any work
+            _ = faces.video_detector  # what it lacks is said before any work
     faults.refuse("nothing was done, for several reasons:")
     done: list[Applied] = []
     failed: list[UnseenError] = []

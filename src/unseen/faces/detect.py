@@ -3,7 +3,8 @@
 CenterFace (Xu et al., "CenterFace: Joint Face Detection and Alignment Using Face as Point", 2019,
 sections 3.1-3.2) is a network of one stage. For each cell of 4x4 pixels it puts out how likely the
 centre of a face lies there, where in the cell, the logarithms of the face's height and width, and
-five landmarks. Weights: `centerface.onnx`, MIT licence, see `centerface.LICENSE` beside it.
+five landmarks. Weights: `centerface.onnx`, MIT licence, see `centerface.LICENSE` beside it; and
+`centerface-int8.onnx`, the same in eight bits, made by `benchmarks/quantise_faces.py`.
 """
 
 import hashlib
@@ -22,8 +23,12 @@ from jaxtyping import Float, Float32
 from unseen.data.codec import Image
 from unseen.errors import WeightsError
 
-_WEIGHTS = "centerface.onnx"
+_WEIGHTS, _QUANTISED = "centerface.onnx", "centerface-int8.onnx"
 SHA256 = "2b5760f97569ade765c8389908320b89c588cf16bd93e6ee9bb681996e268953"
+_SHA256 = {
+    _WEIGHTS: SHA256,
+    _QUANTISED: "df5a1249ef2a85e1caf21626969bc11985d87412fed712d6ec7c49f533453b1d",
+}
 _OUTPUTS = ("537", "538", "539", "540")
 _CELL = 4
 # The network halves its input five times.
@@ -141,22 +146,22 @@ def joined(parts: list[Detections]) -> Detections:
 
 
 @cache
-def _weights() -> bytes:
-    """The weights in this package, if they are what they should be."""
+def _weights(name: str) -> bytes:
+    """A file of weights in this package, if it is what it should be."""
     try:
-        data = resources.files("unseen.faces").joinpath(_WEIGHTS).read_bytes()
+        data = resources.files("unseen.faces").joinpath(name).read_bytes()
     except OSError as error:
         raise WeightsError(
-            f"the face detector's weights, {_WEIGHTS}, are missing: install unseen again"
+            f"the face detector's weights, {name}, are missing: install unseen again"
         ) from error
-    if hashlib.sha256(data).hexdigest() != SHA256:
+    if hashlib.sha256(data).hexdigest() != _SHA256[name]:
         raise WeightsError(
-            f"the face detector's weights, {_WEIGHTS}, are damaged: install unseen again"
+            f"the face detector's weights, {name}, are damaged: install unseen again"
         )
     return data
 
 
-def _network() -> Network:
+def _network(name: str) -> Network:
     """CenterFace, for pictures of any size; OpenCV takes twice as long."""
     options = onnxruntime.SessionOptions()
     # Said explicitly, it does not pin threads to cores; and they spin only while a picture is
@@ -164,7 +169,9 @@ def _network() -> Network:
     options.intra_op_num_threads = cv2.getNumThreads()
     options.add_session_config_entry("session.intra_op.allow_spinning", "1")
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    session = onnxruntime.InferenceSession(_weights(), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        _weights(name), options, providers=["CPUExecutionProvider"]
+    )
     (given,) = session.get_inputs()
     return lambda picture: session.run(_OUTPUTS, {given.name: picture})
 
@@ -177,11 +184,13 @@ class CenterFace:
 
     Args:
         threshold: the least score of a face, in (0, 1).
+        quantised: in eight bits, but for the first layers: in half the time, the scores a little
+            off (docs/faces.md). For video, where a face is looked at many times.
     """
 
-    def __init__(self, threshold: float = 0.1) -> None:
+    def __init__(self, threshold: float = 0.1, *, quantised: bool = False) -> None:
         self.threshold = threshold
-        self._network = _network()
+        self._network = _network(_QUANTISED if quantised else _WEIGHTS)
 
     def __call__(self, image: Image) -> Detections:
         """The faces of an RGB picture, `uint8 (height, width, 3)`, strongest first."""
@@ -208,5 +217,6 @@ class CenterFace:
         image = cv2.copyMakeBorder(
             image, 0, -height % _MULTIPLE, 0, -width % _MULTIPLE, cv2.BORDER_CONSTANT
         )
-        heat, extent, offset, landmarks = self._network(cv2.dnn.blobFromImage(image))
+        given = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32)
+        heat, extent, offset, landmarks = self._network(given)
         return decode(heat, extent, offset, landmarks, self.threshold).scaled(1 / scale)

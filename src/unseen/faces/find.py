@@ -86,9 +86,17 @@ class FaceSettings:
             raise ConfigError("settings of faces: " + "; ".join(faults))
 
     @cached_property
-    def detector(self) -> Detector:
-        """The detector that these settings ask for, made when it is first used."""
-        first = CenterFace(self.threshold * _WEAKER)
+    def video_detector(self) -> Detector:
+        """The detector that these settings ask for in video, made when it is first used."""
+        return self._detector(quantised=True)
+
+    @cached_property
+    def picture_detector(self) -> Detector:
+        """The same for a single picture, in which it looks at a face but once."""
+        return self._detector(quantised=False)
+
+    def _detector(self, *, quantised: bool) -> Detector:
+        first = CenterFace(self.threshold * _WEAKER, quantised=quantised)
         return SecondStage(first) if self.two_stage else first
 
 
@@ -225,8 +233,8 @@ def find_faces(
     glances = None if settings.every else max(2, round(info.rate / _GLANCES))
     images = ((frame.image, float(frame.time)) for frame in ahead(read_frames(video)))
     return _follow(
-        images, settings, detector or settings.detector, every, every / float(info.rate), glances,
-        source=video, progress=progress and (lambda done: progress(done, info.frames)),
+        images, settings, detector or settings.video_detector, every, every / float(info.rate),
+        glances, source=video, progress=progress and (lambda done: progress(done, info.frames)),
     )  # fmt: skip
 
 
@@ -234,7 +242,7 @@ def find_faces_in(
     image: Image, source: Path, settings: FaceSettings, detector: Detector | None = None
 ) -> Faces:
     """Find the faces of one picture, `uint8 (height, width, 3)`; see `find_faces`."""
-    detector = detector or settings.detector
+    detector = detector or settings.picture_detector
     return _follow([(image, 0.0)], settings, detector, 1, 0.0, None, source=source)
 
 

@@ -225,7 +225,9 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
     whole, text = path.read_bytes(), path.with_suffix(".json").read_text()
     for damage in (Path.unlink, _cut, _other_shape):
         damage(path)
-        with pytest.raises(WeightsError, match=r"t\.safetensors is missing or damaged"):
+        with pytest.raises(
+            WeightsError, match=r"t\.safetensors is missing, damaged or does not fit"
+        ):
             load_target(path)
         path.write_bytes(whole)
     broken = {**json.loads(text), "chance": 7, "model": None}
@@ -247,7 +249,7 @@ def test_weights_of_another_architecture_do_not_fit(tmp_path: Path) -> None:
     path = train_target("raw", data, tmp_path / "t.safetensors", BRIEF).weights
     other = create_model("c3d-small:8", 2, size=16, frames=4).state_dict()
     save_file({k: v.contiguous() for k, v in other.items()}, path)
-    with pytest.raises(WeightsError, match="is missing or damaged"):
+    with pytest.raises(WeightsError, match="is missing, damaged or does not fit"):
         load_target(path)
 
 

@@ -8,8 +8,6 @@ from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -24,8 +22,9 @@ from unseen.anonymizers.limits import (
     OutputLimit,
 )
 from unseen.errors import ConfigError, UnknownNameError, WeightsError
-from unseen.files import write_json, written_whole
+from unseen.files import write_json
 from unseen.registry import Spec
+from unseen.stored_weights import load_weights, save_weights
 from unseen.types import Boxes, Clips
 
 WEIGHTS_FILE = "anonymizer.safetensors"
@@ -150,11 +149,7 @@ def save_filter(learned: LearnedFilter, folder: Path, about: dict[str, Any]) -> 
 
 def write_anonymizer(anonymizer: Anonymizer, folder: Path, contract: dict[str, Any]) -> None:
     """Write an anonymizer's weights and this contract into `folder`."""
-    weights = {
-        key: value.detach().cpu().contiguous() for key, value in anonymizer.state_dict().items()
-    }
-    with written_whole(folder / WEIGHTS_FILE) as temporary:
-        save_file(weights, temporary)
+    save_weights(anonymizer, folder / WEIGHTS_FILE)
     write_json(folder / CONTRACT_FILE, contract)
 
 
@@ -186,17 +181,6 @@ def damaged(folder: Path, error: Exception) -> WeightsError:
     return WeightsError(f"{folder / CONTRACT_FILE} is damaged: {error}".splitlines()[0])
 
 
-def fill(anonymizer: Anonymizer, folder: Path) -> None:
-    """Put the weights in `folder` into an anonymizer; they must fit exactly."""
-    weights_path = folder / WEIGHTS_FILE
-    try:
-        anonymizer.load_state_dict(load_file(weights_path))
-    except (SafetensorError, RuntimeError, OSError) as error:
-        raise WeightsError(f"{weights_path} does not fit {CONTRACT_FILE}: damaged?") from error
-    if any(not torch.isfinite(value).all() for value in anonymizer.state_dict().values()):
-        raise WeightsError(f"{weights_path} holds values that are not finite; train again")
-
-
 def load_filter(folder: Path) -> LearnedFilter:
     """Load a filter that `save_filter` wrote; weights must fit exactly."""
     contract = read_contract(folder)
@@ -215,5 +199,5 @@ def load_filter(folder: Path) -> LearnedFilter:
     except (UnknownNameError, ConfigError) as error:
         raise WeightsError(f"{folder / CONTRACT_FILE}: {error}") from error
     learned.frame_rate = rate
-    fill(learned, folder)
+    load_weights(learned, folder / WEIGHTS_FILE)
     return learned.eval()

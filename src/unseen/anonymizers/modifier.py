@@ -13,9 +13,10 @@ from torch.nn import functional as F
 from unseen.anonymizers.base import Anonymizer, Step
 from unseen.anonymizers.handcrafted import FACE_ENLARGEMENT, checked_boxes
 from unseen.anonymizers.johnson import JohnsonNet
-from unseen.anonymizers.learned import damaged, fill, read_contract, write_anonymizer
+from unseen.anonymizers.learned import WEIGHTS_FILE, damaged, read_contract, write_anonymizer
 from unseen.data.seen import read_seen
 from unseen.errors import DataError, WeightsError
+from unseen.stored_weights import load_weights
 from unseen.types import Boxes, Clips, Frames
 
 MODIFIER_CONTRACT = "unseen/face-modifier/1"
@@ -290,5 +291,5 @@ def load_modifier(folder: Path) -> FaceModifier:
     except (ValueError, KeyError, TypeError) as error:
         raise damaged(folder, error) from error
     modifier.learned_people = read_seen(folder, "people")
-    fill(modifier, folder)
+    load_weights(modifier, folder / WEIGHTS_FILE)
     return modifier.eval()

@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from unseen.anonymizers.base import Anonymizer, BoxKind
 from unseen.anonymizers.learned import CONTRACT_FILE, LearnedFilter
@@ -35,6 +33,7 @@ from unseen.evaluation.results import Previews, previews_path, write_previews, w
 from unseen.evaluation.versions import Versions, anonymize_all, refuse_clips
 from unseen.files import refuse_unwritable
 from unseen.models import canonical, create_model, parameter_count
+from unseen.stored_weights import load_weights
 from unseen.training.classifier import predict
 from unseen.training.folder import (
     TARGET_FILE,
@@ -273,7 +272,6 @@ def _boxes(data: ClipDataset) -> dict[str, Any]:
 
 def _own_target(folder: Path, run: RunConfig, data: ClipDataset) -> torch.nn.Module:
     """The run's f_T; it must have been trained for these classes."""
-    path = folder / TARGET_FILE
     contract_path = folder / CONTRACT_FILE
     try:
         about = json.loads(contract_path.read_text(encoding="utf-8"))["about"]
@@ -286,10 +284,7 @@ def _own_target(folder: Path, run: RunConfig, data: ClipDataset) -> torch.nn.Mod
             f"{', '.join(data.target.classes)}"
         )
     model = create_model(run.target_model, len(classes), size=run.data.size, frames=run.data.frames)
-    try:
-        model.load_state_dict(load_file(path))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise WeightsError(f"{path} is missing or damaged; train the run again") from error
+    load_weights(model, folder / TARGET_FILE, "train the run again")
     return model.eval()
 
 

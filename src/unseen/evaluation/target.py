@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
 from unseen.anonymizers.base import Anonymizer
 from unseen.anonymizers.learned import CONTRACT_FILE, LearnedFilter, filter_hash
@@ -40,10 +38,11 @@ from unseen.evaluation.target_contract import (
     read_contract,
 )
 from unseen.evaluation.versions import Versions, anonymize_all, refuse_clips
-from unseen.files import refuse_unwritable, write_json, written_whole
+from unseen.files import refuse_unwritable, write_json
 from unseen.machine import use_cores
 from unseen.models import ClipClassifier, create_model
 from unseen.progress import progress
+from unseen.stored_weights import load_weights, save_weights
 from unseen.training.classifier import Fitted, fit, predict
 from unseen.training.folder import refuse_seen_clips
 from unseen.training.metrics import chance, interval, metric_name, score
@@ -182,10 +181,7 @@ def load_target(weights: str | Path) -> TargetModel:
     model = create_model(
         contract.model, len(contract.classes), size=contract.size, frames=contract.frames
     )
-    try:
-        model.load_state_dict(load_file(path))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise WeightsError(f"{path} is missing or damaged; train the target again") from error
+    load_weights(model, path, "train the target again")
     return TargetModel(path, contract, model.eval())
 
 
@@ -233,9 +229,7 @@ def _scores(learned: _Learned, data: ClipDataset, config: EvaluationConfig) -> S
 
 def _write(made: TargetModel) -> TargetModel:
     """The weights first: where the contract is, all is there."""
-    weights = {k: v.detach().cpu().contiguous() for k, v in made.model.state_dict().items()}
-    with written_whole(made.weights) as temporary:
-        save_file(weights, temporary)
+    save_weights(made.model, made.weights)
     write_json(made.weights.with_suffix(".json"), made.contract.model_dump(mode="json"))
     return made
 

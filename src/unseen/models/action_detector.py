@@ -1,15 +1,12 @@
 """The per-frame action detector A of Ren18: Faster R-CNN, at paper size and for CPUs."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from jaxtyping import Float, Int
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
@@ -17,11 +14,11 @@ from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.ops import MultiScaleRoIAlign
 
 from unseen.data.action_frames import ActionPicture
-from unseen.errors import UnseenError, WeightsError
-from unseen.files import write_json, written_whole
 from unseen.registry import Registry, Spec
+from unseen.stored_weights import StoredNetwork
 
 DETECTOR_WEIGHTS, DETECTOR_FILE = "detector.safetensors", "detector.json"
+_STORED = StoredNetwork("action detector", DETECTOR_WEIGHTS, DETECTOR_FILE)
 
 # torchvision's four losses of Faster R-CNN; their sum is L_A (Ren18 eq. 1).
 LOSSES = ("loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg")
@@ -137,9 +134,6 @@ DETECTORS.add("faster-rcnn-small", _small)
 
 def save_detector(detector: ActionDetector, folder: Path) -> None:
     """Write weights (safetensors) and what they are (JSON) into `folder`."""
-    weights = {k: v.detach().cpu().contiguous() for k, v in detector.state_dict().items()}
-    with written_whole(folder / DETECTOR_WEIGHTS) as temporary:
-        save_file(weights, temporary)
     about = {
         "name": detector.name,
         "classes": list(detector.classes),
@@ -147,7 +141,7 @@ def save_detector(detector: ActionDetector, folder: Path) -> None:
         "input": "RGB frames of any sizes, float32 (3, height, width), values in [0, 1]",
         "output": "boxes of actions in pixels, labels (positions in classes) and scores",
     }
-    write_json(folder / DETECTOR_FILE, about)
+    _STORED.save(detector, folder, about)
 
 
 def load_detector(folder: Path) -> ActionDetector:
@@ -156,14 +150,9 @@ def load_detector(folder: Path) -> ActionDetector:
     Raises:
         WeightsError: there is none, or it is damaged.
     """
-    try:
-        about = json.loads((folder / DETECTOR_FILE).read_text(encoding="utf-8"))
+
+    def build(about: dict[str, Any]) -> ActionDetector:
         classes = [str(name) for name in about["classes"]]
-        detector = ActionDetector(str(about["name"]), classes, int(about["short_side"]))
-        detector.load_state_dict(load_file(folder / DETECTOR_WEIGHTS))
-    except OSError as error:
-        raise WeightsError(f"{folder} holds no action detector: {error}") from error
-    except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError, UnseenError) as error:
-        reason = str(error).splitlines()[0]
-        raise WeightsError(f"the action detector in {folder} is damaged: {reason}") from error
-    return detector.eval()
+        return ActionDetector(str(about["name"]), classes, int(about["short_side"]))
+
+    return _STORED.load(folder, build)

@@ -1,24 +1,23 @@
 """SphereFace: the face recogniser D of Ren18, its angular softmax, and a small one for CPUs."""
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unseen.errors import ConfigError, UnseenError, WeightsError
-from unseen.files import write_json, written_whole
+from unseen.errors import ConfigError
 from unseen.registry import Registry, Spec
+from unseen.stored_weights import StoredNetwork
 
 FACE_HEIGHT, FACE_WIDTH = 112, 96
-RECOGNISER_WEIGHTS, RECOGNISER_FILE = "recogniser.safetensors", "recogniser.json"
+RECOGNISER_FILE = "recogniser.json"
+_STORED = StoredNetwork("recogniser", "recogniser.safetensors", RECOGNISER_FILE)
 
 AlignedFaces = Float[Tensor, "faces 3 112 96"]
 Features = Float[Tensor, "faces features"]
@@ -191,9 +190,6 @@ def angular_softmax(
 
 def save_recogniser(recogniser: Recogniser, folder: Path) -> None:
     """Write weights (safetensors) and what they are (JSON) into `folder`."""
-    weights = {k: v.detach().cpu().contiguous() for k, v in recogniser.state_dict().items()}
-    with written_whole(folder / RECOGNISER_WEIGHTS) as temporary:
-        save_file(weights, temporary)
     about = {
         "name": recogniser.name,
         "identities": recogniser.identities,
@@ -201,20 +197,18 @@ def save_recogniser(recogniser: Recogniser, folder: Path) -> None:
         "input": "RGB faces aligned by five points, float32 (faces, 3, 112, 96), values in [0, 1]",
         "output": "features, compared by their cosine",
     }
-    write_json(folder / RECOGNISER_FILE, about)
+    _STORED.save(recogniser, folder, about)
 
 
 def load_recogniser(folder: Path) -> Recogniser:
-    """The recogniser that a run of `unseen train` left in `folder`."""
-    path = folder / RECOGNISER_FILE
-    try:
-        about = json.loads(path.read_text(encoding="utf-8"))
+    """The recogniser that a run of `unseen train` left in `folder`.
+
+    Raises:
+        WeightsError: there is none, or it is damaged.
+    """
+
+    def build(about: dict[str, Any]) -> Recogniser:
         folds = tuple(int(fold) for fold in about["folds"])
-        recogniser = Recogniser(str(about["name"]), int(about["identities"]), folds)
-        recogniser.load_state_dict(load_file(folder / RECOGNISER_WEIGHTS))
-    except OSError as error:
-        raise WeightsError(f"{folder} holds no recogniser: {error}") from error
-    except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError, UnseenError) as error:
-        reason = str(error).splitlines()[0]
-        raise WeightsError(f"the recogniser in {folder} is damaged: {reason}") from error
-    return recogniser.eval()
+        return Recogniser(str(about["name"]), int(about["identities"]), folds)
+
+    return _STORED.load(folder, build)

@@ -8,15 +8,15 @@ from typing import Any
 
 import torch
 from pydantic import BaseModel, ValidationError
-from safetensors.torch import save_file
 
 from unseen.anonymizers.learned import FilterConfig, LearnedFilter, save_filter
 from unseen.config import DataConfig, RunConfig
 from unseen.data.clips import ClipDataset
 from unseen.data.seen import clip_digests, read_seen, write_seen
 from unseen.errors import ConfigError, RunError, together
-from unseen.files import refuse_unwritable, write_json, written_whole
+from unseen.files import refuse_unwritable, write_json
 from unseen.models import create_model
+from unseen.stored_weights import save_weights
 from unseen.training.game import Game
 from unseen.training.state import STAGES, State
 
@@ -246,9 +246,7 @@ def write_run(game: Game, state: State, trained: Trained) -> None:
         about["private_data"] = {"data": data.other.name, "data_hash": data.other.hash}
     write_seen(folder, "clips", set().union(*map(_learned, _parts(data))))
     save_filter(game.filter, folder, about)
-    weights = {k: v.detach().cpu().contiguous() for k, v in game.target.state_dict().items()}
-    with written_whole(folder / TARGET_FILE) as temporary:
-        save_file(weights, temporary)
+    save_weights(game.target, folder / TARGET_FILE)
     first = first_steps(config)
     write_json(
         folder / TRAINING_FILE,

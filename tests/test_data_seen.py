@@ -26,8 +26,17 @@ def test_what_is_written_is_read_again_and_holds_no_name(tmp_path: Path) -> None
     assert "Ann" not in (tmp_path / SEEN_FILE).read_text()
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"clips": []}', '{"people": 3}', "\xff"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", '{"clips": []}', '{"people": 3}', '{"people": "ab"}', '{"people": [1]}', "\xff"],
+)
 def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / SEEN_FILE).write_text(text, encoding="latin-1")
     with pytest.raises(RunError, match=r"seen\.json is damaged: delete it"):
+        read_seen(tmp_path, "people")
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / SEEN_FILE).mkdir()
+    with pytest.raises(RunError, match=r"seen\.json cannot be read: Is a directory"):
         read_seen(tmp_path, "people")

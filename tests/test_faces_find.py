@@ -19,7 +19,8 @@ from video_files import make_video
 
 @pytest.fixture(scope="module")
 def detector() -> CenterFace:
-    return CenterFace(0.1)
+    """What video gets."""
+    return CenterFace(0.1, quantised=True)
 
 
 def covered(faces: Faces, frame: int, face: np.ndarray) -> bool:
@@ -240,6 +241,25 @@ def test_a_picture_is_a_video_of_one_frame(tmp_path: Path, detector: CenterFace)
         assert np.abs(middle - at.reshape(2, 2).mean(0)).max() < 8
     with pytest.raises(DataError, match="no picture"):
         find_faces(tmp_path / "none.jpg")
+
+
+def test_video_gets_eight_bits_and_a_picture_the_exact_detector(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[bool] = []
+
+    def recorded(threshold: float, *, quantised: bool = False) -> CenterFace:
+        made.append(quantised)
+        return CenterFace(threshold, quantised=quantised)
+
+    monkeypatch.setattr("unseen.faces.find.CenterFace", recorded)
+    image = background()
+    place(image, 60, 40)
+    find_faces(make_video(tmp_path / "a.mp4", np.repeat(image[None], 3, 0)))
+    assert made == [True]
+    write_picture(tmp_path / "a.png", image)
+    find_faces(tmp_path / "a.png")
+    assert made == [True, False]
 
 
 def test_a_detector_that_fails(tmp_path: Path) -> None:

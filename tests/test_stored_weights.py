@@ -58,7 +58,8 @@ def test_a_network_with_what_it_is(tmp_path: Path) -> None:
     (tmp_path / STORED.about).write_text('{"width": 4}')
     with pytest.raises(WeightsError, match=r"the judge in .* is damaged: .*does not fit"):
         STORED.load(tmp_path, build)
-    for text in ("{", "[]", "{}", '{"width": "wide"}', '{"width": -1}'):
+    deep = '{"width": ' + 100_000 * "["
+    for text in ("{", "[]", "{}", '{"width": "wide"}', '{"width": -1}', '{"width": 1e999}', deep):
         (tmp_path / STORED.about).write_text(text)
         with pytest.raises(WeightsError, match=r"the judge in .* is damaged") as raised:
             STORED.load(tmp_path, build)

@@ -61,7 +61,9 @@ def test_a_run_leaves_an_anonymizer_a_recogniser_a_detector_and_its_account(
     assert anonymizer.needs_boxes == "face"
     assert load_recogniser(tmp_path / "run").identities == 4
     learned = digests_of(f"person{who}" for who in range(4))
-    assert anonymizer.learned_people == learned
+    assert anonymizer.learned_people() == learned
+    for path in (tmp_path / "run").iterdir():
+        assert b"person0" not in path.read_bytes(), path
     assert load_detector(tmp_path / "run").classes == ("wave", "sit")
     account = json.loads((tmp_path / "run" / TRAINING_FILE).read_text())
     stages = [(row["stage"], row["step"]) for row in account["rows"]]

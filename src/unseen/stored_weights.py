@@ -15,6 +15,8 @@ from unseen.errors import UnseenError, WeightsError
 from unseen.files import write_json, written_whole
 
 Network = TypeVar("Network", bound=nn.Module)
+# What comes of files that do not hold what they must.
+_DAMAGE = (UnseenError, ValueError, KeyError, TypeError, ArithmeticError, RuntimeError)
 
 
 def save_weights(network: nn.Module, path: Path) -> None:
@@ -69,18 +71,11 @@ class StoredNetwork:
             WeightsError: there is none in `folder`, or it is damaged.
         """
         try:
-            about = json.loads((folder / self.about).read_text(encoding="utf-8"))
+            network = build(json.loads((folder / self.about).read_text(encoding="utf-8")))
+            load_weights(network, folder / self.weights)
         except OSError as error:
             raise WeightsError(f"{folder} holds no {self.what}: {error}") from error
-        except ValueError as error:
-            raise self._damaged(folder, error) from error
-        try:
-            network = build(about)
-            load_weights(network, folder / self.weights)
-        except (UnseenError, ValueError, KeyError, TypeError, RuntimeError) as error:
-            raise self._damaged(folder, error) from error
+        except _DAMAGE as error:
+            reason = str(error).splitlines()[0]
+            raise WeightsError(f"the {self.what} in {folder} is damaged: {reason}") from error
         return network.eval()
-
-    def _damaged(self, folder: Path, error: Exception) -> WeightsError:
-        reason = str(error).splitlines()[0]
-        return WeightsError(f"the {self.what} in {folder} is damaged: {reason}")

@@ -37,8 +37,6 @@ class Anonymizer(nn.Module, ABC):
         least_side: the short side in pixels below which it would remove nothing; what is smaller
             is blackened where only regions are anonymized. Whole frames are not held against it:
             an anonymizer to which they can be too small refuses them in `step`.
-        learned_people: `digest_of` the names of those whose faces it learned from; None where its
-            file does not tell.
     """
 
     name: str
@@ -49,7 +47,14 @@ class Anonymizer(nn.Module, ABC):
     working_size: int | None = None
     frame_rate: float | None = None
     least_side: int = 1
-    learned_people: frozenset[str] | None = frozenset()
+
+    def learned_people(self) -> frozenset[str] | None:
+        """`digest_of` the names of those whose faces it learned from; None where nothing tells.
+
+        Raises:
+            RunError: what tells is damaged.
+        """
+        return frozenset()
 
     @abstractmethod
     def step(self, clips: Clips, state: Any = None, boxes: Boxes | None = None) -> Step:

@@ -85,9 +85,13 @@ class FaceModifier(Anonymizer):
     Args:
         config: which network, and what it is shown.
         name: how the command line calls it.
+
+    Attributes:
+        folder: of the run that it was loaded from, if it was.
     """
 
     needs_boxes = "face"
+    folder: Path | None = None
 
     def __init__(self, config: ModifierConfig, *, name: str = "face-modifier") -> None:
         super().__init__()
@@ -110,6 +114,10 @@ class FaceModifier(Anonymizer):
             self.register_buffer("look_mean", torch.full((numbers,), 0.5))
             self.register_buffer("look_axes", torch.zeros(config.looks, numbers))
             self.register_buffer("look_spread", torch.zeros(config.looks))
+
+    def learned_people(self) -> frozenset[str] | None:
+        """Those of its run, see `Anonymizer.learned_people`."""
+        return None if self.folder is None else read_seen(self.folder, "people")
 
     def grain(self, faces: int) -> Grain:
         """What is random for so many faces, standard normal, from PyTorch's global generator."""
@@ -290,6 +298,6 @@ def load_modifier(folder: Path) -> FaceModifier:
         modifier = FaceModifier(config, name=str(contract["name"]))
     except (ValueError, KeyError, TypeError) as error:
         raise damaged(folder, error) from error
-    modifier.learned_people = read_seen(folder, "people")
+    modifier.folder = folder
     load_weights(modifier, folder / WEIGHTS_FILE)
     return modifier.eval()

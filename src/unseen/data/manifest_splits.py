@@ -255,7 +255,7 @@ def checked_splits(
     Args:
         rows: of the manifest.
         chosen: target and private columns.
-        labels: the label columns that there are; others were told of before.
+        labels: the label columns that exist; the caller has reported any others.
         seed: of a split that is drawn.
         split_by: the columns that it is drawn by; None: the chosen ones.
         faults: added to.

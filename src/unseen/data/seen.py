@@ -2,7 +2,7 @@
 
 `seen.json` holds digests and neither clips nor names, and lies beside the weights, not in them:
 whoever has a clip, or guesses a name, can find out by it whether that was among them. It is needed
-to measure a run, and not to use it.
+to measure a run, and is not read to use it.
 """
 
 import hashlib
@@ -54,9 +54,18 @@ def read_seen(folder: Path, what: str) -> frozenset[str] | None:
         RunError: the file is damaged.
     """
     path = folder / SEEN_FILE
-    if not path.exists():
-        return None
     try:
-        return frozenset(json.loads(path.read_text(encoding="utf-8"))[what])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path} is damaged: delete it to go without its check") from error
+        digests = json.loads(path.read_text(encoding="utf-8"))[what]
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(path) from error
+    if not isinstance(digests, list) or not all(isinstance(each, str) for each in digests):
+        raise _damaged(path)
+    return frozenset(digests)
+
+
+def _damaged(path: Path) -> RunError:
+    return RunError(f"{path} is damaged: delete it to go without its check")

@@ -350,7 +350,8 @@ def anonymize_paths(
             refuse_unwritable(faces_json if single else faces_json / "faces.json")
     with faults.collected():
         if region == "faces":
-            _ = faces.video_detector  # what it lacks is said before any work
+            for picture in {job.is_picture for job in jobs}:  # what lacks is said before any work
+                _ = faces.picture_detector if picture else faces.video_detector
     faults.refuse("nothing was done, for several reasons:")
     done: list[Applied] = []
     failed: list[UnseenError] = []

@@ -228,7 +228,8 @@ def _plan(faces: FaceImages, config: FaceEvaluation, module: Anonymizer, title: 
     models |= {recogniser.name: recogniser for recogniser in recognisers}
     drawn = not faces.folds
     faces = with_folds(faces, config.draw_folds, config.seed)
-    known = {name: _known(faces, model) for name, model in models.items()}
+    learned = {name: model.learned_people() for name, model in models.items()}
+    known = {name: _known(faces, model, learned[name]) for name, model in models.items()}
     left_out = 0
     if drawn:  # folds mean nothing: only those people are left out whom a model has learned
         images = np.any(list(known.values()), axis=0)
@@ -249,16 +250,18 @@ def _plan(faces: FaceImages, config: FaceEvaluation, module: Anonymizer, title: 
         )
     test = faces.of_folds(folds)
     pairs = _pairs(faces, folds, config)
-    unchecked = tuple(name for name, model in models.items() if model.learned_people is None)
+    unchecked = tuple(name for name, people in learned.items() if people is None)
     return _Plan(faces, recognisers, tuple(folds), test, train, pairs, left_out, unchecked)
 
 
-def _known(faces: FaceImages, model: Anonymizer | Recogniser) -> Bool[np.ndarray, " images"]:
-    """Which images show people whom a model has learned, as far as its file tells."""
-    if model.learned_people is not None:
-        each = [digest_of(person) in model.learned_people for person in faces.people]
-        learned: npt.NDArray[np.bool_] = np.array(each, np.bool_)[faces.identity]
-        return learned
+def _known(
+    faces: FaceImages, model: Anonymizer | Recogniser, learned: frozenset[str] | None
+) -> Bool[np.ndarray, " images"]:
+    """Which images show people whom a model has learned, as far as that is told."""
+    if learned is not None:
+        each = [digest_of(person) in learned for person in faces.people]
+        images: npt.NDArray[np.bool_] = np.array(each, np.bool_)[faces.identity]
+        return images
     # Older files of recognisers hold the folds of LFW alone.
     folds = model.folds if isinstance(model, Recogniser) and faces.name == "lfw" else ()
     return np.isin(faces.fold, folds)

@@ -19,18 +19,23 @@ class Recogniser(ABC):
     Attributes:
         name: its specification.
         trainable: whether `fit` learns anything: it must then be called first.
-        folds: of LFW, whose people it was trained on elsewhere; counts where `learned_people` is
-            None.
-        learned_people: `digest_of` the names of those whom it was trained on in a run; None where
-            its file does not tell.
+        folds: of LFW, whose people it was trained on elsewhere; counts where `learned_people`
+            gives None.
         device: where it computes, if it is a network of PyTorch.
     """
 
     name: str
     trainable: bool = False
     folds: tuple[int, ...] = ()
-    learned_people: frozenset[str] | None = frozenset()
     device: str = "cpu"
+
+    def learned_people(self) -> frozenset[str] | None:
+        """`digest_of` the names of those whom it learned in a run; None where nothing tells.
+
+        Raises:
+            RunError: what tells is damaged.
+        """
+        return frozenset()
 
     @abstractmethod
     def features(self, faces: Sequence[Face]) -> Vectors:

@@ -135,7 +135,11 @@ class OfRun(SphereFace):
         self.name = f"sphereface:{folder.name}"
         self._network = sphereface.load_recogniser(folder)
         self.folds = self._network.folds
-        self.learned_people = read_seen(folder, "people")
+        self._folder = folder
+
+    def learned_people(self) -> frozenset[str] | None:
+        """Those of the run, see `Recogniser.learned_people`."""
+        return read_seen(self._folder, "people")
 
     def fit(self, features: Vectors, identity: Int[np.ndarray, " faces"]) -> "OfRun":
         """Itself: it learns nothing more."""

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from unseen.anonymizers.modifier import save_modifier
 from unseen.data.lfw import PEOPLE
-from unseen.data.seen import digests_of, write_seen
+from unseen.data.seen import digest_of, write_seen
 from unseen.errors import ConfigError, DataError, RunError, together
 from unseen.face_config import FaceDataConfig, FaceRunConfig, stored_face_config
 from unseen.faces.actions import FacesFound, load_frames_with_faces
@@ -272,7 +272,7 @@ class _FaceRun(StagedRun):
         if not path.exists():
             return
         loaded = checkpoint.load(path)
-        if loaded.progress["people"] != list(self.data.train.names):
+        if loaded.progress["people"] != self._people():
             raise RunError(f"{self.folder} was trained on other people; resume it with the same")
         self.state = _State(**loaded.progress["state"])
         self.game.moves = self.state.moves
@@ -281,8 +281,11 @@ class _FaceRun(StagedRun):
     def _write(self, path: Path) -> None:
         self.state.moves = self.game.moves
         tensors = checkpoint.pack(self.game.modules(), self.game.optimizers())
-        note = {"state": asdict(self.state), "people": list(self.data.train.names)}
+        note = {"state": asdict(self.state), "people": self._people()}
         checkpoint.save(path, checkpoint.Checkpoint(tensors, note))
+
+    def _people(self) -> list[str]:
+        return [digest_of(name) for name in self.data.train.names]
 
     # ------------------------------------------------------------ stages
 
@@ -366,7 +369,7 @@ class _FaceRun(StagedRun):
         raw, modified = self._verification()
         trained = FaceTrained(self.folder, raw, modified, self.state.seconds)
         measured = {"verification_raw": raw, "verification_modified": modified}
-        write_seen(self.folder, "people", digests_of(self.data.train.names))
+        write_seen(self.folder, "people", self._people())
         save_recogniser(self.game.recogniser, self.folder)
         if self.game.detector is not None:
             save_detector(self.game.detector, self.folder)

@@ -20,7 +20,8 @@ from unseen.face_config import FaceRunConfig, load_face_config
 from unseen.faces.actions import FacesFound
 from unseen.registry import Spec
 from unseen.training.detector import train_detector
-from unseen.training.face_run import FaceData, train_faces
+from unseen.training.face_data import FaceData
+from unseen.training.face_run import train_faces
 
 NAMES = ("red", "blue")
 OVERRIDES = (

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unseen.faces.detect import Detections
-from unseen.faces.track import Track, Tracker, merged, smoothed
+from unseen.faces.places import smoothed
+from unseen.faces.track import Track, Tracker, merged
 
 INTERVAL, HOLD = 0.2, 0.75
 

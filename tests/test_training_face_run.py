@@ -27,12 +27,8 @@ from unseen.evaluation.target import train_target
 from unseen.face_config import FaceDataConfig
 from unseen.models.action_detector import DETECTOR_WEIGHTS, load_detector
 from unseen.models.sphereface import load_recogniser
-from unseen.training.face_run import (
-    load_face_data,
-    refuse_faces,
-    train_faces,
-    verification,
-)
+from unseen.training.face_data import load_face_data
+from unseen.training.face_run import refuse_faces, train_faces, verification
 from unseen.training.folder import CHECKPOINT, TRAINING_FILE
 from visible import visible_data
 

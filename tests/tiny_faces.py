@@ -12,7 +12,7 @@ from unseen.data.drawn_actions import DrawnFrames
 from unseen.face_config import FaceRunConfig, load_face_config
 from unseen.faces.actions import FacesFound
 from unseen.faces.images import TrainingFaces, framed
-from unseen.training.face_run import FaceData
+from unseen.training.face_data import FaceData
 
 SIDE = 64
 

@@ -183,12 +183,8 @@ def _sweep(args: argparse.Namespace) -> None:
 
 def _train_faces(args: argparse.Namespace, base: "FaceRunConfig | None") -> None:
     from unseen.face_config import load_face_config
-    from unseen.training.face_run import (
-        load_face_data,
-        refuse_face_data,
-        refuse_faces,
-        train_faces,
-    )
+    from unseen.training.face_data import load_face_data, refuse_face_data
+    from unseen.training.face_run import refuse_faces, train_faces
 
     faults, config, data = Faults(), None, None
     for option in DATA_OPTIONS:

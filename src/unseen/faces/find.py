@@ -21,8 +21,9 @@ from unseen.faces.cuts import Change, ChangeFinder
 from unseen.faces.detect import CenterFace, Detector
 from unseen.faces.follow import Follower
 from unseen.faces.manual import Excluded, ManualBox
+from unseen.faces.places import Box, enlarged
 from unseen.faces.second_stage import SecondStage
-from unseen.faces.track import Box, Track, Tracker, enlarged, merged
+from unseen.faces.track import Track, Tracker, merged
 from unseen.files import write_json
 
 FORMAT = "unseen/faces/1"

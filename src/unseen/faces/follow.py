@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from unseen.data.codec import Image
-from unseen.faces.track import Box, Track
+from unseen.faces.places import Box
+from unseen.faces.track import Track
 
 Grey: TypeAlias = npt.NDArray[np.uint8]
 Corner: TypeAlias = npt.NDArray[np.int64]

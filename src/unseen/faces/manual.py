@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unseen.errors import ConfigError, DataError
-from unseen.faces.track import Box
+from unseen.faces.places import Box
 
 _COLUMNS = ("start", "end", "x0", "y0", "x1", "y1")
 

@@ -9,7 +9,7 @@ from jaxtyping import Float, Float32
 
 from unseen.data.codec import Image
 from unseen.data.pictures import cut_out
-from unseen.faces.track import Box
+from unseen.faces.places import Box
 
 
 @dataclass(frozen=True)

@@ -11,33 +11,36 @@ covered without them stays so.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Float32
 
 from unseen.faces.detect import Detections
+from unseen.faces.places import (
+    FURTHEST,
+    INERTIA,
+    Box,
+    apart,
+    around,
+    beyond,
+    enlarged,
+    expected,
+    largest,
+    smoothed,
+    speed_at,
+)
 
 # A track that found nothing for so many seconds has ended.
 _PATIENCE = 2.0
-# How far a face may have gone, in its own sizes: at once, and for each second; and at most.
-_REACH, _SPEED, _FURTHEST = 1.0, 12.0, 4.0
+# How far a face may have gone, in its own sizes: at once, and for each second.
+_REACH, _SPEED = 1.0, 12.0
 # The same for detections too weak to begin a track, and for all after so many seconds without one:
 # what is seen elsewhere then is more likely another face, or none.
 _NEAR_REACH, _LONG = 1.5, 0.8
 # Two detections of one face differ in size by less than this factor.
 _RESIZED = 2.0
-# By how much of its size a box grows for each second since the last look.
-_GROWTH = 1.0
-# How long a face that went out of sight is taken to go on as it did, in seconds.
-_INERTIA = 0.3
-# How far apart detections must be in time to tell how fast a face is, in seconds.
-_APART = 0.1
 # A track is a duplicate when so much of it lies inside another one all along.
 _INSIDE = 0.7
-
-Box = Float[np.ndarray, " 4"]
-Boxes: TypeAlias = Sequence[Box] | Float[np.ndarray, "detections 4"]
 
 
 @dataclass
@@ -80,7 +83,7 @@ class Track:
     def follow(self, frame: int, box: Box) -> None:
         """The face was found in a frame by its picture; what was found there before counts too."""
         there = self.followed.get(frame, box)
-        self.followed[frame] = _around([there, box])
+        self.followed[frame] = around([there, box])
 
     @cached_property
     def smooth(self) -> Float[np.ndarray, "detections 4"]:
@@ -114,9 +117,9 @@ class Track:
         """
         places = [expected(self.times, self.boxes, self.smooth, time, interval)]
         there = self.followed.get(frame)
-        if there is not None and not _apart(there, places[0]):
+        if there is not None and not apart(there, places[0]):
             places.append(there)
-        return _around([*places, *self._surely(time, interval, hold)])
+        return around([*places, *self._surely(time, interval, hold)])
 
     def size(self, time: float) -> Float[np.ndarray, " 2"]:
         """Width and height of the face at a time, by the detections before and after it.
@@ -128,7 +131,7 @@ class Track:
         for times, boxes in known:
             after = int(np.searchsorted(times, time))
             near += [*boxes[max(0, after - 1) : after + 1]]
-        return _largest(near)
+        return largest(near)
 
     def _surely(self, time: float, interval: float, hold: float) -> list[Box]:
         """Where it may be by its strong detections alone, if that may be elsewhere.
@@ -147,132 +150,6 @@ class Track:
             for part in parts
             if any(abs(time - one) <= hold for one in times[part])
         ]
-
-
-def expected(
-    times: Sequence[float],
-    detected: Sequence[Box],
-    smooth: Float[np.ndarray, "detections 4"],
-    time: float,
-    interval: float,
-) -> Box:
-    """Where a face may be at a time by some detections, given also without their jitter."""
-    after = int(np.searchsorted(times, time))
-    if after < len(times) and times[after] == time:
-        exact: Box = smooth[after]
-        return exact
-    if 0 < after < len(times):
-        return between(smooth, detected, times, after, time, interval)
-    return beyond(smooth, times, time, interval)
-
-
-def smoothed(boxes: Float[np.ndarray, "detections 4"]) -> Float[np.ndarray, "detections 4"]:
-    """Centres averaged over a detection and its neighbours, sizes the largest of them.
-
-    Whatever comes out holds the box that went in. The first and the last keep their centre.
-    """
-    if len(boxes) < 3:
-        return boxes
-    centres, halves = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
-    mean, most = centres.copy(), halves.copy()
-    mean[1:-1] = (centres[:-2] + centres[1:-1] + centres[2:]) / 3
-    most[1:] = np.maximum(most[1:], halves[:-1])
-    most[:-1] = np.maximum(most[:-1], halves[1:])
-    low, high = np.minimum(mean - most, boxes[:, :2]), np.maximum(mean + most, boxes[:, 2:])
-    return np.concatenate([low, high], 1)
-
-
-def _largest(boxes: Boxes) -> Float[np.ndarray, " 2"]:
-    """The largest width and the largest height of some boxes."""
-    sizes: Float[np.ndarray, " 2"] = np.max([box[2:] - box[:2] for box in boxes], axis=0)
-    return sizes
-
-
-def enlarged(box: Box, times: float, of: Float[np.ndarray, " 2"] | None = None) -> Box:
-    """A box so many times as large about its centre; or by so much of another size `of`."""
-    margin = (times - 1) / 2 * (box[2:] - box[:2] if of is None else of)
-    return np.concatenate([box[:2] - margin, box[2:] + margin])
-
-
-def grown(box: Box, seconds: float, size: Float[np.ndarray, " 2"]) -> Box:
-    """A box of places enlarged for the time since the last look, if any, by the face's own size."""
-    more = max(0.0, seconds) * _GROWTH / 2 * size
-    return np.concatenate([box[:2] - more, box[2:] + more])
-
-
-def between(
-    boxes: Float[np.ndarray, "detections 4"],
-    detected: Sequence[Box],
-    times: Sequence[float],
-    after: int,
-    time: float,
-    interval: float,
-) -> Box:
-    """Where a face may be between two detections, the second of which is number `after`.
-
-    The box on the straight way, or, where the two boxes do not touch, all between them: a fast face
-    need not have moved evenly. It also holds where the face would be, had it gone on as before the
-    first, or come as after the second. It grows where a look in between found nothing.
-    """
-    before = after - 1
-    since, until = time - times[before], times[after] - time
-    part = since / (since + until)
-    low = np.minimum(boxes[before], boxes[after])
-    high = np.maximum(boxes[before], boxes[after])
-    places = [(1 - part) * boxes[before] + part * boxes[after]]
-    if (low[2:] < high[:2]).any():
-        places = [low, high]
-    for one, step, away in ((before, -1, since), (after, 1, -until)):
-        # Of the boxes as they were detected: smoothing slows down what turns or stops.
-        speed = _speed(detected, times, one, step)
-        if speed is not None:
-            places.append(boxes[one] + np.tile(speed * np.clip(away, -_INERTIA, _INERTIA), 2))
-    lost = min(since, until) if since + until > 1.5 * interval else 0.0
-    return grown(_around(places), lost, _largest(boxes[before : after + 1]))
-
-
-def _apart(there: Box, box: Box) -> bool:
-    """Whether a face cannot have got from one box to the other: its picture led elsewhere."""
-    moved = (there[:2] + there[2:] - box[:2] - box[2:]) / 2
-    return bool(np.hypot(*moved) > _FURTHEST * np.sqrt(np.prod(there[2:] - there[:2])))
-
-
-def _around(boxes: Sequence[Box]) -> Box:
-    """The smallest box that holds them all."""
-    return np.concatenate([np.min(boxes, 0)[:2], np.max(boxes, 0)[2:]])
-
-
-def beyond(boxes: Boxes, times: Sequence[float], time: float, interval: float) -> Box:
-    """Where a face may be before the first or after the last of its detections.
-
-    The box holds where it was last and where it would be, had it gone on; and it grows.
-    """
-    nearest, step = (0, 1) if time < times[0] else (len(times) - 1, -1)
-    away = time - times[nearest]
-    speed = _speed(boxes, times, nearest, step)
-    places = [boxes[nearest]]
-    if speed is not None:
-        places.append(places[0] + np.tile(speed * np.clip(away, -_INERTIA, _INERTIA), 2))
-    return grown(_around(places), abs(away) - interval, _largest([boxes[nearest]]))
-
-
-def _speed(
-    boxes: Boxes, times: Sequence[float], at: int, step: int
-) -> Float[np.ndarray, " 2"] | None:
-    """Pixels a second at a detection, judged by those before it (`step` -1) or after it (1).
-
-    By the nearest that is far enough in time: of two frames in a row jitter makes most of it. None
-    where there is no other detection.
-    """
-    other = at
-    while 0 <= other + step < len(times) and abs(times[at] - times[other]) < _APART:
-        other += step
-    if other == at:
-        return None
-    moved = boxes[at][:2] + boxes[at][2:] - boxes[other][:2] - boxes[other][2:]
-    apart = max(abs(times[at] - times[other]), _APART)
-    speed: Float[np.ndarray, " 2"] = -step * moved / 2 / apart
-    return speed
 
 
 class Tracker:
@@ -358,7 +235,7 @@ class Tracker:
                 if track.scene[1] >= time and times and time <= times[-1] + self.hold
             ]
             if places:
-                shown.append((track.id, enlarged(_around(places), enlarge)))
+                shown.append((track.id, enlarged(around(places), enlarge)))
         return shown
 
 
@@ -372,16 +249,16 @@ def _distances(
     last, away = track.boxes[-1], time - track.times[-1]
     centre, size = (last[:2] + last[2:]) / 2, float(np.sqrt(np.prod(last[2:] - last[:2])))
     places = [centre]
-    speed = _speed(track.boxes, track.times, len(track.times) - 1, -1)
+    speed = speed_at(track.boxes, track.times, len(track.times) - 1, -1)
     if speed is not None:
-        places += [centre + speed * min(away, _INERTIA), centre + speed * away]
+        places += [centre + speed * min(away, INERTIA), centre + speed * away]
     latest = next(reversed(track.followed), -1)
-    if latest > track.frames[-1] and not _apart(track.followed[latest], last):
+    if latest > track.frames[-1] and not apart(track.followed[latest], last):
         places.append((track.followed[latest][:2] + track.followed[latest][2:]) / 2)
     centres = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
     sizes = np.sqrt(np.prod(found.boxes[:, 2:] - found.boxes[:, :2], axis=1))
     far = np.min([np.linalg.norm(centres - place, axis=1) for place in places], axis=0)
-    usual = _NEAR_REACH if away > _LONG else min(_REACH + _SPEED * away, _FURTHEST)
+    usual = _NEAR_REACH if away > _LONG else min(_REACH + _SPEED * away, FURTHEST)
     reach = np.where(found.scores < threshold, _NEAR_REACH, usual)
     distance = far / (np.sqrt(size * sizes) * reach)
     ratio = sizes / size

@@ -141,6 +141,10 @@ def test_killed_it_goes_on_where_it_was(tmp_path: Path) -> None:
     assert main(["sweep", "duet-grl-m1", "-o", str(whole), *settings]) == 0
     weights = Path("runs") / "duet-grl-m1-seed0" / "anonymizer.safetensors"
     assert (tmp_path / "killed" / weights).read_bytes() == (whole / weights).read_bytes()
+    # Of the checkpoints the last one stays.
+    for folder in (tmp_path / "killed", whole):
+        left = {path.name for path in (folder / weights).parent.glob("*.safetensors")}
+        assert left == {"anonymizer.safetensors", "target.safetensors", "checkpoint.safetensors"}
     # Killed in the evaluation, only that is done again.
     result = whole / "results" / "duet-grl-m1-seed0.json"
     result.unlink()

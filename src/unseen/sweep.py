@@ -32,12 +32,14 @@ from unseen.models.person_detector import person_weights
 from unseen.report.entries import SWEEP_FILE
 from unseen.training.folder import (
     CONFIG_FILE,
+    STAGE_FILE,
     TRAINING_FILE,
     changed_settings,
     refuse_training,
     run_config,
 )
 from unseen.training.run import train
+from unseen.training.state import STAGES
 
 SCHEMA = "unseen/sweep/1"
 SEEDS = (
@@ -314,6 +316,9 @@ def _work(run: SweepRun, data: ClipDataset, side_by_side: bool) -> tuple[SweepRu
             resume = (run.folder / CONFIG_FILE).exists()
             train(run.config, data, run.folder, resume=resume)
         evaluate(run.anonymizer or run.folder, data, run.result, settings)
+        # Gigabytes a run at the papers' sizes; only the last checkpoint is ever gone on from.
+        for stage in STAGES:
+            (run.folder / STAGE_FILE.format(stage)).unlink(missing_ok=True)
     except Exception as error:
         return run, Outcome("failed", time.monotonic() - start, _told(error, run))
     return run, Outcome("done", time.monotonic() - start)

@@ -24,6 +24,7 @@ CONFIG_FILE = "config.json"
 CHECKPOINT = "checkpoint.safetensors"
 TARGET_FILE = "target.safetensors"
 TRAINING_FILE = "training.json"
+STAGE_FILE = "stage-{}.safetensors"
 # Settings of a machine, of filters and of face modifiers: other ones there do not make another
 # experiment. Data may have moved: their hash, or the people in them, is compared where they are
 # learned from. Of a person detector, which finds boxes to measure with, a sweep compares weights.

@@ -23,6 +23,7 @@ from unseen.training import checkpoint
 from unseen.training.folder import (
     CHECKPOINT,
     CONFIG_FILE,
+    STAGE_FILE,
     Trained,
     first_steps,
     refuse,
@@ -129,7 +130,7 @@ class _Run(StagedRun):
     def _ended(self, stage: Stage) -> None:
         if stage.name == "reconstruct":
             self.state.target_loss = math.nan  # it was the error of the reconstruction
-        self._save(self.folder / f"stage-{stage.name}.safetensors")
+        self._save(self.folder / STAGE_FILE.format(stage.name))
         super()._ended(stage)
 
     def _rate(self, stage: str, length: int) -> float:

@@ -9,15 +9,12 @@ stopped it.
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any
 
-from unseen.config import FitConfig, load_config
-from unseen.data.load import load_data
-from unseen.evaluation.evaluate import prepare
+from attacked import add_arguments, attacked
+
+from unseen.config import FitConfig
 from unseen.evaluation.protocol import privacy_section, train_on_versions
-from unseen.evaluation.versions import anonymize_all
-from unseen.training.folder import run_config
 
 
 def doubled(fit: FitConfig) -> FitConfig:
@@ -27,28 +24,16 @@ def doubled(fit: FitConfig) -> FitConfig:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("anonymizer")
-    parser.add_argument("--preset")
+    add_arguments(parser)
     parser.add_argument("--attackers", default="10")
-    parser.add_argument("overrides", nargs="*", metavar="key=value")
-    args = parser.parse_intermixed_args()
-    folder = Path(args.anonymizer)
-    base = run_config(folder) if folder.is_dir() else load_config("duet")
-    attackers = f"evaluation.attackers={args.attackers}"
-    config = load_config(args.preset, [*args.overrides, attackers], base=base)
-    settings = config.evaluation
-    subject = prepare(args.anonymizer, settings, Path("doubling.json"))
-    data = load_data(config.data, jobs=settings.jobs)
-    versions = anonymize_all(
-        subject.module, data, codec=settings.codec, draws=settings.draws, seed=settings.seed,
-        device=settings.device, jobs=settings.jobs,
-    )  # fmt: skip
+    given = attacked(parser.parse_intermixed_args())
+    settings, data = given.settings, given.data
     # The target model is of no interest here, and trains for one epoch.
     brief = settings.target_fit.model_copy(update={"cap": 1})
     fits = {"once": settings.attacker_fit, "twice": doubled(settings.attacker_fit)}
     measured = {
         name: train_on_versions(
-            data, versions, settings.target_model, subject.attackers, target_fit=brief,
+            data, given.versions, settings.target_model, given.subject.attackers, target_fit=brief,
             attacker_fit=fit, jobs=settings.jobs, device=settings.device,
         )[1]
         for name, fit in fits.items()

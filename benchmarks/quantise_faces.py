@@ -4,12 +4,12 @@
     python benchmarks/quantise_faces.py PHOTOGRAPHS [-o centerface-int8.onnx]
 
 PHOTOGRAPHS is a folder of pictures of faces, with sub-folders, such as LFW's. Pictures of 16 scenes
-that are put together of them, at several sizes, tell the range of each activation; 8 other scenes, of
-a quarter of the photographs by which nothing was chosen, how far the scores are off, also in the dark
-and under noise. Weights are quantised per channel, and to seven bits: eight would be too many for the
-sums of 16 bits in which processors without VNNI compute. The first layers, in which the range of an
-activation differs most between channels, stay as they are: they make up more than half of the error
-and little of the time.
+that are put together of them, at several sizes, tell the range of each activation; 8 other scenes,
+of a quarter of the photographs by which nothing was chosen, how far the scores are off, also in the
+dark and under noise. Weights are quantised per channel, and to seven bits: eight would be too many
+for the sums of 16 bits in which processors without VNNI compute. The first layers, in which the
+range of an activation differs most between channels, stay as they are: they make up more than half
+of the error and little of the time.
 """
 
 import argparse

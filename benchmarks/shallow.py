@@ -10,10 +10,10 @@ the one with the best validation accuracy is measured on the test clips, once. P
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from attacked import add_arguments, attacked
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
@@ -21,12 +21,6 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
-
-from unseen.config import load_config
-from unseen.data.load import load_data
-from unseen.evaluation.evaluate import prepare
-from unseen.evaluation.versions import anonymize_all
-from unseen.training.folder import run_config
 
 _CELLS = 12
 _COMPONENTS = 100
@@ -69,31 +63,20 @@ def models() -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("anonymizer")
-    parser.add_argument("--preset")
-    parser.add_argument("overrides", nargs="*", metavar="key=value")
-    args = parser.parse_intermixed_args()
-    folder = Path(args.anonymizer)
-    base = run_config(folder) if folder.is_dir() else load_config("duet")
-    config = load_config(args.preset, args.overrides, base=base)
-    settings = config.evaluation
-    subject = prepare(args.anonymizer, settings, Path("shallow.json"))
-    data = load_data(config.data, jobs=settings.jobs)
-    versions = anonymize_all(
-        subject.module, data, codec=settings.codec, draws=settings.draws, seed=settings.seed,
-        device=settings.device, jobs=settings.jobs,
-    )  # fmt: skip
+    add_arguments(parser)
+    given = attacked(parser.parse_intermixed_args())
+    data, versions = given.data, given.versions
     train = [features(clips) for clips in versions["train"].all()]
     val, test = ([features(v) for v in versions[name].views()] for name in ("val", "test"))
     labels = {name: data.split(name).private for name in ("train", "val", "test")}
     many = np.concatenate([labels["train"]] * len(train))
     scores, best = {}, (-1.0, "", None)
     for name in train[0]:
-        given = np.concatenate([one[name] for one in train])
+        read = np.concatenate([one[name] for one in train])
         for kind, model in models().items():
-            if given.shape[1] < _COMPONENTS and kind != "logistic":
+            if read.shape[1] < _COMPONENTS and kind != "logistic":
                 continue
-            model.fit(given, many)
+            model.fit(read, many)
             reached = float(np.mean([model.score(v[name], labels["val"]) for v in val]))
             scores[f"{name}, {kind}"] = reached
             if reached > best[0]:

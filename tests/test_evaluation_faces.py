@@ -18,8 +18,9 @@ from unseen.data.lfw import load_lfw
 from unseen.data.seen import digests_of, write_seen
 from unseen.errors import ConfigError, DataError, UnseenError
 from unseen.evaluation import faces as evaluation
+from unseen.evaluation.face_plan import FaceEvaluation
 from unseen.evaluation.face_results import read_face_result, write_face_result
-from unseen.evaluation.faces import FaceEvaluation, evaluate_faces
+from unseen.evaluation.faces import evaluate_faces
 from unseen.evaluation.modified_faces import batches
 
 PLAIN = FaceEvaluation(folds=(3, 4), train_folds=(1, 2), attackers=())

@@ -19,8 +19,9 @@ from unseen.data.face_images import Face, FaceImages, load_faces
 from unseen.data.lfw import load_lfw
 from unseen.data.seen import SEEN_FILE, digests_of, write_seen
 from unseen.errors import ConfigError, WeightsError
+from unseen.evaluation.face_plan import FaceEvaluation
 from unseen.evaluation.face_results import read_face_result
-from unseen.evaluation.faces import FaceEvaluation, evaluate_faces
+from unseen.evaluation.faces import evaluate_faces
 from unseen.evaluation.verification import verify
 from unseen.faces.align import TEMPLATE
 from unseen.faces.images import FRAMING

@@ -109,7 +109,8 @@ def _verify(args: argparse.Namespace) -> None:
 
     import unseen.data.load  # noqa: F401 - registers the data sets
     from unseen.data.face_images import load_faces
-    from unseen.evaluation.faces import FaceEvaluation, evaluate_faces, prepare_faces
+    from unseen.evaluation.face_plan import FaceEvaluation
+    from unseen.evaluation.faces import evaluate_faces, prepare_faces
     from unseen.report.canvas import percent
 
     settings: dict[str, Any] = {

@@ -1,10 +1,12 @@
 """Pictures in and out, and folders of them."""
 
+import struct
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from PIL import ExifTags, ImageOps
 from PIL import Image as Pillow
 
 from face_clips import background, moving
@@ -156,6 +158,28 @@ def test_faces_that_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="2 of 3 files failed"):
         anonymize_paths([tmp_path / "in"], tmp_path / "out", faces=required)
     assert names(tmp_path / "out") == ["a.png"]
+
+
+@pytest.mark.parametrize("tag", [ExifTags.Base.XResolution, ExifTags.Base.ResolutionUnit])
+def test_odd_tags_do_not_matter(tmp_path: Path, tag: ExifTags.Base) -> None:
+    image = noise(1, 32, 48)[0]
+    path = tmp_path / "a.jpg"
+    exif = Pillow.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    exif[ExifTags.Base.ImageDescription] = "as it should not be"
+    data = exif.tobytes()
+    # The type and the place of the description under the number of another tag.
+    for order in ("little", "big"):
+        data = data.replace(
+            ExifTags.Base.ImageDescription.to_bytes(2, order), tag.to_bytes(2, order)
+        )
+    Pillow.fromarray(image).save(path, exif=data, quality=100, subsampling=0)
+    with Pillow.open(path) as opened, pytest.raises((TypeError, struct.error)):
+        ImageOps.exif_transpose(opened)
+    turned = read_picture(path)
+    assert turned.shape == (48, 32, 3)
+    with Pillow.open(path) as opened:
+        assert np.array_equal(turned, np.rot90(np.array(opened.convert("RGB")), -1))
 
 
 def test_bad_pictures_leave_nothing(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ from safetensors.torch import load_file, save_file
 
 from tiny_game import tiny_config, tiny_data
 from unseen.anonymizers.learned import load_filter
-from unseen.config import EvaluationConfig
+from unseen.config import DataConfig, EvaluationConfig
 from unseen.data.clips import BoxSource, ClipDataset, LabelSet, Split, across
 from unseen.errors import ConfigError, RunError, UnseenError, WeightsError
-from unseen.evaluation.evaluate import evaluate, prepare
+from unseen.evaluation.evaluate import evaluate, prepare, refuse_attacks
 from unseen.evaluation.results import previews_path, read_previews, read_result
 from unseen.models import create_model
 from unseen.training.folder import refuse_seen_clips, run_config, with_its_split
@@ -357,6 +357,10 @@ def test_what_the_data_lack_is_said_before_any_work(tmp_path: Path) -> None:
         "'mask-face' needs face boxes, which the data visible lacks: load them with "
         "load_data(..., boxes=['face'])"
     )
+    from_settings = DataConfig(name="duet", private=("hat", "coat"))
+    with pytest.raises(ConfigError, match=r"'retrieve' looks for one person; .* hat, coat"):
+        refuse_attacks(EvaluationConfig(attacks=("classify", "retrieve")), from_settings)
+    refuse_attacks(EvaluationConfig(), from_settings)
     several = LabelSet("hat,coat", ("hat", "coat"), multi_label=True)
     several_data = replace(data, private=several)
     error = _refused("raw", several_data, tmp_path / "r.json", attacks=("classify", "retrieve"))

@@ -1,6 +1,7 @@
 """Faces of whole videos: found, followed, covered in every frame, whatever the detector misses."""
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from face_clips import HEIGHT, WIDTH, Blinded, background, blind_runs, moving, place
 from unseen.data.codec import Image
 from unseen.data.pictures import write_picture
+from unseen.data.video import probe
 from unseen.errors import ConfigError, DataError, VideoError
 from unseen.faces.detect import NONE, CenterFace, Detections
 from unseen.faces.find import FORMAT, Faces, FaceSettings, find_faces, find_faces_in
@@ -59,21 +61,35 @@ def test_a_face_that_enters_and_leaves(tmp_path: Path, detector: CenterFace) -> 
     assert calls == [(k, None) for k in range(1, 61)]
 
 
+@pytest.mark.parametrize("rate", [2, 4, 25])
 @pytest.mark.parametrize("every", [None, 1])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_blinded_detector_uncovers_nothing(
-    tmp_path: Path, detector: CenterFace, every: int | None, seed: int
+    tmp_path: Path, detector: CenterFace, every: int | None, seed: int, rate: int
 ) -> None:
-    """30% of the frames at random, in runs of up to eight."""
+    """30% of the frames at random, in runs of up to eight, however long these take."""
     rng = np.random.default_rng(seed)
     steps = np.cumsum(rng.normal(0, 1.5, (75, 2)), 0) + np.array([90, 40])
     images, truth = moving([(float(x), float(y)) for x, y in steps])
-    video = make_video(tmp_path / "a.mp4", images)
+    video = make_video(tmp_path / "a.mp4", images, time_base=Fraction(1, rate), rate=rate)
     blind = blind_runs(75, 0.3, 8, seed) - {0, 74}
     assert len(blind) >= 20
     faces = find_faces(video, FaceSettings(every=every), detector=Blinded(detector, images, blind))
     for frame, face in enumerate(truth):
         assert covered(faces, frame, face), frame
+
+
+@pytest.mark.parametrize(("rate", "milliseconds"), [(1000, 33), (30, 500), (30, 90)])
+def test_the_declared_rate_may_be_wrong(
+    tmp_path: Path, detector: CenterFace, rate: int, milliseconds: int
+) -> None:
+    """Between two looks there is no more time than at a rate that is right."""
+    images, truth = moving([None] * 8 + [(90 + 2 * k, 40) for k in range(16)] + [None] * 8)
+    times, base = [milliseconds * k for k in range(32)], Fraction(1, 1000)
+    video = make_video(tmp_path / "a.mkv", images, pts=times, time_base=base, rate=rate)
+    assert probe(video).rate == rate
+    faces = find_faces(video, detector=detector)
+    assert all(covered(faces, frame, truth[frame]) for frame in range(8, 24))
 
 
 class Glancing:

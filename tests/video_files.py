@@ -23,6 +23,7 @@ def make_video(
     *,
     pts: Sequence[int] | None = None,
     time_base: Fraction = Fraction(1, 25),
+    rate: int = 25,
     codec: str = "libx264rgb",
     pixels: str = "rgb24",
     options: dict[str, str] | None = None,
@@ -34,7 +35,7 @@ def make_video(
 ) -> Path:
     """Write a video; by default exact to the bit."""
     with av.open(str(path), "w", options=container or {}) as output:
-        stream: Any = output.add_stream(codec, rate=25, options=options or {"crf": "0"})
+        stream: Any = output.add_stream(codec, rate=rate, options=options or {"crf": "0"})
         stream.height, stream.width = images.shape[1:3]
         stream.pix_fmt = pixels
         stream.time_base = stream.codec_context.time_base = time_base

@@ -236,7 +236,7 @@ class EvaluationConfig(_Section):
         target_fit: training of the fresh f_T.
         attacker_fit: training of each attacker.
         jobs: attackers trained side by side.
-        device: where.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`.
         seed: of everything random.
         previews: None: show raw frames only if the data is synthetic; True: always; False: never.
     """

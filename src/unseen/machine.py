@@ -9,6 +9,13 @@ import torch
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 
 
+def device_of(name: str) -> str:
+    """The device of a name in a configuration: `auto` is a GPU if there is one."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return name
+
+
 def use_cores(threads: int) -> None:
     """Compute with so many threads, and keep freed memory for the next step.
 

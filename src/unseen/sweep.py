@@ -23,7 +23,12 @@ from unseen.data.clips import ClipDataset
 from unseen.data.find_boxes import body_source
 from unseen.data.load import has_boxes, load_data
 from unseen.errors import ConfigError, Faults, RunError, UnseenError, together
-from unseen.evaluation.evaluate import evaluate, needed_boxes, refuse_evaluation
+from unseen.evaluation.evaluate import (
+    evaluate,
+    needed_boxes,
+    refuse_attacks,
+    refuse_evaluation,
+)
 from unseen.evaluation.results import read_result
 from unseen.families.family import find_members, unknown_preset
 from unseen.files import refuse_unwritable, write_json, written_whole
@@ -183,6 +188,7 @@ def _checks(configs: Mapping[str, RunConfig], trained: Sequence[str]) -> list[Ca
         *(partial(person_weights, named) for named in detectors if named is not None),
         *(partial(refuse_training, configs[name]) for name in trained),
         *(partial(refuse_evaluation, config.evaluation) for config in every),
+        *(partial(refuse_attacks, config.evaluation, config.data) for config in every),
     ]
 
 

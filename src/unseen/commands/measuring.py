@@ -52,7 +52,7 @@ def add_commands(verb: Verb) -> None:
 
 def _evaluate(args: argparse.Namespace) -> None:
     from unseen.data.load import find_data
-    from unseen.evaluation.evaluate import evaluate, needed_boxes, prepare
+    from unseen.evaluation.evaluate import evaluate, needed_boxes, prepare, refuse_attacks
 
     config = evaluation_config_of(args)
     needed: tuple[BoxKind, ...] = ()
@@ -61,6 +61,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     checks: list[Callable[[], Any]] = [  # before clips are read, which takes long
         partial(prepare, args.anonymizer, config.evaluation, args.out),
         partial(find_data, config.data, jobs=config.evaluation.jobs, boxes=needed),
+        partial(refuse_attacks, config.evaluation, config.data),
     ]
     load = together(ConfigError, f"'{args.anonymizer}' cannot be measured so", checks)[1]
     result = evaluate(args.anonymizer, load(), args.out, config.evaluation)

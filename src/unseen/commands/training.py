@@ -75,7 +75,7 @@ def _demo(args: argparse.Namespace) -> None:
 def _train(args: argparse.Namespace) -> None:
     from unseen.config import load_config
     from unseen.data.load import find_data
-    from unseen.evaluation.evaluate import refuse_evaluation
+    from unseen.evaluation.evaluate import refuse_attacks, refuse_evaluation
     from unseen.face_config import face_preset_names, stored_face_config
     from unseen.families.family import members
     from unseen.training.folder import refuse, run_config
@@ -108,6 +108,7 @@ def _train(args: argparse.Namespace) -> None:
         partial(find_data, config.data, jobs=config.train.threads),
         partial(refuse, config, args.out, resume=args.resume),
         partial(refuse_evaluation, config.evaluation),
+        partial(refuse_attacks, config.evaluation, config.data),
     ]
     load = together(ConfigError, f"{args.out} cannot be trained and measured so", checks)[0]
     refuse_evaluation(config.evaluation, config.budget_models)

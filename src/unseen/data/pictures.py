@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
+from PIL import ExifTags, UnidentifiedImageError
 from PIL import Image as Pillow
-from PIL import ImageOps, UnidentifiedImageError
 
 from unseen.data.codec import Image
 from unseen.errors import DataError
@@ -26,6 +26,17 @@ _SAVE: dict[str, dict[str, Any]] = {
     ".gif": {"format": "GIF"},
 }
 PICTURES = tuple(_SAVE)
+
+# How a picture with each orientation of EXIF is turned.
+_TURNED = {
+    2: Pillow.Transpose.FLIP_LEFT_RIGHT,
+    3: Pillow.Transpose.ROTATE_180,
+    4: Pillow.Transpose.FLIP_TOP_BOTTOM,
+    5: Pillow.Transpose.TRANSPOSE,
+    6: Pillow.Transpose.ROTATE_270,
+    7: Pillow.Transpose.TRANSVERSE,
+    8: Pillow.Transpose.ROTATE_90,
+}
 
 Part = UInt8[np.ndarray, "rows columns 3"]
 
@@ -47,12 +58,17 @@ def read_picture(path: Path) -> Image:
             raw = " ".join(str(part[-1]) for part in getattr(opened, "tile", ()))
             if opened.mode.startswith(("I", "F")) or re.search(";16[BLN]", raw):
                 raise DataError(f"{path} has more than 8 bits a colour: save it with 8")
-            return np.array(ImageOps.exif_transpose(opened).convert("RGB"), np.uint8)
+            # Not by Pillow's exif_transpose, which fails on files with odd other tags.
+            turn = _TURNED.get(opened.getexif().get(ExifTags.Base.Orientation, 1))
+            upright = opened if turn is None else opened.transpose(turn)
+            return np.array(upright.convert("RGB"), np.uint8)
+    except DataError:
+        raise
     except FileNotFoundError as error:
         raise DataError(f"no picture {path}: check the path") from error
     except (UnidentifiedImageError, Pillow.DecompressionBombError) as error:
         raise DataError(f"{path} cannot be read as a picture: {error}") from error
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow's own for damaged files
+    except Exception as error:  # Pillow raises what it likes for damaged files and tags
         raise DataError(f"{path} is damaged: {error}; get an undamaged copy") from error
 
 

@@ -15,7 +15,7 @@ from unseen.anonymizers.base import Anonymizer, BoxKind
 from unseen.anonymizers.learned import CONTRACT_FILE, LearnedFilter
 from unseen.anonymizers.load import load_anonymizer, refuse_device
 from unseen.anonymizers.modifier import FaceModifier
-from unseen.config import EvaluationConfig, RunConfig
+from unseen.config import DataConfig, EvaluationConfig, RunConfig
 from unseen.data.clips import SPLITS, ClipDataset, refuse_stills
 from unseen.data.codec import Codec
 from unseen.errors import ConfigError, RunError, WeightsError, together
@@ -32,6 +32,7 @@ from unseen.evaluation.provenance import provenance
 from unseen.evaluation.results import Previews, previews_path, write_previews, write_result
 from unseen.evaluation.versions import Versions, anonymize_all, refuse_clips
 from unseen.files import refuse_unwritable
+from unseen.machine import device_of
 from unseen.models import canonical, create_model, parameter_count
 from unseen.stored_weights import load_weights
 from unseen.training.classifier import predict
@@ -119,6 +120,22 @@ def refuse_evaluation(config: EvaluationConfig, budget_models: Sequence[str] = (
     return attackers
 
 
+def refuse_attacks(config: EvaluationConfig, data: DataConfig) -> None:
+    """Raise, before clips are read, where an attack is for one private column and there are more.
+
+    `evaluate` looks again, at the data: one column may hold yes or no.
+    """
+    if "retrieve" in config.attacks and (len(data.private) > 1 or data.private == ("all",)):
+        raise _for_one_person(", ".join(data.private))
+
+
+def _for_one_person(private: str) -> ConfigError:
+    return ConfigError(
+        f"attack 'retrieve' looks for one person; the private attribute {private} "
+        "is several yes/no ones: leave it out of evaluation.attacks"
+    )
+
+
 def refuse_settings(config: EvaluationConfig) -> None:
     """Raise where the target model, the device or the codec cannot be used."""
     together(ConfigError, "evaluation: settings cannot be used", _setting_checks(config))
@@ -140,7 +157,7 @@ def _checks(config: EvaluationConfig, budget_models: Sequence[str]) -> list[Call
 def _setting_checks(config: EvaluationConfig) -> list[Callable[[], Any]]:
     checks: list[Callable[[], Any]] = [
         partial(canonical, config.target_model),
-        partial(refuse_device, config.device),
+        partial(refuse_device, device_of(config.device)),
     ]
     if config.codec is not None:
         checks.append(partial(Codec.parse, config.codec, 2, 2))
@@ -173,6 +190,7 @@ def evaluate(
     """
     start = time.perf_counter()
     config = config or EvaluationConfig()
+    config = config.model_copy(update={"device": device_of(config.device)})
     subject = prepare(anonymizer, config, out)
     _refuse_data(subject, data)
     if subject.run is not None:
@@ -330,10 +348,7 @@ def _refuse_data(subject: Subject, data: ClipDataset) -> None:
     if data.other is not None:
         refuse_clips(subject.module, data.other)
     if "retrieve" in subject.attacks and data.private.multi_label:
-        raise ConfigError(
-            f"attack 'retrieve' looks for one person; the private attribute {data.private.name} "
-            "is several yes/no ones: leave it out of evaluation.attacks"
-        )
+        raise _for_one_person(data.private.name)
 
 
 def _cost(module: Anonymizer, data: ClipDataset, config: EvaluationConfig) -> dict[str, Any]:

@@ -39,7 +39,7 @@ from unseen.evaluation.target_contract import (
 )
 from unseen.evaluation.versions import Versions, anonymize_all, refuse_clips
 from unseen.files import refuse_unwritable, write_json
-from unseen.machine import use_cores
+from unseen.machine import device_of, use_cores
 from unseen.models import ClipClassifier, create_model
 from unseen.progress import progress
 from unseen.stored_weights import load_weights, save_weights
@@ -131,6 +131,7 @@ def train_target(
     """
     start = time.perf_counter()
     config = config or EvaluationConfig()
+    config = config.model_copy(update={"device": device_of(config.device)})
     plan = prepare_target(anonymizer, data.target.name, out, config)
     frames, size = (int(length) for length in data.test.clips.shape[1:3])
     refuse_clips(plan.module, data)

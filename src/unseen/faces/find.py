@@ -261,7 +261,8 @@ def _follow(
     """Look at every so many frames, and at both sides of sudden changes, and follow the faces.
 
     With `glances`, glance when the last look or glance is so many frames ago; or look again, where
-    the last look lost a face.
+    the last look lost a face. What so many frames take in time at the rate that the file declares
+    is as long as there is no look or glance at most: frames may be fewer, and that rate wrong.
     """
     change_to, tracker = ChangeFinder(), Tracker(settings.threshold, interval, settings.hold)
     follower = Follower(_FOLLOW)
@@ -272,6 +273,11 @@ def _follow(
     looked = glanced = -every
     looks = 0
     lost = False
+
+    def due(last: int, count: int) -> bool:
+        # Times are rounded.
+        late = last >= 0 and times[-1] - times[last] > 1.01 * count * interval / every
+        return len(times) - 1 - last >= count or late
 
     def look(image: Image, frame: int, closely: bool = True) -> None:
         nonlocal looked, glanced, looks, lost
@@ -299,9 +305,9 @@ def _follow(
             follower.cut()
             cuts.append(frame)
         follower.add(frame, time, image)
-        if change is not Change.SMALL or frame - looked >= every:
+        if change is not Change.SMALL or due(looked, every):
             look(image, frame)
-        elif glances is not None and frame - glanced >= glances:
+        elif glances is not None and due(glanced, glances):
             look(image, frame, closely=lost)
         last = image
         if progress is not None:

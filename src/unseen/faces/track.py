@@ -30,8 +30,8 @@ from unseen.faces.places import (
     speed_at,
 )
 
-# A track that found nothing for so many seconds has ended.
-_PATIENCE = 2.0
+# A track that found nothing for so many seconds, and in so many looks, has ended.
+_PATIENCE, _LOOKS = 2.0, 10
 # How far a face may have gone, in its own sizes: at once, and for each second.
 _REACH, _SPEED = 1.0, 12.0
 # The same for detections too weak to begin a track, and for all after so many seconds without one:
@@ -168,6 +168,8 @@ class Tracker:
         self.tracks: list[Track] = []
         self._open: list[Track] = []
         self._begin = -np.inf
+        self._looks = 0
+        self._seen: dict[int, int] = {}  # by track, its last look
 
     def cut(self, time: float) -> None:
         """A new scene begins at `time`: all tracks have ended."""
@@ -183,7 +185,12 @@ class Tracker:
         Returns:
             the tracks that were detected in this frame.
         """
-        self._open = [track for track in self._open if time - track.times[-1] <= _PATIENCE]
+        self._looks += 1
+        self._open = [
+            track
+            for track in self._open
+            if time - track.times[-1] <= _PATIENCE or self._looks - self._seen[track.id] <= _LOOKS
+        ]
         free = set(range(len(found)))
         pairs = [
             (distance, track.id, track, which)
@@ -204,6 +211,7 @@ class Tracker:
                 self.tracks.append(track)
                 self._open.append(track)
                 taken[track.id] = track
+        self._seen |= dict.fromkeys(taken, self._looks)
         return list(taken.values())
 
     def lost(self, frame: int, time: float) -> bool:

@@ -62,6 +62,24 @@ def test_a_filter_gets_each_face_at_its_own_size_with_its_memory(tmp_path: Path)
         np.testing.assert_array_equal(image, before)
 
 
+@pytest.mark.parametrize(("made_for", "every"), [(25.0, 1), (12.0, 2), (6.0, 4)])
+def test_of_a_fast_video_every_nth_frame_of_a_face_is_anonymized(
+    tmp_path: Path, made_for: float, every: int
+) -> None:
+    src = make_video(tmp_path / "a.mp4", np.repeat(background()[None], 9, 0))
+    model = Counter()
+    model.frame_rate = made_for
+    boxes = (ManualBox((20, 10, 60, 90)), ManualBox((70, 10, 90, 40), 3))
+    anonymize_video(
+        src, tmp_path / "b.mp4", model, region="faces", faces=FaceSettings(boxes=boxes),
+        codec="lossless",
+    )  # fmt: skip
+    shown, _ = decode(tmp_path / "b.mp4")
+    assert shown[:, 50, 40, 0].tolist() == [1 + frame // every for frame in range(9)]
+    # Counted from where a face was first.
+    assert shown[3:9, 20, 80, 0].tolist() == [1 + frame // every for frame in range(6)]
+
+
 def test_a_filter_that_fails_in_a_face_leaves_nothing(tmp_path: Path) -> None:
     src = make_video(tmp_path / "a.mp4", np.repeat(background()[None], 6, 0))
     with pytest.raises(VideoError, match=r"'broken' failed at frame 2 of .*a\.mp4"):

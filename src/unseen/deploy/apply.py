@@ -153,7 +153,7 @@ def _painting(
         if found is None:
             yield WholeFrames(anonymizer, src, device, rate)
         else:
-            yield FacesOnly(found, src, on_faces(anonymizer, device), anonymizer.least_side)
+            yield FacesOnly(found, src, on_faces(anonymizer, device, rate), anonymizer.least_side)
 
 
 def anonymize_video(

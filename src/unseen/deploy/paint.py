@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -16,7 +17,7 @@ from unseen.anonymizers.modifier import resize_faces
 from unseen.data.codec import Image
 from unseen.errors import UnseenError, VideoError
 from unseen.faces.region import Act, Patch
-from unseen.types import Boxes, Clips, to_clips, to_stored
+from unseen.types import Boxes, Clips, Frames, to_clips, to_stored
 
 # Working sizes are multiples of this, so that strided filters need no padding.
 _MULTIPLE = 8
@@ -73,6 +74,12 @@ def _step(
     return step
 
 
+def _every(anonymizer: Anonymizer, rate: float | None) -> int:
+    """Of how many frames one is anonymized, and stands for the others."""
+    made_for = anonymizer.frame_rate
+    return max(1, round(rate / made_for)) if rate and made_for else 1
+
+
 class WholeFrames:
     """Anonymizes whole frames of one video, stretch after stretch.
 
@@ -95,8 +102,7 @@ class WholeFrames:
         rate: float | None = None,
     ) -> None:
         self.anonymizer, self.source, self.device = anonymizer, source, device
-        made_for = anonymizer.frame_rate
-        self._every = max(1, round(rate / made_for)) if rate and made_for else 1
+        self._every = _every(anonymizer, rate)
         self._state: Any = None
         self._last: Image | None = None
 
@@ -124,24 +130,42 @@ class WholeFrames:
         return list(to_stored(_resize(step.clips, height, width))[0])
 
 
-def on_faces(anonymizer: Anonymizer, device: torch.device | str) -> Act:
+@dataclass(frozen=True)
+class _OfFace:
+    """What is remembered of a face: its frames so far, the filter's own, and the last output."""
+
+    frames: int
+    state: Any
+    shown: Frames
+
+
+def on_faces(anonymizer: Anonymizer, device: torch.device | str, rate: float | None = None) -> Act:
     """An anonymizer as what is done to each face: told that all it is given is a face.
 
     Args:
         anonymizer: in evaluation mode, on `device`; made for the size `working_size`, it gets each
-            face as a square of that size, and its output is resized back, see `resize_faces`.
+            face as a square of that size, and its output is resized back, see `resize_faces`. Of
+            faster video it gets every n-th frame of a face, see `WholeFrames`.
         device: where.
+        rate: frames a second of the source; None: of pictures.
     """
+    every = _every(anonymizer, rate)
 
-    def act(image: Image, state: Any, where: str) -> Patch:
+    def act(image: Image, state: _OfFace | None, where: str) -> Patch:
         height, width = image.shape[:2]
+        if state is None or state.frames % every == 0:
+            step = made(image, None if state is None else state.state, where)
+            state = _OfFace(0 if state is None else state.frames, step.state, step.clips[:, :, 0])
+        shown = resize_faces(state.shown, (height, width))
+        later = replace(state, frames=state.frames + 1)
+        return Patch(to_stored(shown[:, :, None])[0, 0], later)
+
+    def made(image: Image, state: Any, where: str) -> Step:
         faces = to_clips(image[None, None], device)[:, :, 0]
         if anonymizer.working_size is not None:
             faces = resize_faces(faces, (anonymizer.working_size, anonymizer.working_size))
         whole = torch.tensor([[[[0.0, 0.0, *faces.shape[:-3:-1]]]]], device=device)
-        step = _step(anonymizer, faces[:, :, None], state, where, whole)
-        shown = resize_faces(step.clips[:, :, 0], (height, width))
-        return Patch(to_stored(shown[:, :, None])[0, 0], step.state)
+        return _step(anonymizer, faces[:, :, None], state, where, whole)
 
     return act
 

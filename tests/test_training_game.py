@@ -1,7 +1,7 @@
 """The moves of the game, each against what autograd gives by hand."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -11,12 +11,13 @@ from torch.nn import functional as F
 
 from tiny_game import tiny_config, tiny_data
 from unseen.config import RunConfig
-from unseen.data.clips import ClipDataset
+from unseen.data.clips import ClipDataset, across
 from unseen.errors import RunError
 from unseen.training.batches import Order, augmented
 from unseen.training.classifier import predict
 from unseen.training.game import Game
 from unseen.training.metrics import score
+from unseen.training.moves import FilterMove, PrivacyMove
 from unseen.training.run import make_fabric
 from unseen.types import to_clips, to_stored
 
@@ -52,6 +53,33 @@ def _plain_descent(game: Game) -> None:
     """Steps that are the gradient itself, so that a move shows it."""
     game.opt_filter = torch.optim.SGD(game.filter.parameters(), lr=1.0)  # type: ignore[assignment]
     game.opt_target = torch.optim.SGD(game.target.parameters(), lr=1.0)  # type: ignore[assignment]
+
+
+MOVES: dict[str, Callable[[Game], object]] = {
+    "reconstruct": lambda game: game.reconstruct_step(),
+    "filter": lambda game: game.filter_step(GAMMA, with_target=False),
+    "filter and target": lambda game: game.filter_step(GAMMA, with_target=True),
+    "no game": lambda game: game.filter_step(0.0, with_target=True),
+    "privacy": lambda game: game.privacy_step(),
+    "privacy of one": lambda game: game.privacy_step(1),
+    "target": lambda game: game.target_step(with_filter=False),
+    "end to end": lambda game: game.target_step(with_filter=True),
+    "budget": lambda game: game.budget_step(range(2)),
+}
+
+
+def _hardest(told: object) -> int | None:
+    return told.hardest if isinstance(told, FilterMove | PrivacyMove) else None
+
+
+def _numbers(told: object) -> list[float]:
+    """All that a move tells."""
+    if isinstance(told, FilterMove):
+        shown = [] if told.seen is None else told.seen.flatten().tolist()
+        return [told.privacy_loss, told.target_loss, *shown]
+    if isinstance(told, PrivacyMove):
+        return [told.privacy_loss]
+    return told if isinstance(told, list) else [float(str(told))]
 
 
 def _make_confident(game: Game, index: int, factor: float = 40.0) -> None:
@@ -192,6 +220,59 @@ def test_a_filter_step_leaves_budget_models_alone(data: ClipDataset, with_target
     # Nothing is left over for the next move.
     players = [*game.filter.parameters(), *game.target.parameters()]
     assert all(p.grad is None for p in players)
+
+
+@pytest.mark.parametrize("set_of_labels", ["one of k", "several", "of another data set"])
+@pytest.mark.parametrize("move", MOVES)
+def test_a_batch_in_parts_gives_the_same_step(
+    data: ClipDataset, multi: ClipDataset, move: str, set_of_labels: str
+) -> None:
+    """Parts of 3, 3 and 2 clips."""
+    given, config = (data, CONFIG) if set_of_labels == "one of k" else (multi, MULTI)
+    if set_of_labels == "of another data set":
+        given = across(data, multi)
+    outcomes = []
+    for size in (0, 3):
+        train = config.train.model_copy(update={"micro_batch": size})
+        noiseless = config.filter.model_copy(update={"output_limits": ()})
+        update = {"train": train, "filter": noiseless}
+        game = _game(given, config.model_copy(update=update))
+        _plain_descent(game)
+        alone = torch.optim.SGD(game.filter.parameters(), lr=1.0)
+        game.opt_end_to_end = alone  # type: ignore[assignment]
+        game.opt_budget = [torch.optim.SGD(model.parameters(), lr=1.0) for model in game.budget]
+        _make_confident(game, 0, 3.0)
+        before = _weights(game.filter), _weights(game.target), _weights(game.budget[0])
+        told = MOVES[move](game)
+        outcomes.append((told, {name: _weights(each) for name, each in game.modules().items()}))
+        after = _weights(game.filter), _weights(game.target), _weights(game.budget[0])
+        assert any(not _same(*pair) for pair in zip(before, after, strict=True))
+    (one, whole), (other, parts) = outcomes
+    assert _hardest(one) == _hardest(other)
+    np.testing.assert_allclose(_numbers(one), _numbers(other), atol=1e-5)
+    for name in whole:
+        for key, value in whole[name].items():
+            torch.testing.assert_close(parts[name][key], value, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("move", ["filter", "privacy"])
+def test_the_hardest_is_that_of_the_whole_batch(
+    data: ClipDataset, monkeypatch: pytest.MonkeyPatch, move: str
+) -> None:
+    """In parts too, of which most say otherwise."""
+    game = _game(data, tiny_config("train.micro_batch=2"))
+    of_parts, asked = [[10.0, 0.0], [0.0, 3.0], [0.0, 3.0], [0.0, 3.0]], []
+
+    def leaks(seen: Tensor, private: Tensor, indices: Sequence[int]) -> list[Tensor]:
+        asked.append(list(indices))
+        values = of_parts[(len(asked) - 1) % 4]
+        return [values[i] + 0 * seen.sum() for i in indices]
+
+    monkeypatch.setattr(game, "leaks", leaks)
+    told = MOVES[move](game)
+    assert isinstance(told, PrivacyMove)
+    assert (told.hardest, told.privacy_loss) == (0, 2.5)
+    assert asked == [[0, 1]] * 4 + [[0]] * 4
 
 
 def test_without_gamma_or_models_the_filter_learns_the_target_alone(data: ClipDataset) -> None:

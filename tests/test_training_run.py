@@ -400,9 +400,14 @@ PLAIN = (
 )  # fmt: skip
 
 
-def test_two_processes_train_as_one(data: ClipDataset, script: Path, tmp_path: Path) -> None:
-    """Gradients averaged over halves of a batch are those of the batch, but for rounding."""
-    process = _start(script, tmp_path / "two", *PLAIN, "train.devices=2")
+@pytest.mark.parametrize("micro_batch", [0, 3])
+def test_two_processes_train_as_one(
+    data: ClipDataset, script: Path, tmp_path: Path, micro_batch: int
+) -> None:
+    """Gradients averaged over halves of a batch, and over parts of these, are those of the batch,
+    but for rounding."""
+    more = ("train.devices=2", f"train.micro_batch={micro_batch}")
+    process = _start(script, tmp_path / "two", *PLAIN, *more)
     train(tiny_config(*PLAIN), data, tmp_path / "one")
     assert process.wait(240) == 0, _log(tmp_path / "two").read_text()
     first = load_file(tmp_path / "one" / "stage-reconstruct.safetensors")

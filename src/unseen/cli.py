@@ -96,8 +96,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not _no_memory(error):
             raise
         print(
-            "unseen: there is not enough memory for this; use less at a time (train.batch, "
-            f"data.size, evaluation.jobs, a narrower model): {str(error).partition(chr(10))[0]}",
+            "unseen: there is not enough memory for this; use less at a time (train.micro_batch, "
+            "train.batch, data.size, evaluation.jobs, a narrower model): "
+            f"{str(error).partition(chr(10))[0]}",
             file=sys.stderr,
         )
         return 2

@@ -144,6 +144,8 @@ class TrainConfig(_Section):
         devices: processes on one machine (gloo on CPU, NCCL on GPU).
         threads: of each process on a CPU.
         batch: clips a step, over all devices.
+        micro_batch: clips of a step that each process computes at once, where memory is short; it
+            moves by the mean gradient of them all; 0: all.
         budget_frames: frames of each clip that a frame-wise budget model sees in one step; 0: all.
         init_reconstruct: steps of stage 1, f_D reproduces its input.
         init_target_alone: steps between the two, f_T learns the target on the frozen f_D.
@@ -164,6 +166,7 @@ class TrainConfig(_Section):
     devices: int = Field(1, ge=1)
     threads: int = Field(2, ge=1)
     batch: int = Field(32, ge=2)
+    micro_batch: int = Field(0, ge=0)
     budget_frames: int = Field(4, ge=0)
     init_reconstruct: int = Field(0, ge=0)
     init_target_alone: int = Field(0, ge=0)

@@ -35,7 +35,8 @@ Pair = tuple[Point, Point]
 def claims(points: Sequence[Point]) -> list[Claim]:
     """Every claim for which there are points, in the order of the papers.
 
-    A pair differs in one thing only. It confirms a claim about leaks when the first of it leaks
+    A pair differs in one thing only, and in what the family sets with it (with restarting, SBU has
+    more steps). It confirms a claim about leaks when the first of it leaks
     less; whether by more than chance, the intervals tell.
     """
     learned = [point for point in points if point.line]

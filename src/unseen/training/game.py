@@ -9,7 +9,9 @@ Every random number of a move (batch, augmentation, noise, dropout) is derived f
 move's number, so that weights, optimisers and a few counters are all that a checkpoint needs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import repeat
 
 import numpy as np
 import torch
@@ -160,14 +162,17 @@ class Game:
         """
         batch = self.draw()
         self.filter.train()
-        wanted: Tensor = batch.clips
-        for limit in self.filter.before:
-            wanted, _ = limit.step(wanted, None)
-        if self.config.filter.input_limits and wanted.shape[1] == 1:
-            wanted = wanted if wanted.min() >= 0 else (0.5 + 0.5 * wanted).clamp(0, 1)
-        loss = (self.filter(batch.clips) - wanted).square().mean()
-        self._update(loss, [self.opt_filter], [self.filter])
-        return self._mean(loss)
+
+        def losses() -> Iterator[Tensor]:
+            for part, share in self._parts(batch):
+                wanted: Tensor = part.clips
+                for limit in self.filter.before:
+                    wanted, _ = limit.step(wanted, None)
+                if self.config.filter.input_limits and wanted.shape[1] == 1:
+                    wanted = wanted if wanted.min() >= 0 else (0.5 + 0.5 * wanted).clamp(0, 1)
+                yield share * (self.filter(part.clips) - wanted).square().mean()
+
+        return self._mean(self._update(losses(), [self.opt_filter], [self.filter]))
 
     def filter_step(self, gamma: float, *, with_target: bool) -> FilterMove:
         """Minimise L_T + gamma * J_B of the hardest budget model over f_D.
@@ -179,28 +184,40 @@ class Game:
         batch = self.draw()
         self.filter.train()
         self.target.train()
-        views = self.filter.with_and_without_noise(batch.clips)
-        target_loss = label_loss(self.target(views[0]), batch.target, self.data.target)
-        loss, privacy, hardest = target_loss, 0.0, -1
-        against = gamma > 0 and bool(self.budget)
-        seen: Clips | None = views[self._before_noise]
-        met: Batch | None = batch
-        if self.data.other is not None:
-            seen = met = None
-            if against:
-                rng = np.random.default_rng([self.config.train.seed, 3, self.moves])
-                met = self._batch(rng, private=True)
-                seen = self.filter.with_and_without_noise(met.clips)[self._before_noise]
-        if against and seen is not None and met is not None:
-            leaks = self.leaks(seen, met.private, range(self.ensemble))
-            hardest = self._largest(leaks)
-            loss = target_loss + gamma * leaks[hardest]
-            privacy = self._mean(leaks[hardest])
+        across, against = self.data.other is not None, gamma > 0 and bool(self.budget)
+        met: Batch | None = None if across else batch
+        if across and against:
+            rng = np.random.default_rng([self.config.train.seed, 3, self.moves])
+            met = self._batch(rng, private=True)
+        named = self._candidates(met, range(self.ensemble)) if met and against else []
+        hardest, target_losses, leaks, shown = -1, [], [], []
+
+        def losses() -> Iterator[Tensor]:
+            nonlocal hardest
+            others = [other for other, _ in self._parts(met)] if met else repeat(None)
+            for (part, share), other in zip(self._parts(batch), others, strict=False):
+                views = self.filter.with_and_without_noise(part.clips)
+                loss = label_loss(self.target(views[0]), part.target, self.data.target)
+                target_losses.append(share * loss.detach())
+                if across and other is not None:
+                    views = self.filter.with_and_without_noise(other.clips)
+                if other is not None:
+                    seen = views[self._before_noise]
+                    shown.append(seen.detach())
+                    if against:
+                        values = self.leaks(seen, other.private, named)
+                        which = self._largest(values)
+                        hardest = named[which]
+                        leaks.append(share * values[which].detach())
+                        loss = loss + gamma * values[which]
+                yield share * loss
+
         moving: list[nn.Module] = [self.filter, self.target] if with_target else [self.filter]
         optimizers = [self.opt_filter, self.opt_target] if with_target else [self.opt_filter]
-        self._update(loss, optimizers, moving)
-        shown = None if seen is None else seen.detach()
-        return FilterMove(privacy, hardest, self._mean(target_loss), shown, met)
+        self._update(losses(), optimizers, moving)
+        privacy = self._mean(torch.stack(leaks).sum()) if leaks else 0.0
+        target_loss = self._mean(torch.stack(target_losses).sum())
+        return FilterMove(privacy, hardest, target_loss, torch.cat(shown) if shown else None, met)
 
     def privacy_step(self, index: int | None = None) -> PrivacyMove:
         """Minimise J_B of one budget model over f_D, L_T left out (Wang19 eq. 8b, algorithm 3).
@@ -213,12 +230,49 @@ class Game:
         """
         batch = self.draw_private()
         self.filter.train()
-        seen = self.filter.with_and_without_noise(batch.clips)[self._before_noise]
-        named = range(self.ensemble) if index is None else [index]
-        leaks = self.leaks(seen, batch.private, named)
-        chosen = self._largest(leaks)
-        self._update(leaks[chosen], [self.opt_filter], [self.filter])
-        return PrivacyMove(self._mean(leaks[chosen]), named[chosen])
+        named = self._candidates(batch, range(self.ensemble) if index is None else [index])
+        hardest = -1
+
+        def losses() -> Iterator[Tensor]:
+            nonlocal hardest
+            for part, share in self._parts(batch):
+                seen = self.filter.with_and_without_noise(part.clips)[self._before_noise]
+                values = self.leaks(seen, part.private, named)
+                which = self._largest(values)
+                hardest = named[which]
+                yield share * values[which]
+
+        leak = self._update(losses(), [self.opt_filter], [self.filter])
+        return PrivacyMove(self._mean(leak), hardest)
+
+    def _parts(self, batch: Batch) -> list[tuple[Batch, float]]:
+        """A batch in parts, and what share of it each is.
+
+        One at a time is in memory with all that its gradient needs; the authors' code accumulates
+        gradients so. What a network normalises over a batch, it then normalises over a part.
+        """
+        size, count = self.config.train.micro_batch, len(batch.clips)
+        if not 0 < size < count:
+            return [(batch, 1.0)]
+        columns = (batch.clips, batch.target, batch.private)
+        parts = zip(*(torch.split(column, size) for column in columns), strict=True)
+        return [(part, len(part.clips) / count) for part in (Batch(*each) for each in parts)]
+
+    def _candidates(self, batch: Batch, indices: Sequence[int]) -> Sequence[int]:
+        """Of which budget models f_D is to be shown the leak: where there are parts, the hardest.
+
+        It is the one that is hardest on the whole batch, and so must be known before the first
+        part is gone. A batch in one part is passed once, and its hardest model found on the way.
+        """
+        parts = self._parts(batch)
+        if len(parts) == 1 or len(indices) == 1:
+            return indices
+        total = torch.zeros(len(indices), device=self.device)
+        with torch.no_grad():
+            for part, share in parts:
+                seen = self.filter.with_and_without_noise(part.clips)[self._before_noise]
+                total += share * torch.stack(self.leaks(seen, part.private, indices))
+        return [indices[self._largest(list(total))]]
 
     def _largest(self, leaks: Sequence[Tensor]) -> int:
         """The place of the largest value; the same in all processes."""
@@ -245,13 +299,16 @@ class Game:
         batch = self.draw()
         self.target.train()
         self.filter.train(with_filter)
-        with torch.set_grad_enabled(with_filter):
-            anonymized = self.filter(batch.clips)
-        loss = label_loss(self.target(anonymized), batch.target, self.data.target)
+
+        def losses() -> Iterator[Tensor]:
+            for part, share in self._parts(batch):
+                with torch.set_grad_enabled(with_filter):
+                    anonymized = self.filter(part.clips)
+                yield share * label_loss(self.target(anonymized), part.target, self.data.target)
+
         optimizers = [self.opt_target, self.opt_end_to_end] if with_filter else [self.opt_target]
         moving: list[nn.Module] = [self.target, self.filter] if with_filter else [self.target]
-        self._update(loss, optimizers, moving)
-        return self._mean(loss)
+        return self._mean(self._update(losses(), optimizers, moving))
 
     def budget_step(
         self, indices: Sequence[int], seen: Clips | None = None, batch: Batch | None = None
@@ -269,16 +326,22 @@ class Game:
         if seen is None or batch is None:
             batch = self.draw_private()
             with torch.no_grad():
-                seen = self.filter.with_and_without_noise(batch.clips)[self._before_noise]
-        scores = []
-        for i in indices:
-            model = self.budget[i]
-            model.train()
-            logits = model(self._frames_for(model, seen))
-            loss = label_loss(logits, batch.private, self.data.private)
-            self._update(loss, [self.opt_budget[i]], [model])
-            scores.append(self._mean(_training_score(logits, batch.private)))
-        return scores
+                parts = [self.filter.with_and_without_noise(p.clips) for p, _ in self._parts(batch)]
+            seen = torch.cat([views[self._before_noise] for views in parts])
+        return [self._budget_update(i, replace(batch, clips=seen)) for i in indices]
+
+    def _budget_update(self, index: int, shown: Batch) -> float:
+        model, scores = self.budget[index], []
+        model.train()
+
+        def losses() -> Iterator[Tensor]:
+            for part, share in self._parts(shown):
+                logits = model(self._frames_for(model, part.clips))
+                scores.append(share * _training_score(logits, part.private))
+                yield share * label_loss(logits, part.private, self.data.private)
+
+        self._update(losses(), [self.opt_budget[index]], [model])
+        return self._mean(torch.stack(scores).sum())
 
     def _frames_for(
         self, model: ClipClassifier, clips: Clips
@@ -293,13 +356,17 @@ class Game:
 
     def _update(
         self,
-        loss: Tensor,
+        losses: Iterable[Tensor],
         optimizers: Sequence[torch.optim.Optimizer],
         moving: Sequence[nn.Module],
-    ) -> None:
+    ) -> Tensor:
+        """Move players by the sum of the losses of a batch's parts, and return it."""
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
-        self.fabric.backward(loss)
+        found = []
+        for loss in losses:
+            self.fabric.backward(loss)
+            found.append(loss.detach())
         parameters = [p for module in moving for p in module.parameters() if p.grad is not None]
         if self.fabric.world_size > 1:
             gradients = [p.grad for p in parameters if p.grad is not None]
@@ -315,6 +382,7 @@ class Game:
             optimizer.step()
         for module in (self.filter, self.target):
             module.zero_grad(set_to_none=True)
+        return torch.stack(found).sum()
 
     def _all_mean(self, value: Tensor) -> Tensor:
         if self.fabric.world_size == 1:
@@ -351,8 +419,9 @@ class Game:
         for module in (self.filter, *models):
             module.eval()
         outputs: list[list[Tensor]] = [[] for _ in models]
-        for start in range(0, count, self.config.train.batch):
-            stop = min(count, start + self.config.train.batch)
+        step = self.config.train.micro_batch or self.config.train.batch
+        for start in range(0, count, step):
+            stop = min(count, start + step)
             views = self.filter.with_and_without_noise(
                 to_clips(split.clips[start:stop], self.device)
             )

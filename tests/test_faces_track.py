@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unseen.faces.detect import Detections
+from unseen.faces.detect import NONE, Detections
 from unseen.faces.places import smoothed
 from unseen.faces.track import Track, Tracker, merged
 
@@ -135,7 +135,18 @@ def test_a_face_that_was_missed_for_a_while_is_the_same() -> None:
 def test_what_cannot_be_the_same_face(other: tuple[float, float, float, float]) -> None:
     tracks = follow({0.0: seen(square(100, 50)), 0.2: seen(other)})
     assert [len(track.times) for track in tracks] == [1, 1]
-    assert len(follow({0.0: seen(square(100, 50)), 2.5: seen(square(100, 50))})) == 2
+
+
+@pytest.mark.parametrize("missed", [8, 9, 10])
+@pytest.mark.parametrize("between", [0.1, 0.2, 0.5, 2.0])
+def test_after_two_seconds_and_ten_looks_without_it_a_face_is_another(
+    missed: int, between: float
+) -> None:
+    last = (missed + 1) * between
+    looks = dict.fromkeys(between * np.arange(missed + 1), NONE)
+    face = seen(square(100, 50))
+    tracks = follow(looks | {0.0: face, last: face})
+    assert len(tracks) == (1 if last <= 2.0 or missed < 10 else 2)
 
 
 def test_weak_detections_only_continue() -> None:

@@ -65,6 +65,15 @@ def test_the_papers_constants() -> None:
         assert (config.recogniser, config.detector) == ("sphereface-20", "faster-rcnn-resnet101")
         assert (config.game.objectives, config.game.margin) == (("misclassify",), 4)
         assert (config.game.realism, config.game.restart_every) == (0, 0)
+        # T1 is 12 epochs of the pictures of CASIA-WebFace that are learned from.
+        learned = (1 - config.data.val_share) * 494_414
+        assert train.steps == round(12 * learned / train.batch)
+        assert (config.game.gamma, config.game.ease) == (1.0, 5.0)  # eq. 5; SphereFace
+        # Chosen here, as the documentation says.
+        assert (train.batch, train.frames, train.init_recogniser, train.finish) == (
+            32, 1, 28000, 60000,
+        )  # fmt: skip
+        assert config.game.l1 == 1.0
 
 
 def test_lfw_folds_are_apart() -> None:

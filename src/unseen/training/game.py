@@ -11,7 +11,6 @@ move's number, so that weights, optimisers and a few counters are all that a che
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import repeat
 
 import numpy as np
 import torch
@@ -194,8 +193,9 @@ class Game:
 
         def losses() -> Iterator[Tensor]:
             nonlocal hardest
-            others = [other for other, _ in self._parts(met)] if met else repeat(None)
-            for (part, share), other in zip(self._parts(batch), others, strict=False):
+            parts = self._parts(batch)
+            others = [other for other, _ in self._parts(met)] if met else [None] * len(parts)
+            for (part, share), other in zip(parts, others, strict=True):
                 views = self.filter.with_and_without_noise(part.clips)
                 loss = label_loss(self.target(views[0]), part.target, self.data.target)
                 target_losses.append(share * loss.detach())

@@ -7,8 +7,17 @@ from PIL import Image
 
 import unseen.data.load  # noqa: F401 - registers the data sets
 from face_trees import face, lfw, people_of, write_image
-from unseen.data.face_images import Face, crop, draw_pairs, enlarged_box, load_faces, with_folds
+from unseen.data.face_images import (
+    CENTRED,
+    Face,
+    crop,
+    draw_pairs,
+    enlarged_box,
+    load_faces,
+    with_folds,
+)
 from unseen.errors import DataError, UnknownNameError
+from unseen.faces.images import read_people
 
 
 def test_images_are_read_with_their_faces(tmp_path: Path) -> None:
@@ -18,9 +27,23 @@ def test_images_are_read_with_their_faces(tmp_path: Path) -> None:
     assert faces.people[faces.identity[-1]] == "Person_B_5"
     picture = faces[0]
     assert picture.image.shape == (60, 60, 3)
-    # 60 / 2.2 pixels in the middle
-    np.testing.assert_allclose(picture.box, [16.364, 16.364, 43.636, 43.636], atol=1e-3)
+    # What the detector finds on average: 0.309, 0.257, 0.692, 0.763 of 60 pixels.
+    np.testing.assert_allclose(picture.box, [18.536, 15.4125, 41.524, 45.7875], atol=1e-3)
     assert abs(picture.image.astype(int) - face(0, 1)).mean() < 12  # a JPEG of it
+
+
+@pytest.mark.parametrize("name", ["lfw", "casia-webface"])
+def test_modifiers_are_measured_in_the_boxes_that_they_learned(tmp_path: Path, name: str) -> None:
+    """What verification replaces, 1.6 times the face box, is what training shows the modifier."""
+    lfw(tmp_path)
+    if name == "casia-webface":
+        for listed in ("pairs.txt", "people.txt"):
+            (tmp_path / listed).unlink(missing_ok=True)
+    measured = load_faces(name, tmp_path)
+    learned = read_people(tmp_path, ["Person_A_0"], 60)
+    np.testing.assert_allclose(enlarged_box(measured[0], 1.6), learned.regions[0], atol=1e-4)
+    found = CENTRED.landmarks_in(measured[0].box)
+    np.testing.assert_allclose(found, learned.landmarks[0], atol=1e-4)
 
 
 def test_the_hash_sees_every_image(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import pytest
 from tiny_faces import drawn_face, tiny_faces, write_faces
 from unseen.errors import DataError
 from unseen.faces.images import (
-    FRAMING,
     TrainingFaces,
     face_crops,
     framed,
@@ -24,7 +23,7 @@ def test_people_are_read_in_order_with_identities(tmp_path: Path) -> None:
     assert images.names == ("person0", "person2")
     assert images.identities.tolist() == [0, 0, 1, 1]
     np.testing.assert_array_equal(images.pictures[3], drawn_face(2, 1))
-    assert images.regions[0] == pytest.approx(np.array(FRAMING.region) * 64)
+    assert images.regions[0] == pytest.approx(np.array([0.194, 0.105, 0.807, 0.915]) * 64)
 
 
 def test_pictures_can_stay_in_their_files(tmp_path: Path) -> None:

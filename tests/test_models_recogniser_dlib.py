@@ -9,7 +9,6 @@ from unseen.data.face_images import Face
 from unseen.models.recogniser_dlib import Dlib
 from video_files import Images
 
-# Of data sets, boxes hold a quarter more than what dlib's own detector frames.
 _LOW, _HIGH = (38, 38), (142, 176)
 BOX = np.array([*_LOW, *_HIGH], np.float32)
 SAME = 0.6

@@ -15,7 +15,7 @@ import unseen.data.load  # noqa: F401 - registers the data sets
 from face_trees import lfw
 from tiny_faces import tiny_config, tiny_data
 from unseen.cli import main
-from unseen.data.face_images import Face, FaceImages, load_faces
+from unseen.data.face_images import CENTRED, Face, FaceImages, load_faces
 from unseen.data.lfw import load_lfw
 from unseen.data.seen import SEEN_FILE, digests_of, write_seen
 from unseen.errors import ConfigError, WeightsError
@@ -24,7 +24,6 @@ from unseen.evaluation.face_results import read_face_result
 from unseen.evaluation.faces import evaluate_faces
 from unseen.evaluation.verification import verify
 from unseen.faces.align import TEMPLATE
-from unseen.faces.images import FRAMING
 from unseen.models import recogniser_sphereface, sphereface
 from unseen.models.recogniser import Recogniser
 from unseen.models.recognisers import load_recogniser
@@ -61,9 +60,8 @@ def test_faces_are_aligned_by_their_landmarks(faces: FaceImages) -> None:
 
 def test_without_landmarks_they_are_where_lfw_has_them() -> None:
     picture = np.random.default_rng(0).integers(0, 255, (250, 250, 3), dtype=np.uint8)
-    half = 125 / 2.2
-    box = np.array([125 - half, 125 - half, 125 + half, 125 + half], np.float32)
-    points = (np.array(FRAMING.landmarks) * 250 - 0.5).astype(np.float32)
+    box = np.array(CENTRED.box, np.float32) * 250
+    points = (np.array(CENTRED.landmarks) * 250 - 0.5).astype(np.float32)
     known, unknown = (
         load_recogniser("sphereface-small:4").features([Face(picture, box, landmarks)])
         for landmarks in (points, None)

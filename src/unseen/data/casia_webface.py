@@ -2,12 +2,12 @@
 
 Official layout: a folder for each person, called by a number of seven digits, in the folder itself
 or in `CASIA-WebFace`, and in it `<3 digits>.jpg`. Any folder of folders of images, one for each
-person, is read the same way.
+person, is read the same way. The face box is where LFW, which is framed alike, has it.
 """
 
 from pathlib import Path
 
-from unseen.data.face_images import FACES, FaceImages, face_images, refuse_faults
+from unseen.data.face_images import CENTRED, FACES, FaceImages, face_images, refuse_faults
 from unseen.data.official import IMAGE_SUFFIXES, OFFICIAL, Inventory, Item, expect
 from unseen.registry import Spec
 
@@ -61,7 +61,7 @@ def load_folders(root: Path, name: str) -> FaceImages:
     faults: list[str] = []
     images = _images(root, name, faults)
     refuse_faults(name, root, faults)
-    return face_images(name, root, images)
+    return face_images(name, root, images, face=CENTRED.box)
 
 
 def _images(root: Path, name: str, faults: list[str]) -> list[tuple[str, str]]:

@@ -25,6 +25,35 @@ FaceBox: TypeAlias = Float[np.ndarray, "4"]
 
 
 @dataclass(frozen=True)
+class Framing:
+    """Where the face lies in a picture, as shares of its width and height.
+
+    Attributes:
+        box: (x0, y0, x1, y1), the face as a detector finds it.
+        landmarks: eyes, nose tip, mouth corners, (x, y), left in the picture first.
+    """
+
+    box: tuple[float, float, float, float]
+    landmarks: tuple[tuple[float, float], ...]
+
+    def landmarks_in(self, box: FaceBox) -> Float[np.ndarray, "5 2"]:
+        """The landmarks in pixels (centres at whole numbers) of a face with this box in pixels."""
+        low, high = np.array(self.box[:2]), np.array(self.box[2:])
+        shares = (np.array(self.landmarks) - low) / (high - low)
+        return np.asarray(box[:2] + shares * (box[2:] - box[:2]) - 0.5, np.float32)
+
+
+# How LFW and CASIA-WebFace frame their people: medians of what the detector CenterFace, that of
+# `unseen anonymize`, finds in 120 of LFW's deep-funneled pictures. Landmarks there scatter by 1 to
+# 2% of the side.
+CENTRED = Framing(
+    box=(0.3089375, 0.256875, 0.6920625, 0.763125),
+    landmarks=((0.416, 0.458), (0.589, 0.450), (0.506, 0.554), (0.432, 0.636), (0.577, 0.629)),
+)
+WHOLE = (0.0, 0.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True)
 class Face:
     """One picture of a face.
 
@@ -101,8 +130,7 @@ class FaceImages:
         people: names, sorted.
         identity: position in `people` of each image.
         fold: fold of each image, counted from 1; 0 where none is published.
-        face_share: the face's part of an image's width and height, in its middle: how the face
-            box follows from the size of an image.
+        face: the box of the face in each image, as shares of its width and height.
         pairs: the published pairs whose images are both here; None where none are published.
         listed_pairs: how many pairs are published for each fold, absent ones included.
     """
@@ -113,7 +141,7 @@ class FaceImages:
     people: tuple[str, ...]
     identity: Int[np.ndarray, " images"]
     fold: Int[np.ndarray, " images"]
-    face_share: float = 1.0
+    face: tuple[float, float, float, float] = WHOLE
     pairs: Pairs | None = None
     listed_pairs: int = 0
 
@@ -128,9 +156,7 @@ class FaceImages:
         """
         image = read_image(self.root / self.paths[index])
         height, width = image.shape[:2]
-        half = np.array([width, height], np.float32) * self.face_share / 2
-        centre = np.array([width, height], np.float32) / 2
-        return Face(image, np.concatenate([centre - half, centre + half]))
+        return Face(image, np.array(self.face, np.float32) * (width, height, width, height))
 
     @property
     def folds(self) -> tuple[int, ...]:
@@ -165,7 +191,7 @@ def face_images(
     images: Sequence[tuple[str, str]],
     *,
     fold_of: dict[str, int] | None = None,
-    face_share: float = 1.0,
+    face: tuple[float, float, float, float] = WHOLE,
 ) -> FaceImages:
     """Face images from (path, person) in any order; they are sorted.
 
@@ -174,7 +200,7 @@ def face_images(
         root: what the paths are relative to.
         images: each with the name of its person.
         fold_of: the fold of each person, if any are published.
-        face_share: see `FaceImages`.
+        face: see `FaceImages`.
     """
     ordered = sorted(images, key=lambda each: (each[1], each[0]))
     people = sorted({person for _, person in ordered})
@@ -186,7 +212,7 @@ def face_images(
         people=tuple(people),
         identity=np.array([number[person] for _, person in ordered], np.int64),
         fold=np.array([(fold_of or {}).get(person, 0) for _, person in ordered], np.int64),
-        face_share=face_share,
+        face=face,
     )
 
 

@@ -7,8 +7,8 @@ Official layout: `<Name>/<Name>_<4 digits>.jpg`, in the folder itself or in `lfw
 the number of people and lines `<Name> <images>`), which older copies call `LFW_people.txt`.
 
 A part of the people or of the images is a valid data set: what is absent is counted, not a fault.
-Images are cut out 2.2 times as wide and high as the detected face, so that the face fills the
-middle 1 / 2.2 of each side.
+LFW cut its images out 2.2 times as wide and high as what its own detector found; the face box here
+is the higher one that the detector of `unseen anonymize` finds there.
 """
 
 import re
@@ -17,12 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from unseen.data.face_images import FACES, FaceImages, Pairs, face_images, refuse_faults
+from unseen.data.face_images import CENTRED, FACES, FaceImages, Pairs, face_images, refuse_faults
 from unseen.data.official import OFFICIAL, Inventory, Item, expect, read_lines
 from unseen.registry import Spec
 
 OFFICIAL_COUNTS = {"images": 13233, "people": 5749, "folds": 10, "pairs": 6000}
-FACE_SHARE = 1 / 2.2
 FOLDERS = ("lfw", "lfw-deepfunneled", "lfw_funneled")
 PEOPLE = ("people.txt", "LFW_people.txt")
 # Lines of absent people and images in a report.
@@ -137,7 +136,7 @@ def load_lfw(root: Path) -> FaceImages:
     lists = _lists(root, faults)
     refuse_faults("lfw", root, faults)
     images = [(path, person) for path, (person, _) in files.items()]
-    faces = face_images("lfw", root, images, fold_of=lists.fold_of, face_share=FACE_SHARE)
+    faces = face_images("lfw", root, images, fold_of=lists.fold_of, face=CENTRED.box)
     at = {files[path]: i for i, path in enumerate(faces.paths)}
     there = [pair for pair in lists.pairs if pair.first in at and pair.second in at]
     return replace(

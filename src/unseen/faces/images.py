@@ -1,7 +1,7 @@
 """Pictures of faces by identity: what the recogniser and the modifier learn from.
 
 A folder for each person, as LFW and CASIA-WebFace are distributed; the face is in the middle of
-each picture. Where it lies exactly comes from `FRAMING` unless a reader knows better.
+each picture. Where it lies exactly comes from `CENTRED` unless a reader knows better.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,32 +17,12 @@ from numpy import ndarray
 from unseen.anonymizers.handcrafted import FACE_ENLARGEMENT
 from unseen.data.casia_webface import FOLDER
 from unseen.data.duet_faces import face_picture
+from unseen.data.face_images import CENTRED, Framing
 from unseen.data.lfw import FOLDERS, people_in_folds
 from unseen.errors import DataError
 from unseen.progress import progress
 
 _PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
-
-
-@dataclass(frozen=True)
-class Framing:
-    """Where the face lies in a picture, as shares of its side.
-
-    Attributes:
-        region: (x0, y0, x1, y1) of the face box enlarged 1.6 times (Ren18 5.2).
-        landmarks: eyes, nose tip, mouth corners, (x, y).
-    """
-
-    region: tuple[float, float, float, float]
-    landmarks: tuple[tuple[float, float], ...]
-
-
-# Medians of what the detector CenterFace finds in 120 of LFW's deep-funneled pictures; landmarks
-# there scatter by 1 to 2% of the side.
-FRAMING = Framing(
-    region=(0.194, 0.105, 0.807, 0.915),
-    landmarks=((0.416, 0.458), (0.589, 0.450), (0.506, 0.554), (0.432, 0.636), (0.577, 0.629)),
-)
 
 
 @dataclass(frozen=True)
@@ -96,12 +76,12 @@ def framed(
     pictures: UInt8[ndarray, "pictures side side 3"] | PictureFiles,
     identities: Int[ndarray, " pictures"],
     names: Sequence[str],
-    framing: Framing = FRAMING,
+    framing: Framing = CENTRED,
 ) -> TrainingFaces:
     """Pictures that all have the face in the same place."""
     count = len(pictures)
     side = pictures.side if isinstance(pictures, PictureFiles) else pictures.shape[1]
-    regions = np.tile(np.array(framing.region, np.float32) * side, (count, 1))
+    regions = np.tile(_enlarged(np.array([framing.box])) * side, (count, 1)).astype(np.float32)
     points = np.tile(np.array(framing.landmarks, np.float32) * side - 0.5, (count, 1, 1))
     return TrainingFaces(pictures, identities, tuple(names), regions, points)
 
@@ -172,15 +152,20 @@ def draw_people(first: int, people: int, takes: int, side: int) -> TrainingFaces
         for take in range(takes)
     ]
     faces = np.stack([picture.face for picture in pictures])
-    low, high = faces[:, :2], faces[:, 2:]
-    centre, half = (low + high) / 2, FACE_ENLARGEMENT * (high - low) / 2
     return TrainingFaces(
         np.stack([picture.image for picture in pictures]),
         np.repeat(np.arange(people), takes),
         tuple(f"person-{who}" for who in range(first, first + people)),
-        np.concatenate([centre - half, centre + half], 1),
+        _enlarged(faces),
         np.stack([picture.landmarks for picture in pictures]),
     )
+
+
+def _enlarged(boxes: Float[ndarray, "faces 4"]) -> Float[ndarray, "faces 4"]:
+    """Face boxes as `unseen anonymize` enlarges them (Ren18 5.2)."""
+    low, high = boxes[:, :2], boxes[:, 2:]
+    centre, half = (low + high) / 2, FACE_ENLARGEMENT * (high - low) / 2
+    return np.concatenate([centre - half, centre + half], 1)
 
 
 def read_folds(file: Path) -> list[list[str]]:

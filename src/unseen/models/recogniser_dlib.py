@@ -18,7 +18,8 @@ from unseen.models.recogniser import Recogniser, Vectors
 
 _WEIGHTS = "dlib_face_recognition_resnet_model_v1.dat"
 _LANDMARKS = "shape_predictor_5_face_landmarks.dat"
-# What dlib's own detector would frame, as a part of the boxes of data sets, which hold more.
+# A square such as dlib's own detector frames, as a share of the height of a face box. From 0.7 to 1
+# LFW's raw faces are told apart as well.
 _FRAME = 0.8
 
 
@@ -54,7 +55,7 @@ class Dlib(Recogniser):
 
     def _describe(self, face: Face) -> Float[np.ndarray, "128"]:
         centre = (face.box[:2] + face.box[2:]) / 2
-        half = (face.box[2:] - face.box[:2]) / 2 * _FRAME
+        half = _FRAME * (face.box[3] - face.box[1]) / 2
         x0, y0, x1, y1 = (round(float(v)) for v in (*(centre - half), *(centre + half)))
         image = np.ascontiguousarray(face.image)
         shape = self._landmarks(image, self._dlib.rectangle(x0, y0, x1, y1))

@@ -13,11 +13,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import nn
 
-from unseen.data.face_images import Face
+from unseen.data.face_images import CENTRED, Face
 from unseen.data.seen import read_seen
 from unseen.errors import ConfigError
 from unseen.faces.align import align
-from unseen.faces.images import FRAMING
 from unseen.models import sphereface
 from unseen.models.recogniser import Recogniser, Vectors, refuse_few
 from unseen.progress import progress
@@ -31,8 +30,6 @@ _MARGIN = 2
 # As when D learns real faces, see `unseen.training.face_run`.
 _EASE, _EASE_RATE, _LEAST_EASE = 1000.0, 0.12, 1.0
 _SHIFT = 4
-# LFW's face boxes are the middle 1 / 2.2 of a picture; where its landmarks are in them.
-_POINTS = (np.array(FRAMING.landmarks, np.float32) - 0.5) * 2.2 + 0.5
 
 
 class SphereFace(Recogniser):
@@ -161,7 +158,7 @@ def by_name(spec: Spec) -> Recogniser:
 def _aligned(face: Face) -> npt.NDArray[np.uint8]:
     points = face.landmarks
     if points is None:
-        points = face.box[:2] + _POINTS * (face.box[2:] - face.box[:2]) - 0.5
+        points = CENTRED.landmarks_in(face.box)
     picture = to_clips(np.array(face.image)[None, None])[:, :, 0]
     found = align(picture, torch.from_numpy(points[None].astype(np.float32)))[0]
     image: npt.NDArray[np.uint8] = to_stored(found[None, :, None])[0, 0]

@@ -57,6 +57,14 @@ def test_targets_are_of_the_one_and_attributes_of_the_other(data: ClipDataset) -
     assert data.train.private.shape == (48, 0)
     assert other.train.target.shape == (48, 0)
     assert not np.array_equal(data.train.clips, other.train.clips)
+    # What a guess of each label's frequency loses: on the labels that there are.
+    blind_target, blind_budget = _game(data).blind_losses
+    shares = np.bincount(data.train.target) / 48
+    assert blind_target == pytest.approx(-sum(p * np.log(p) for p in shares if p))
+    rates = other.train.private.mean(0)
+    assert blind_budget == pytest.approx(
+        np.mean([-p * np.log(p) - (1 - p) * np.log(1 - p) if 0 < p < 1 else 0 for p in rates])
+    )
 
 
 def test_the_filter_descends_both_losses_each_on_its_own_batch(data: ClipDataset) -> None:

@@ -1,6 +1,7 @@
 """Training one classifier: it learns, stops, keeps its best weights, and can be repeated."""
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from torch import Tensor, nn
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 from unseen.config import FitConfig
 from unseen.data.clips import LabelSet
 from unseen.models.base import ClipClassifier
-from unseen.training.classifier import Fitted, fit, label_loss, predict
+from unseen.training.classifier import Fitted, blind_loss, fit, label_loss, predict
 from unseen.training.metrics import score
 from unseen.types import StoredClips, to_clips
 
@@ -164,6 +165,28 @@ def test_losses_are_those_worked_out_by_hand() -> None:
     q = many.numpy()
     expected = -np.mean(q * np.log(p) + (1 - q) * np.log(1 - p))
     assert float(label_loss(logits, many, YES_NO)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_blind_guess_is_the_best_that_never_sees_a_clip() -> None:
+    """No guess that is the same for every clip has a lower loss."""
+    rng = np.random.default_rng(0)
+    y = rng.choice(3, 400, p=[0.7, 0.3, 0.0])
+    frequent = np.log(np.maximum(np.bincount(y, minlength=3) / 400, 1e-30))
+    many = (rng.random((400, 2)) < [0.02, 0.6]).astype(np.float32)
+    rates = many.mean(0, dtype=np.float64)
+    guesses = ((y, LABELS, frequent), (many, YES_NO, np.log(rates / (1 - rates))))
+    for labels, names, best in guesses:
+        known = torch.from_numpy(labels)
+
+        def lost(guess: npt.NDArray[np.float64], known: Tensor, names: LabelSet) -> float:
+            same = torch.tensor(guess, dtype=torch.float32).expand(len(known), -1)
+            return float(label_loss(same, known, names))
+
+        assert blind_loss(labels, names) == pytest.approx(lost(best, known, names), rel=1e-5)
+        for _ in range(50):
+            other = best + rng.normal(0, 0.3, len(best))
+            assert lost(other, known, names) > blind_loss(labels, names) - 1e-6
+    assert blind_loss(np.arange(8).repeat(3), LABELS) == pytest.approx(np.log(8))
 
 
 def test_predictions_do_not_depend_on_the_batch() -> None:

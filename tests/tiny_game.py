@@ -71,6 +71,7 @@ WISH = np.array([1.0, -0.5])
 SIGHT = np.array([[1.0, 0.3], [-0.4, 1.2], [0.8, 0.8]])
 UNSEEN = np.array([0.01, 0.03, 0.02])
 START_B = np.array([[0.9, 0.1], [0.2, -1.0], [0.0, 0.3]])
+BLIND = (0.8, 1.6)
 ALPHA_D, ALPHA_T, ALPHA_B, GAMMA = 0.05, 0.2, 0.3, 2.0
 
 
@@ -87,6 +88,7 @@ class Quadratic:
         self.moves: list[str] = []
 
     ensemble = len(START_B)
+    blind_losses = BLIND
 
     def _target_loss(self) -> Tensor:
         wish = torch.tensor(WISH)

@@ -86,8 +86,9 @@ class GameConfig(_Section):
         th1: target validation accuracy at which the f_T loop ends.
         th2: budget training accuracy at which a budget loop ends.
         cap_target, cap_budget: most steps of those loops; reaching one is logged.
-        bound_target, bound_budget: validation L_T and L_B, in nats, above which f_T or that f_B
-            moves before f_D does (`three_party`).
+        bound_target, bound_budget: validation L_T and L_B, as shares of the loss of a guess that
+            knows no more than how frequent each label is, above which f_T or that f_B moves before
+            f_D does (`three_party`).
         budget_sees: `output`, or `before_noise`: budget models see what leaves the filter without
             its noise. They learn faster from it, and what they cannot read there nobody reads
             through the noise.
@@ -116,8 +117,8 @@ class GameConfig(_Section):
     th2: float = Field(0.99, ge=0, le=1)
     cap_target: int = Field(30, ge=0)
     cap_budget: int = Field(200, ge=1)
-    bound_target: float = Field(0.5, ge=0)
-    bound_budget: float = Field(0.5, ge=0)
+    bound_target: float = Field(0.25, ge=0)
+    bound_budget: float = Field(0.25, ge=0)
     budget_sees: Literal["output", "before_noise"] = "output"
     budget_steps: int = Field(1, ge=1)
     restart_every: int = Field(0, ge=0)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from jaxtyping import UInt8
+from scipy.stats import entropy
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -49,6 +50,22 @@ def label_loss(logits: Logits, labels: Tensor, label_set: LabelSet) -> Tensor:
     if label_set.multi_label:
         return F.binary_cross_entropy_with_logits(logits, labels)
     return F.cross_entropy(logits, labels)
+
+
+def blind_loss(labels: npt.NDArray[Any], label_set: LabelSet) -> float:
+    """The loss of a guess that knows how frequent labels are, and never sees a clip, in nats.
+
+    That is their entropy: ln k for k classes of the same size; for a multi-label set the mean of
+    the attributes' own, at most ln 2.
+
+    Args:
+        labels: `(clips,)` of classes, or `(clips, attributes)` of 0 and 1.
+        label_set: what they are of.
+    """
+    if label_set.multi_label:
+        yes = labels.mean(0, dtype=np.float64)
+        return float(np.mean(entropy([yes, 1 - yes])))
+    return float(entropy(np.bincount(labels)))
 
 
 @torch.no_grad()

@@ -24,7 +24,7 @@ from unseen.data.clips import ClipDataset, Split, refuse_stills
 from unseen.models import create_model
 from unseen.models.base import ClipClassifier
 from unseen.training.batches import Order, augmented
-from unseen.training.classifier import label_loss
+from unseen.training.classifier import blind_loss, label_loss
 from unseen.training.gradients import clip_gradients
 from unseen.training.metrics import score
 from unseen.training.moves import Batch, FilterMove, PrivacyMove, Validation
@@ -72,6 +72,15 @@ class Game:
     def ensemble(self) -> int:
         """M, the number of budget models."""
         return self.config.ensemble
+
+    @property
+    def blind_losses(self) -> tuple[float, float]:
+        """See `unseen.training.moves.Players`."""
+        private = self.data.private_data.train.private
+        return (
+            blind_loss(self.data.train.target, self.data.target),
+            blind_loss(private, self.data.private),
+        )
 
     @property
     def _before_noise(self) -> bool:

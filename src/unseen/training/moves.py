@@ -73,6 +73,10 @@ class Players(Protocol):
     def ensemble(self) -> int:
         """M (or K), the number of budget models."""
 
+    @property
+    def blind_losses(self) -> tuple[float, float]:
+        """L_T and L_B of guesses that know the training labels' frequencies and see no clip."""
+
     def filter_step(self, gamma: float, *, with_target: bool) -> FilterMove:
         """Minimise L_T + gamma * J_B of the hardest budget model over f_D."""
 

@@ -220,6 +220,33 @@ def test_of_a_fast_video_every_nth_frame_is_anonymized_and_stands_for_the_next(
     assert times == decode(src)[1]
 
 
+@pytest.mark.parametrize(
+    ("pts", "again"),
+    [
+        # Dense frames after a pause: the average rate is far below theirs.
+        ([0, *range(250, 260)], [0, 1, 5, 9]),
+        # Twice as fast from the middle on: every second frame, then every fourth of them.
+        ([0, 2, 4, 6, 8, 10, 11, 12, 13, 14, 15], [0, 2, 4, 7]),
+        # A rate of 1,000 a second: what is shown in so short a time is one frame.
+        ([n / 40 for n in range(11)], [0]),
+    ],
+)
+def test_frames_are_thinned_by_their_own_times(
+    tmp_path: Path, pts: list[float], again: list[int]
+) -> None:
+    """What a file declares, or its average, says nothing of how dense frames are."""
+    images = noise(11, 16, 24)
+    times = [round(40 * n) for n in pts]
+    src = make_video(tmp_path / "a.mp4", images, pts=times, time_base=Fraction(1, 1000))
+    model = Trail()
+    model.frame_rate = 6.25  # of 25 frames a second every fourth
+    anonymize_video(src, tmp_path / "b.mp4", model, codec="lossless", chunk=4)
+    decoded, _ = decode(tmp_path / "b.mp4")
+    stands = [max(i for i, n in enumerate(again) if n <= frame) for frame in range(11)]
+    expected = trail(images[again])[stands]
+    assert np.abs(decoded.astype(int) - expected).max() <= 1
+
+
 @pytest.mark.parametrize("name", ["raw", "noise:0", "downsample:1"])
 def test_what_removes_nothing_is_written_by_nobody(tmp_path: Path, name: str) -> None:
     src = make_video(tmp_path / "a.mp4", noise(3))

@@ -18,11 +18,11 @@ def test_frames_that_nobody_looked_at_are_refused() -> None:
     image = moving([(90, 40)])[0][0]
     found = find_faces_in(image, Path("a.png"), FaceSettings())
     paint = FacesOnly(found, "a.png")
-    assert (paint([image], 0)[0] != image).any()
+    assert (paint([image], [0.0], 0)[0] != image).any()
     with pytest.raises(VideoError, match=r"frame 1 of a\.png was not there"):
-        paint([image], 1)
+        paint([image], [0.04], 1)
     with pytest.raises(VideoError, match="was not there when faces were looked for"):
-        paint([np.ascontiguousarray(image[:-2])], 0)
+        paint([np.ascontiguousarray(image[:-2])], [0.0], 0)
 
 
 def test_blackened_faces_need_no_pytorch(tmp_path: Path) -> None:

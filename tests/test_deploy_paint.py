@@ -80,6 +80,20 @@ def test_of_a_fast_video_every_nth_frame_of_a_face_is_anonymized(
     assert shown[3:9, 20, 80, 0].tolist() == [1 + frame // every for frame in range(6)]
 
 
+def test_a_face_is_anonymized_by_the_times_of_its_frames(tmp_path: Path) -> None:
+    """Half a second after a pause of ten, so that on average there is a frame a second."""
+    pts = [0, *range(250, 262)]
+    src = make_video(tmp_path / "a.mp4", np.repeat(background()[None], 13, 0), pts=pts)
+    model = Counter()
+    model.frame_rate = 6.0
+    anonymize_video(
+        src, tmp_path / "b.mp4", model, region="faces", codec="lossless",
+        faces=FaceSettings(boxes=(ManualBox((20, 10, 60, 90)),)),
+    )  # fmt: skip
+    shown, _ = decode(tmp_path / "b.mp4")
+    assert shown[:, 50, 40, 0].tolist() == [1, *[2] * 4, *[3] * 4, *[4] * 4]
+
+
 def test_a_filter_that_fails_in_a_face_leaves_nothing(tmp_path: Path) -> None:
     src = make_video(tmp_path / "a.mp4", np.repeat(background()[None], 6, 0))
     with pytest.raises(VideoError, match=r"'broken' failed at frame 2 of .*a\.mp4"):
@@ -96,7 +110,7 @@ def test_a_filter_is_told_that_all_it_gets_is_a_face() -> None:
             return super().step(clips, state, boxes)
 
     act, image = on_faces(Told(), "cpu"), np.zeros((30, 20, 3), np.uint8)
-    patch = act(image, act(image, None, "a").state, "a")
+    patch = act(image, act(image, None, "a", 0.0).state, "a", 0.04)
     assert patch.image.shape == image.shape
     assert (patch.image == 2).all()
     for boxes in told:

@@ -141,13 +141,13 @@ def test_a_box_that_the_border_cuts_is_blurred_as_a_whole_one() -> None:
 def test_each_track_has_a_memory_of_its_own() -> None:
     told: list[tuple[int, Any]] = []
 
-    def count(image: Image, state: Any, where: str) -> Patch:
-        assert where == "frame 3"
+    def count(image: Image, state: Any, where: str, time: float) -> Patch:
+        assert (where, time) == ("frame 3", 0.12)
         told.append((image.shape[1], state))
         return Patch(image, (state or 0) + 1)
 
     regions = FaceRegions(count)
     one, other = box(1, 1, 6, 6), box(20, 20, 30, 30)
     for boxes in ({1: one}, {1: one, 2: other}, {2: other}, {1: one, 2: other}):
-        regions(IMAGE, boxes, "frame 3")
+        regions(IMAGE, boxes, "frame 3", 0.12)
     assert told == [(5, None), (5, 1), (10, None), (10, 1), (5, None), (10, 2)]

@@ -140,7 +140,6 @@ def _painting(
     found: Faces | None,
     src: Path,
     device: "torch.device | str",
-    rate: float | None = None,
 ) -> Iterator[Paint]:
     """What anonymizes the frames of a source: in its faces, or all of them."""
     if anonymizer is None:
@@ -151,9 +150,9 @@ def _painting(
 
     with evaluating(anonymizer, device):
         if found is None:
-            yield WholeFrames(anonymizer, src, device, rate)
+            yield WholeFrames(anonymizer, src, device)
         else:
-            yield FacesOnly(found, src, on_faces(anonymizer, device, rate), anonymizer.least_side)
+            yield FacesOnly(found, src, on_faces(anonymizer, device), anonymizer.least_side)
 
 
 def anonymize_video(
@@ -230,11 +229,11 @@ def anonymize_video(
         )
         _refuse_no_faces(found, src)
         before = len(found.times)
-    rate = float(info.rate)
-    with _painting(anonymizer, found, src, device, rate) as paint, output as writer:
+    with _painting(anonymizer, found, src, device) as paint, output as writer:
         frames = ahead(read_frames(src))
         while stretch := list(islice(frames, size)):
-            images = paint([frame.image for frame in stretch], writer.frames)
+            times = [float(frame.time) for frame in stretch]
+            images = paint([frame.image for frame in stretch], times, writer.frames)
             for frame, image in zip(stretch, images, strict=True):
                 writer.write(image, frame.pts, frame.duration or usual)
             if progress is not None:
@@ -286,7 +285,7 @@ def anonymize_picture(
         found = find_faces_in(image, src, faces or FaceSettings())
         _refuse_no_faces(found, src)
     with _painting(anonymizer, found, src, device) as paint:
-        write_picture(dst, paint([image], 0)[0])
+        write_picture(dst, paint([image], [0.0], 0)[0])
     if found is not None and faces_json is not None:
         found.write(faces_json)
     height, width = image.shape[:2]

@@ -10,8 +10,9 @@ from unseen.errors import VideoError
 from unseen.faces.find import Faces
 from unseen.faces.region import Act, FaceRegions
 
-# Takes the next frames, and the number of the first; returns them anonymized.
-Paint: TypeAlias = Callable[[Sequence[Image], int], Sequence[Image]]
+# Takes the next frames, their times in seconds, and the number of the first; returns them
+# anonymized.
+Paint: TypeAlias = Callable[[Sequence[Image], Sequence[float], int], Sequence[Image]]
 
 
 class FacesOnly:
@@ -33,10 +34,12 @@ class FacesOnly:
             act, shape=settings.shape, feather=settings.feather, least_side=least_side
         )
 
-    def __call__(self, images: Sequence[Image], first: int) -> Sequence[Image]:
+    def __call__(
+        self, images: Sequence[Image], times: Sequence[float], first: int
+    ) -> Sequence[Image]:
         """The next frames, anonymized; `first` is the number of the first of them."""
         painted = []
-        for frame, image in enumerate(images, first):
+        for frame, (image, time) in enumerate(zip(images, times, strict=True), first):
             where = f"frame {frame} of {self.source}"
             size = (self.found.height, self.found.width, 3)
             if frame >= len(self.found.times) or image.shape != size:
@@ -44,5 +47,5 @@ class FacesOnly:
                     f"{where} was not there when faces were looked for: do not change a video "
                     "while it is anonymized"
                 )
-            painted.append(self._regions(image, self.found.boxes(frame), where))
+            painted.append(self._regions(image, self.found.boxes(frame), where, time))
         return painted

@@ -23,6 +23,8 @@ from unseen.types import Boxes, Clips, Frames, to_clips, to_stored
 _MULTIPLE = 8
 # What rounding in float32 may overshoot [0, 1] by.
 _ROUNDING = 1e-4
+# Seconds by which times differ for rounding alone; of two frames as near, the later one is taken.
+_SAME_TIME = 1e-4
 
 
 def working_shape(height: int, width: int, working_size: int | None) -> tuple[int, int]:
@@ -74,10 +76,26 @@ def _step(
     return step
 
 
-def _every(anonymizer: Anonymizer, rate: float | None) -> int:
-    """Of how many frames one is anonymized, and stands for the others."""
-    made_for = anonymizer.frame_rate
-    return max(1, round(rate / made_for)) if rate and made_for else 1
+@dataclass(frozen=True)
+class _Pace:
+    """When frames are anonymized anew: at the rate that an anonymizer was made for, at most.
+
+    By the frames' own times: a file may declare another rate than it has.
+
+    Attributes:
+        made: the time of the last frame that was, in seconds.
+        before: the time of the last frame of all.
+    """
+
+    made: float
+    before: float
+
+    def due(self, time: float, made_for: float | None) -> bool:
+        """Whether the frame of this time is nearer than the one before it to when one is wanted."""
+        if made_for is None:
+            return True
+        reached = time + (time - self.before) / 2
+        return reached > self.made + 1 / made_for + _SAME_TIME
 
 
 class WholeFrames:
@@ -91,32 +109,31 @@ class WholeFrames:
         anonymizer: in evaluation mode, on `device`.
         source: what is anonymized, for messages.
         device: where.
-        rate: frames a second of the source; None: of a picture.
     """
 
-    def __init__(
-        self,
-        anonymizer: Anonymizer,
-        source: object,
-        device: torch.device | str,
-        rate: float | None = None,
-    ) -> None:
+    def __init__(self, anonymizer: Anonymizer, source: object, device: torch.device | str) -> None:
         self.anonymizer, self.source, self.device = anonymizer, source, device
-        self._every = _every(anonymizer, rate)
+        self._pace: _Pace | None = None
         self._state: Any = None
         self._last: Image | None = None
 
-    def __call__(self, images: Sequence[Image], first: int) -> Sequence[Image]:
+    def __call__(
+        self, images: Sequence[Image], times: Sequence[float], first: int
+    ) -> Sequence[Image]:
         """The next frames, anonymized; `first` is the number of the first of them."""
-        chosen = [n for n in range(len(images)) if (first + n) % self._every == 0]
+        chosen = [n for n, time in enumerate(times) if self._due(time)]
         made = dict(zip(chosen, self._made([images[n] for n in chosen], first), strict=True))
         shown = []
         for n in range(len(images)):
             self._last = made.get(n, self._last)
-            if self._last is None:
-                raise VideoError(f"frame {first} of {self.source} follows on none: begin at 0")
+            assert self._last is not None  # the first frame of all is always due
             shown.append(self._last)
         return shown
+
+    def _due(self, time: float) -> bool:
+        due = self._pace is None or self._pace.due(time, self.anonymizer.frame_rate)
+        self._pace = _Pace(time if due or self._pace is None else self._pace.made, time)
+        return due
 
     def _made(self, images: Sequence[Image], first: int) -> Sequence[Image]:
         if not images:
@@ -132,14 +149,14 @@ class WholeFrames:
 
 @dataclass(frozen=True)
 class _OfFace:
-    """What is remembered of a face: its frames so far, the filter's own, and the last output."""
+    """What is remembered of a face: its pace, the filter's own state, and the last output."""
 
-    frames: int
+    pace: _Pace
     state: Any
     shown: Frames
 
 
-def on_faces(anonymizer: Anonymizer, device: torch.device | str, rate: float | None = None) -> Act:
+def on_faces(anonymizer: Anonymizer, device: torch.device | str) -> Act:
     """An anonymizer as what is done to each face: told that all it is given is a face.
 
     Args:
@@ -147,17 +164,15 @@ def on_faces(anonymizer: Anonymizer, device: torch.device | str, rate: float | N
             face as a square of that size, and its output is resized back, see `resize_faces`. Of
             faster video it gets every n-th frame of a face, see `WholeFrames`.
         device: where.
-        rate: frames a second of the source; None: of pictures.
     """
-    every = _every(anonymizer, rate)
 
-    def act(image: Image, state: _OfFace | None, where: str) -> Patch:
+    def act(image: Image, state: _OfFace | None, where: str, time: float) -> Patch:
         height, width = image.shape[:2]
-        if state is None or state.frames % every == 0:
+        if state is None or state.pace.due(time, anonymizer.frame_rate):
             step = made(image, None if state is None else state.state, where)
-            state = _OfFace(0 if state is None else state.frames, step.state, step.clips[:, :, 0])
+            state = _OfFace(_Pace(time, time), step.state, step.clips[:, :, 0])
         shown = resize_faces(state.shown, (height, width))
-        later = replace(state, frames=state.frames + 1)
+        later = replace(state, pace=replace(state.pace, before=time))
         return Patch(to_stored(shown[:, :, None])[0, 0], later)
 
     def made(image: Image, state: Any, where: str) -> Step:

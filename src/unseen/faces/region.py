@@ -20,9 +20,9 @@ class Patch:
     state: Any = None
 
 
-# Anonymizes what lies in a box. Takes it, the memory of its track (None: none yet), and where that
-# is, for messages.
-Act: TypeAlias = Callable[[Image, Any, str], Patch]
+# Anonymizes what lies in a box. Takes it, the memory of its track (None: none yet), where that is,
+# for messages, and when, in seconds.
+Act: TypeAlias = Callable[[Image, Any, str, float], Patch]
 
 
 class FaceRegions:
@@ -51,13 +51,20 @@ class FaceRegions:
         self.act, self.shape, self.feather, self.least_side = act, shape, feather, least_side
         self._states: dict[int, Any] = {}
 
-    def __call__(self, image: Image, boxes: Mapping[int, Box], where: str = "a picture") -> Image:
+    def __call__(
+        self,
+        image: Image,
+        boxes: Mapping[int, Box],
+        where: str = "a picture",
+        time: float = 0.0,
+    ) -> Image:
         """The picture with the boxes anonymized; the one given stays as it is.
 
         Args:
             image: `uint8 (height, width, 3)`, RGB.
             boxes: x0, y0, x1, y1 in pixels, by the number of their track; they may reach beyond.
             where: what the picture is, for messages.
+            time: of the picture in its video, in seconds.
         """
         result = image.copy()
         # A track that is not shown any more begins anew if it ever comes back.
@@ -70,7 +77,7 @@ class FaceRegions:
             under = result[y0:y1, x0:x1]
             inside = np.zeros_like(under)
             if self.act is not None and _short_side(whole) >= self.least_side:
-                patch = self.act(cut_out(result, whole), self._states.get(track), where)
+                patch = self.act(cut_out(result, whole), self._states.get(track), where, time)
                 self._states[track] = patch.state
                 above, before = y0 - whole[1], x0 - whole[0]
                 inside = patch.image[above : above + y1 - y0, before : before + x1 - x0]

@@ -15,7 +15,7 @@ from PIL import Image
 
 from unseen.anonymizers.base import Anonymizer
 from unseen.data.face_images import Face, FaceImages, crop
-from unseen.data.video import probe, read_frames
+from unseen.data.video import read_frames
 from unseen.deploy.cover import FacesOnly
 from unseen.deploy.paint import evaluating, on_faces
 from unseen.errors import ConfigError, DataError
@@ -131,11 +131,10 @@ def _anonymized(
     anonymizer: Anonymizer, found: Faces, video: Path, wanted: set[int]
 ) -> dict[int, Sheet]:
     """Frames as `unseen anonymize` makes them; what it remembers of a face is of all before."""
-    rate = float(probe(video).rate)
     with evaluating(anonymizer, "cpu"):
-        paint = FacesOnly(found, video, on_faces(anonymizer, "cpu", rate), anonymizer.least_side)
+        paint = FacesOnly(found, video, on_faces(anonymizer, "cpu"), anonymizer.least_side)
         frames = enumerate(islice(read_frames(video), max(wanted) + 1))
-        painted = ((n, paint([frame.image], n)[0]) for n, frame in frames)
+        painted = ((n, paint([frame.image], [float(frame.time)], n)[0]) for n, frame in frames)
         return {n: image for n, image in painted if n in wanted}
 
 

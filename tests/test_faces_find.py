@@ -174,6 +174,23 @@ def test_cuts_are_seen_from_both_sides(tmp_path: Path, detector: CenterFace) -> 
     assert faces.looks == 6
 
 
+@pytest.mark.parametrize("bright", [True, False])
+def test_a_face_is_covered_in_a_flash_and_beside_it(
+    tmp_path: Path, detector: CenterFace, bright: bool
+) -> None:
+    """In three frames of a flash, or of noise, and blinded around them: that is no new scene."""
+    images, truth = moving([(90 + k, 40) for k in range(30)])
+    for k in range(12, 15):
+        noise = np.random.default_rng(k).integers(0, 256, images[k].shape, dtype=np.uint8)
+        images[k] = 255 - images[k] // 8 if bright else noise
+    video = make_video(tmp_path / "a.mp4", images)
+    blind = Blinded(detector, images, {9, 10, 11, 12, 13, 14, 15, 16})
+    faces = find_faces(video, detector=blind)
+    assert faces.cuts == ()
+    assert len(faces) == 1
+    assert all(covered(faces, k, truth[k]) for k in range(30))
+
+
 def test_exclusion_and_manual_boxes(tmp_path: Path, detector: CenterFace) -> None:
     images, _ = moving([(90, 40)] * 8)
     video = make_video(tmp_path / "a.mp4", images)

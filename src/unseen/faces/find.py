@@ -304,6 +304,9 @@ def _follow(
             tracker.cut(time)
             follower.cut()
             cuts.append(frame)
+        while change is Change.BACK and cuts and cuts[-1] >= change_to.back_to:
+            tracker.undo_cut()
+            del cuts[-1]
         follower.add(frame, time, image)
         if change is not Change.SMALL or due(looked, every):
             look(image, frame)

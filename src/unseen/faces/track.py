@@ -168,6 +168,8 @@ class Tracker:
         self.tracks: list[Track] = []
         self._open: list[Track] = []
         self._begin = -np.inf
+        # Of each cut, what it ended: when that scene had begun, and the tracks that were open.
+        self._ended: list[tuple[float, list[Track]]] = []
         self._looks = 0
         self._seen: dict[int, int] = {}  # by track, its last look
 
@@ -176,8 +178,19 @@ class Tracker:
         for track in self.tracks:
             if track.scene == (self._begin, np.inf):
                 track.scene = (self._begin, float(np.nextafter(time, -np.inf)))
+        self._ended.append((self._begin, self._open))
         self._begin = time
         self._open = []
+
+    def undo_cut(self) -> None:
+        """The last cut was none: its two scenes are one, whose tracks go on."""
+        begin, tracks = self._ended.pop()
+        before = float(np.nextafter(self._begin, -np.inf))
+        for track in self.tracks:
+            if track.scene in ((begin, before), (self._begin, np.inf)):
+                track.scene = (begin, np.inf)
+        self._begin = begin
+        self._open = tracks + self._open
 
     def update(self, frame: int, time: float, found: Detections) -> list[Track]:
         """Take in what was found in a frame; frames come in order, not all need to come.

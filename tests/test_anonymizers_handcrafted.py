@@ -16,7 +16,7 @@ from unseen.registry import Spec
 WHOLE_FRAME = ["raw", "grey", "downsample:4", "downsample:5", "blur:8", "blur:7", "pixelate:6"]
 MASKS = ["mask-face", "mask-body"]
 # Those of `unseen.anonymizers.baselines` are tested beside it.
-OTHERS = ["mask", "noise:0.1", "superpixel:16", "edge"]
+OTHERS = ["mask", "noise:0.1", "superpixel:16", "edge", "resized:6"]
 NAN = math.nan
 
 

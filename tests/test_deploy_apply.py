@@ -247,7 +247,7 @@ def test_frames_are_thinned_by_their_own_times(
     assert np.abs(decoded.astype(int) - expected).max() <= 1
 
 
-@pytest.mark.parametrize("name", ["raw", "noise:0", "downsample:1"])
+@pytest.mark.parametrize("name", ["raw", "noise:0", "downsample:1", "resized:8"])
 def test_what_removes_nothing_is_written_by_nobody(tmp_path: Path, name: str) -> None:
     src = make_video(tmp_path / "a.mp4", noise(3))
     with pytest.raises(ConfigError, match=f"'{name}' removes nothing"):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import unseen.data.load  # noqa: F401 - registers the data sets
 from face_trees import lfw
 from unseen.anonymizers.base import Anonymizer
 from unseen.anonymizers.modifier import FaceModifier, ModifierConfig, save_modifier

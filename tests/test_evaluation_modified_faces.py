@@ -7,6 +7,7 @@ import torch
 
 from face_trees import face, lfw
 from unseen.anonymizers.base import Anonymizer, Step
+from unseen.anonymizers.baselines import Resized
 from unseen.anonymizers.load import load_anonymizer
 from unseen.anonymizers.modifier import FaceModifier, ModifierConfig
 from unseen.data.face_images import Face, load_faces
@@ -14,7 +15,7 @@ from unseen.data.lfw import load_lfw
 from unseen.data.pictures import read_picture, write_picture
 from unseen.deploy.apply import anonymize_picture
 from unseen.errors import ConfigError, VideoError
-from unseen.evaluation.modified_faces import batches, modify, modify_frame, resized_only
+from unseen.evaluation.modified_faces import batches, modify, modify_frame
 from unseen.faces.find import FaceSettings
 from unseen.faces.manual import Excluded, ManualBox
 from unseen.types import Boxes, Clips, to_stored
@@ -103,11 +104,13 @@ def test_what_is_measured_is_what_is_deployed(tmp_path: Path) -> None:
     image = face(0, 0)
     write_picture(tmp_path / "raw.png", image)
     covered = ManualBox((14, 9, 46, 41))
+    resized = Resized(24)
+    resized.removes_nothing = False  # or it would be refused
     anonymize_picture(
-        tmp_path / "raw.png", tmp_path / "out.png", resized_only(24), region="faces",
+        tmp_path / "raw.png", tmp_path / "out.png", resized, region="faces",
         faces=FaceSettings(boxes=(covered,), exclude=(Excluded(0, 0, 60, 60),)),
     )  # fmt: skip
-    (measured,) = modify(resized_only(24), [raw()])
+    (measured,) = modify(Resized(24), [raw()])
     assert (measured.image != image).any()
     np.testing.assert_array_equal(read_picture(tmp_path / "out.png"), measured.image)
 
@@ -123,9 +126,9 @@ def test_an_output_that_is_no_picture_is_not_measured() -> None:
 
 def test_merely_resizing_keeps_a_smooth_face_and_blurs_a_fine_one() -> None:
     smooth = Face(np.full((60, 60, 3), 77, np.uint8), BOX)
-    (same,) = modify(resized_only(8), [smooth])
+    (same,) = modify(Resized(8), [smooth])
     np.testing.assert_array_equal(same.image, smooth.image)
-    (coarse,), (fine,), (whole,) = (modify(resized_only(side), [raw()]) for side in (8, 20, 32))
+    (coarse,), (fine,), (whole,) = (modify(Resized(side), [raw()]) for side in (8, 20, 32))
     errors = [abs(each.image.astype(int) - raw().image).mean() for each in (coarse, fine, whole)]
     assert errors[0] > errors[1] > errors[2] == 0  # its box, enlarged, has 32 pixels
 

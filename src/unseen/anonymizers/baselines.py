@@ -1,4 +1,5 @@
-"""Handcrafted anonymizers of Ren18 5.2 beyond blurring and masking: noise, superpixels, edges."""
+"""Handcrafted anonymizers of Ren18 5.2 beyond blurring and masking: noise, superpixels, edges; and
+what mere resizing does."""
 
 from abc import abstractmethod
 from typing import Any
@@ -6,10 +7,13 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
 
 from unseen.anonymizers.base import Anonymizer, Step
 from unseen.data.codec import Image
-from unseen.types import Boxes, Clips, to_clips, to_stored
+from unseen.types import Boxes, Clips, Frames, to_clips, to_stored
 
 SUPERPIXELS = 64
 _LEAST_SIDE = 8
@@ -93,3 +97,44 @@ class Noise(Anonymizer):
     def step(self, clips: Clips, state: Any = None, boxes: Boxes | None = None) -> Step:
         """Noisy clips, cut off at 0 and 1."""
         return Step((clips + self.deviation * torch.randn_like(clips)).clamp_(0.0, 1.0))
+
+
+class Resized(Anonymizer):
+    """What a modifier that works at `side` x `side` pixels costs, whatever it does: each frame, or
+    face, at that size and back. A reference for measures; nothing that it makes is written as
+    anonymized.
+
+    Args:
+        side: in pixels.
+    """
+
+    removes_nothing = True
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.name, self.side = f"resized:{side}", side
+
+    def step(self, clips: Clips, state: Any = None, boxes: Boxes | None = None) -> Step:
+        """Each frame by itself."""
+        batch, _, time, height, width = clips.shape
+        frames = clips.transpose(1, 2).flatten(0, 1)
+        resized = resize_faces(resize_faces(frames, (self.side, self.side)), (height, width))
+        return Step(resized.view(batch, time, 3, height, width).transpose(1, 2))
+
+
+def resize_faces(
+    frames: Frames, size: tuple[int, int]
+) -> Float[Tensor, "frames 3 new_height new_width"]:
+    """Faces at another size: bilinear (Ren18 4), averaging where it shrinks, within [0, 1].
+
+    Every face that an anonymizer gets at a size of its own is resized so, in training, measured
+    and deployed alike.
+
+    Args:
+        frames: pictures of faces.
+        size: height and width.
+    """
+    if tuple(frames.shape[-2:]) == size:
+        return frames
+    # Weights that add up to one within rounding can leave [0, 1] by a rounding error.
+    return F.interpolate(frames, size, mode="bilinear", antialias=True).clamp(0.0, 1.0)

@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from unseen.anonymizers.base import Anonymizer, BoxKind, Step
-from unseen.anonymizers.baselines import SUPERPIXELS, Edge, Noise, Superpixel
+from unseen.anonymizers.baselines import SUPERPIXELS, Edge, Noise, Resized, Superpixel
 from unseen.errors import ConfigError, DataError
 from unseen.registry import Registry, Spec
 from unseen.types import Boxes, Clips
@@ -219,6 +219,7 @@ ANONYMIZERS.add("grey", _plain(Grey))
 ANONYMIZERS.add("noise", lambda spec: Noise(spec.number()))
 ANONYMIZERS.add("superpixel", lambda spec: Superpixel(spec.integer(SUPERPIXELS)))
 ANONYMIZERS.add("edge", _plain(Edge))
+ANONYMIZERS.add("resized", lambda spec: Resized(spec.integer()))
 ANONYMIZERS.add("mask", _plain(Black))
 ANONYMIZERS.add("mask-face", _plain(lambda: Mask("face")))
 ANONYMIZERS.add("mask-body", _plain(lambda: Mask("body")))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unseen.anonymizers.base import Anonymizer, Step
+from unseen.anonymizers.baselines import resize_faces
 from unseen.anonymizers.handcrafted import FACE_ENLARGEMENT, checked_boxes
 from unseen.anonymizers.johnson import JohnsonNet
 from unseen.anonymizers.learned import WEIGHTS_FILE, damaged, read_contract, write_anonymizer
@@ -225,24 +226,6 @@ class FaceModifier(Anonymizer):
             resize_faces(part, (int(crop.shape[-2]), int(crop.shape[-1])))
             for part, crop in zip(parts, crops, strict=True)
         ]
-
-
-def resize_faces(
-    frames: Frames, size: tuple[int, int]
-) -> Float[Tensor, "frames 3 new_height new_width"]:
-    """Faces at another size: bilinear (Ren18 4), averaging where it shrinks, within [0, 1].
-
-    Every face that an anonymizer gets at a size of its own is resized so, in training, measured
-    and deployed alike.
-
-    Args:
-        frames: pictures of faces.
-        size: height and width.
-    """
-    if tuple(frames.shape[-2:]) == size:
-        return frames
-    # Weights that add up to one within rounding can leave [0, 1] by a rounding error.
-    return F.interpolate(frames, size, mode="bilinear", antialias=True).clamp(0.0, 1.0)
 
 
 def face_regions(

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from unseen.anonymizers.base import Anonymizer, Step
-from unseen.anonymizers.modifier import resize_faces
+from unseen.anonymizers.baselines import resize_faces
 from unseen.data.codec import Image
 from unseen.errors import UnseenError, VideoError
 from unseen.faces.region import Act, Patch

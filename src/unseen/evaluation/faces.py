@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unseen.anonymizers.base import Anonymizer
+from unseen.anonymizers.baselines import Resized
 from unseen.anonymizers.handcrafted import Raw
 from unseen.anonymizers.load import load_anonymizer, refuse_device
 from unseen.anonymizers.modifier import FaceModifier
@@ -30,7 +31,7 @@ from unseen.errors import ConfigError, together
 from unseen.evaluation.face_plan import FaceEvaluation, FacePlan, plan_faces
 from unseen.evaluation.face_results import write_face_result
 from unseen.evaluation.identification import identify, split_by_person
-from unseen.evaluation.modified_faces import batches, resized_only
+from unseen.evaluation.modified_faces import batches
 from unseen.evaluation.provenance import provenance
 from unseen.evaluation.results import FACES
 from unseen.evaluation.verification import verify
@@ -106,7 +107,7 @@ def evaluate_faces(
     modified = [_read(plan, plan.test, module, config, "modified faces", draw) for draw in draws]
     resized = None
     if side is not None and not isinstance(module, Raw):
-        resized = _read(plan, plan.test, resized_only(side), config, "resized faces")
+        resized = _read(plan, plan.test, Resized(side), config, "resized faces")
     learned = _read(plan, plan.train, None, config, "faces to learn from")
     adapted: list[_Seen] = []
     if config.adapt and any(recogniser.trainable for recogniser in plan.recognisers):

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 
 from unseen.anonymizers.base import Anonymizer
-from unseen.anonymizers.handcrafted import FACE_ENLARGEMENT, Raw
+from unseen.anonymizers.handcrafted import FACE_ENLARGEMENT
 from unseen.data.codec import Image
 from unseen.data.face_images import Face, FaceImages, enlarged_box
 from unseen.deploy.paint import on_faces
@@ -16,15 +16,6 @@ from unseen.errors import ConfigError
 from unseen.faces.region import FaceRegions
 
 BATCH = 32
-
-
-def resized_only(side: int) -> Anonymizer:
-    """What mere resizing does: faces at a modifier's working size and back, otherwise untouched."""
-    plain = Raw()
-    plain.name = f"resized:{side}"
-    plain.working_size = side
-    plain.removes_nothing = False
-    return plain
 
 
 def refuse_bodies(anonymizer: Anonymizer) -> None:

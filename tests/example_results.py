@@ -89,6 +89,7 @@ def example_target(accuracy: float, own: float | None, full: bool = True) -> dic
         "model": "c3d-small",
         "metric": "accuracy",
         "accuracy": own,
+        "own_interval": None if own is None else [own - 0.021, min(1.0, own + 0.016)],
         "retrained_accuracy": accuracy,
         "chance": 0.125,
         "interval": [accuracy - 0.022, min(1.0, accuracy + 0.017)],

@@ -477,6 +477,7 @@ def test_target_by_hand() -> None:
     own = _logits([0, 0, 0, 0, 0, 0, 1, 1], 2)
     found = target_section(data, fresh, own, 0, seed=0)
     assert found["accuracy"] == 6 / 8
+    assert found["own_interval"][0] < 6 / 8 <= found["own_interval"][1]
     assert found["retrained_accuracy"] == 7 / 8
     assert found["chance"] == 0.5
     low, high = found["interval"]

@@ -360,6 +360,9 @@ def target_section(
         "model": fresh.name,
         "metric": metric_name(label_set),
         "accuracy": None if own is None else score(own, labels, label_set),
+        "own_interval": None
+        if own is None
+        else list(interval([own], labels, label_set, seed=seed)),
         "retrained_accuracy": score(fresh.logits[view], labels, label_set),
         "chance": chance(data.train.target, labels, label_set),
         "interval": [low, high],

@@ -47,10 +47,11 @@ class Point:
         line: of the figure; empty for a handcrafted anonymizer.
         size: M or K; the rate of a downsampling.
         restarting: whether budget models were restarted.
-        leak, target: measured: the mean over seeds.
+        leak, target: measured: the mean over seeds. A_T is that of the f_T which was trained with
+            the filter (Wang19 3.5); of a handcrafted anonymizer, of one that was trained behind it.
         leak_interval, target_interval: from the lowest to the highest end of the seeds' 95%
-            intervals; None for published points.
-        own: of the filter's own f_T, mean over seeds.
+            intervals; None where there are none, as for published points.
+        retrained, retrained_interval: A_T of a fresh f_T behind the filter, mean over seeds.
         seeds: how many were measured; 0 for published points.
     """
 
@@ -62,7 +63,8 @@ class Point:
     target: float
     leak_interval: Interval | None = None
     target_interval: Interval | None = None
-    own: float | None = None
+    retrained: float | None = None
+    retrained_interval: Interval | None = None
     seeds: int = 0
 
 
@@ -138,23 +140,31 @@ def _measured(
 ) -> Point:
     targets = [entry.part("target", codec is not None) for entry in entries]
     leaks = [entry.part("privacy", codec is not None) for entry in entries]
+    fresh = [target["retrained_accuracy"] for target in targets]
     own = [target["accuracy"] for target in targets if target["accuracy"] is not None]
+    of_fresh = [target["interval"] for target in targets]
+    of_own = [target.get("own_interval") for target in targets]
     return Point(
         key=key,
         line=member.line if member else "",
         size=member.size if member and member.line else _rate(key),
         restarting=bool(member and member.restarting),
         leak=float(np.mean([leak["leak"] for leak in leaks])),
-        target=float(np.mean([target["retrained_accuracy"] for target in targets])),
+        target=float(np.mean(own or fresh)),
         leak_interval=_hull([leak["interval"] for leak in leaks]),
-        target_interval=_hull([target["interval"] for target in targets]),
-        own=float(np.mean(own)) if own else None,
+        target_interval=_hull(of_own if own else of_fresh),
+        retrained=float(np.mean(fresh)) if own else None,
+        retrained_interval=_hull(of_fresh) if own else None,
         seeds=len(entries),
     )
 
 
-def _hull(intervals: Sequence[Sequence[float]]) -> Interval:
-    return min(low for low, _ in intervals), max(high for _, high in intervals)
+def _hull(intervals: Sequence[Sequence[float] | None]) -> Interval | None:
+    """From the lowest end to the highest; None where one is not known."""
+    known = [interval for interval in intervals if interval is not None]
+    if len(known) < len(intervals):
+        return None
+    return min(low for low, _ in known), max(high for _, high in known)
 
 
 def _rate(key: str) -> int:
@@ -204,7 +214,7 @@ def _draw(drawn: Drawn, width: float) -> Figure:
     _panel(grid[0], drawn.measured, drawn.published)
     best = f"best of {drawn.attackers} unseen attackers"
     grid[0].set_xlabel(f"privacy leak: {leak}, {best}" if not narrow else f"leak: {leak},\n{best}")
-    grid[0].set_ylabel(f"target {target} (retrained)")
+    grid[0].set_ylabel(f"target {target}")
     grid[0].set_xlim(left=max(0.0, min(grid[0].get_xlim()[0], drawn.chance - 0.03)))
     grid[0].axvline(drawn.chance, color=FAINT, linestyle="--", linewidth=1)
     grid[0].annotate(

@@ -10,7 +10,7 @@ from unseen.report.family import Drawn, Interval, Point, read_family
 
 
 def table_rows(drawn: Drawn) -> list[list[str]]:
-    """Name, A_T, own A_T, leak, seeds, and the published A_T and leak of every measured point."""
+    """Of each point: name, A_T, that of a fresh f_T, leak, seeds; A_T and leak as published."""
     published = {point.key: point for point in (*drawn.published, *drawn.beside)}
     rows = []
     for point in drawn.measured:
@@ -19,7 +19,7 @@ def table_rows(drawn: Drawn) -> list[list[str]]:
             [
                 point.key,
                 _with_interval(point.target, point.target_interval),
-                percent(point.own),
+                _with_interval(point.retrained, point.retrained_interval),
                 _with_interval(point.leak, point.leak_interval),
                 str(point.seeds),
                 percent(known.target if known else None),
@@ -52,7 +52,7 @@ def write_table(results: Sequence[Path], out: Path) -> None:
     """
     drawn = read_family(results)
     where = f" on {drawn.like.name}" if drawn.like else ""
-    head = ["", "A_T, retrained", "A_T, its own", "leak", "seeds"]
+    head = ["", "A_T", "A_T, retrained", "leak", "seeds"]
     head += [f"{name}, published{where}" for name in ("A_T", "leak")]
     text = _markdown(head, [[f"`{row[0]}`", *row[1:]] for row in table_rows(drawn)])
     if found := claim_rows(drawn.measured):
@@ -66,7 +66,7 @@ def _markdown(head: list[str], rows: list[list[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def _with_interval(value: float, interval: Interval | None) -> str:
+def _with_interval(value: float | None, interval: Interval | None) -> str:
     if interval is None:
         return percent(value)
     return f"{percent(value)} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"

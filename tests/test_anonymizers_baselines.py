@@ -87,3 +87,19 @@ def test_they_take_clips_frame_by_frame() -> None:
 def test_bad_options(name: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load_anonymizer(name)
+
+
+@pytest.mark.parametrize("count", [1, 64])
+@pytest.mark.parametrize("shape", [(8, 3000), (3000, 9), (8, 8)])
+def test_superpixels_of_long_pictures(shape: tuple[int, int], count: int) -> None:
+    """OpenCV ended the process."""
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    found = Superpixel(count).picture(image)
+    assert found.shape == image.shape
+    assert len(np.unique(found.reshape(-1, 3), axis=0)) <= image[..., 0].size // 4
+
+
+def test_noise_below_a_level_removes_nothing() -> None:
+    assert load_anonymizer("noise:1e-9").removes_nothing
+    assert load_anonymizer("noise:1e-5").removes_nothing
+    assert not load_anonymizer("noise:1e-4").removes_nothing

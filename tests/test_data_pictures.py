@@ -213,3 +213,12 @@ def test_bad_pictures_leave_nothing(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="of another kind"):
         anonymize_paths([whole], tmp_path / "out.mp4")
     assert whole.read_bytes() == data
+
+
+def test_a_picture_too_large_for_its_format_is_one_line(tmp_path: Path) -> None:
+    long = np.zeros((2, 20000, 3), np.uint8)  # WebP has at most 16,383
+    with pytest.raises(DataError, match=r"cannot write .*a\.webp: "):
+        write_picture(tmp_path / "a.webp", long)
+    with pytest.raises(DataError, match=r"cannot write .*a\.gif: "):
+        write_picture(tmp_path / "a.gif", np.zeros((1, 70000, 3), np.uint8))
+    assert list(tmp_path.iterdir()) == []

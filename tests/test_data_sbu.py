@@ -157,6 +157,11 @@ def test_wrong_sets_and_interactions(root: Path) -> None:
             "'<set>/<interaction>/<take>,start,end,actor,action'",
         ),
         (
+            f"s01s02/01/001,1,{'9' * 5000},0,0",  # more digits than Python makes a number of
+            f"train.txt, line 4: 's01s02/01/001,1,{'9' * 5000},0,0' is not of the form "
+            "'<set>/<interaction>/<take>,start,end,actor,action'",
+        ),
+        (
             "s1s2/01/001,1,3,0,0",
             "train.txt, line 4: 's1s2/01/001,1,3,0,0' is not of the form "
             "'<set>/<interaction>/<take>,start,end,actor,action'",

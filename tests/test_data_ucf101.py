@@ -198,6 +198,13 @@ def test_capitals_alone_do_not_make_another_video(root: Path) -> None:
             "testlist01.txt, line 2: 'v_Archery_g01_c02' is not of the form '<Action>/<video>.avi'",
         ),
         (
+            "trainlist01.txt",
+            "g02_c01.avi 3",
+            "g02_c01.avi " + "9" * 5000,  # more digits than Python makes a number of
+            f"trainlist01.txt, line 1: 'Archery/v_Archery_g02_c01.avi {'9' * 5000}' is not of the "
+            "form '<Action>/<video>.avi <class number>'",
+        ),
+        (
             "classInd.txt",
             "11 Biking",
             "Biking 11\r\n11 Biking",

@@ -165,6 +165,7 @@ def test_mistakes_in_an_annotation(root: Path, labels: object, image: object, fa
     ("content", "fault"),
     [
         (b"{", "' is not JSON: Expecting property name"),
+        (b"[" * 100_000, "' is not JSON: maximum recursion depth exceeded"),
         (b"\xff", "' is not JSON: 'utf-8' codec can't decode"),
         (b"[]", "' has no text 'image_path' or no list"),
     ],

@@ -82,7 +82,10 @@ def test_of_duplicates_the_strongest_stays(boxes: list[tuple[int, ...]], order: 
             height = min(candidate[3], other[3]) - max(candidate[1], other[1])
             inside = max(0.0, width) * max(0.0, height)
             area = (candidate[2] - candidate[0]) * (candidate[3] - candidate[1])
-            if overlap(candidate, other) >= 0.3 or inside / area >= 0.8:
+            margin = 0.3 * (other[2:] - other[:2])  # of what is covered by default
+            near = (candidate[:2] >= other[:2] - margin).all()
+            near &= (candidate[2:] <= other[2:] + margin).all()
+            if (overlap(candidate, other) >= 0.3 and near) or inside / area >= 0.8:
                 break
         else:
             expected.append(i)
@@ -220,3 +223,18 @@ def test_weights_that_are_not_there(
             CenterFace(quantised=quantised)
     finally:
         detect._weights.cache_clear()
+
+
+@pytest.mark.parametrize("apart", range(0, 45, 3))
+def test_of_two_faces_that_touch_nothing_is_dropped_that_is_not_covered(apart: int) -> None:
+    """Two people cheek to cheek are no duplicate."""
+    boxes = np.array([[100, 100, 140, 150], [100 + apart, 100, 140 + apart, 150]], np.float32)
+    points = np.zeros((2, 5, 2), np.float32)
+    kept = without_duplicates(Detections(boxes, np.array([0.9, 0.8], np.float32), points)).boxes
+    margin = 0.3 * np.array([-40, -50, 40, 50])
+    covered = kept + margin
+    assert all(
+        any((c[:2] <= b[:2] + 1e-3).all() and (c[2:] >= b[2:] - 1e-3).all() for c in covered)
+        for b in boxes
+    )
+    assert len(kept) == (1 if apart <= 12 else 2)

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from unseen.anonymizers.load import load_anonymizer
 from unseen.data.codec import Image
 from unseen.deploy.paint import on_faces
+from unseen.errors import ConfigError, VideoError
+from unseen.faces.manual import ManualBox
 from unseen.faces.region import FaceRegions, Patch, strength
 from video_files import noise
 
@@ -151,3 +153,20 @@ def test_each_track_has_a_memory_of_its_own() -> None:
     for boxes in ({1: one}, {1: one, 2: other}, {2: other}, {1: one, 2: other}):
         regions(IMAGE, boxes, "frame 3", 0.12)
     assert told == [(5, None), (5, 1), (10, None), (10, 1), (5, None), (10, 2)]
+
+
+def test_boxes_that_a_person_drew_are_covered_whole() -> None:
+    """A face's corners may reach into theirs, which nothing enlarges."""
+    where = box(5, 6, 25, 30)
+    painted = FaceRegions(None, shape="ellipse")(IMAGE, {-1: where})
+    assert (painted[6:30, 5:25] == 0).all()
+    painted = FaceRegions(None, shape="ellipse")(IMAGE, {1: where})
+    assert (painted[6:30, 5:25] != 0).any()
+
+
+@pytest.mark.parametrize("wrong", [(math.nan, 1, 5, 5), (9, 1, 5, 5), (1, 1, 5, math.inf)])
+def test_a_box_that_would_cover_nothing_ends_it(wrong: tuple[float, float, float, float]) -> None:
+    with pytest.raises(VideoError, match="in frame 7 is none: nothing is covered by it"):
+        FaceRegions(None)(IMAGE, {1: box(1, 1, 6, 6), 2: box(*wrong)}, "frame 7")
+    with pytest.raises(ConfigError, match="is none: give x0 < x1 and y0 < y1 in pixels"):
+        ManualBox(wrong)

@@ -55,7 +55,8 @@ class Superpixel(ByPicture):
         if min(image.shape[:2]) < _LEAST_SIDE:
             mean = np.rint(image.mean((0, 1))).astype(np.uint8)
             return np.broadcast_to(mean, image.shape)
-        size = round((image.shape[0] * image.shape[1] / self.count) ** 0.5)
+        # OpenCV crashes where a superpixel is larger than the picture is wide or high.
+        size = round(min((image.shape[0] * image.shape[1] / self.count) ** 0.5, *image.shape[:2]))
         lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
         slic = cv2.ximgproc.createSuperpixelSLIC(lab, cv2.ximgproc.SLIC, max(size, 2), 20.0)
         slic.iterate(5)
@@ -92,7 +93,7 @@ class Noise(Anonymizer):
         super().__init__()
         self.name = f"noise:{variance:g}"
         self.deviation = variance**0.5
-        self.removes_nothing = variance == 0
+        self.removes_nothing = self.deviation < 1 / 255  # most of it is lost in eight bits
 
     def step(self, clips: Clips, state: Any = None, boxes: Boxes | None = None) -> Step:
         """Noisy clips, cut off at 0 and 1."""

@@ -43,8 +43,9 @@ def read_hmdb51(
     """What a folder with HMDB51 holds; the label column is `action`.
 
     Differs from the paper: of the videos that PA-HMDB51 does not annotate, those are left out that
-    were cut from the source of one that it does (1,299 of 6,251). In train, the scene and the
-    people of a test video would be known already; 4,952 are left, more than a split trains on.
+    were cut from the source of one of the same action (1,299 of 6,251). In train, the scene and the
+    people of a test video would be known already; 4,952 are left, more than a split trains on. Of
+    these 1,104 are of a film of which a video of another action is annotated.
 
     Args:
         root: the folder.

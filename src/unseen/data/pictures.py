@@ -90,5 +90,6 @@ def write_picture(path: Path, image: Image) -> None:
     try:
         with written_whole(path) as temporary:
             Pillow.fromarray(image).save(temporary, **_SAVE[path.suffix.lower()])
-    except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror or error}") from error
+    except (OSError, ValueError, OverflowError) as error:  # the latter: too large for its format
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise DataError(f"cannot write {path}: {reason}") from error

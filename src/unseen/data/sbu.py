@@ -50,7 +50,8 @@ LISTED_COUNTS = {"train": 188, "test": 94}
 PATTERN = "rgb_*"
 _LISTS: dict[SplitName, str] = {"train": "train.txt", "test": "val.txt"}
 _SET = re.compile(r"s\d+s\d+")
-_TAKE = re.compile(r"(?:.*/)?(s\d\ds\d\d)/(\d\d)/(\d+)/?")
+_TAKE = re.compile(r"(?:.*/)?(s\d\ds\d\d)/(\d\d)/(\d{1,9})/?")
+_NUMBER = re.compile(r"\d{1,9}")
 
 
 @OFFICIAL.register("sbu")
@@ -145,7 +146,7 @@ def _listed(lists: Path, takes: dict[tuple[str, str, str], str], faults: list[st
             where = f"{name}, line {line}"
             cells = re.split(r"\s*,\s*|\s+", text)
             take = _TAKE.fullmatch(cells[0])
-            if len(cells) != 5 or take is None or not all(map(str.isdecimal, cells[1:])):
+            if len(cells) != 5 or take is None or not all(map(_NUMBER.fullmatch, cells[1:])):
                 faults.append(
                     f"{where}: '{text}' is not of the form '<set>/<interaction>/<take>,start,end,"
                     "actor,action'"

@@ -36,7 +36,7 @@ COUNTS = {
     3: {"train": 9624, "test": 3696},
 }
 _LISTS = "ucfTrainTestlist"
-_ROW = re.compile(r"(\w+)/(v_(\w+)_g(\d\d)_c\d\d\.avi)(?:\s+(\d+))?")
+_ROW = re.compile(r"(\w+)/(v_(\w+)_g(\d\d)_c\d\d\.avi)(?:\s+(\d{1,9}))?")
 
 
 @OFFICIAL.register("ucf101")
@@ -117,7 +117,7 @@ def _class_numbers(path: Path, faults: list[str]) -> dict[str, int]:
     numbers: dict[str, int] = {}
     for line, text in read_lines(path, faults):
         where = f"{path.name}, line {line}"
-        row = re.fullmatch(r"(\d+)\s+(\w+)", text)
+        row = re.fullmatch(r"(\d{1,9})\s+(\w+)", text)
         if row is None:
             faults.append(f"{where}: '{text}' is not of the form '<number> <Action>'")
             continue

@@ -154,7 +154,7 @@ def _labels(root: Path, path: PurePosixPath, where: str, faults: list[str]) -> s
     except FileNotFoundError:
         faults.append(f"{where}: there is no '{path}'")
         return None
-    except (OSError, ValueError) as error:  # UnicodeDecodeError and JSONDecodeError are the latter
+    except (OSError, ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
         faults.append(f"'{path}' is not JSON: {error}")
         return None
     image, labels = (

@@ -81,6 +81,11 @@ class FaceSettings:
             faults.append(f"enlarge is {self.enlarge}: it must be 1 or more")
         if self.shape not in ("box", "ellipse"):
             faults.append(f"shape is '{self.shape}': it must be box or ellipse")
+        elif self.shape == "ellipse" and self.enlarge < 2**0.5:
+            faults.append(
+                f"enlarge is {self.enlarge}: it must be 1.42 or more, or corners of faces lie "
+                "outside of their ellipses"
+            )
         if not 0 <= self.feather <= 1:
             faults.append(f"feather is {self.feather}: it must be between 0 and 1")
         if faults:

@@ -19,11 +19,19 @@ class ManualBox:
         box: x0, y0, x1, y1 in pixels of the upright video.
         start: counted from 0.
         end: the frame after the last.
+
+    Raises:
+        ConfigError: it holds no pixel.
     """
 
     box: tuple[float, float, float, float]
     start: int = 0
     end: int | None = None
+
+    def __post_init__(self) -> None:
+        x0, y0, x1, y1 = self.box
+        if not (math.isfinite(x0 + y0 + x1 + y1) and x0 < x1 and y0 < y1):
+            raise ConfigError(f"the box {self.box} is none: give x0 < x1 and y0 < y1 in pixels")
 
     def covers(self, frame: int) -> bool:
         """Whether the box counts in this frame."""

@@ -9,6 +9,7 @@ from jaxtyping import Float, Float32
 
 from unseen.data.codec import Image
 from unseen.data.pictures import cut_out
+from unseen.errors import VideoError
 from unseen.faces.places import Box
 
 
@@ -35,7 +36,8 @@ class FaceRegions:
 
     Args:
         act: the anonymizer; None: black, of which nothing can be read, not even a mean colour.
-        shape: `box`, or `ellipse`: the largest one in the box.
+        shape: `box`, or `ellipse`: the largest one in the box. Boxes with a negative number, which
+            a person drew, are covered whole.
         feather: the width of the blended border, in halves of the box.
         least_side: boxes with a side of fewer pixels become black; see `Anonymizer.least_side`.
     """
@@ -65,11 +67,19 @@ class FaceRegions:
             boxes: x0, y0, x1, y1 in pixels, by the number of their track; they may reach beyond.
             where: what the picture is, for messages.
             time: of the picture in its video, in seconds.
+
+        Raises:
+            VideoError: a box is not finite, or its corners are the wrong way round.
         """
         result = image.copy()
         # A track that is not shown any more begins anew if it ever comes back.
         self._states = {track: state for track, state in self._states.items() if track in boxes}
         for track, box in boxes.items():
+            if not (np.isfinite(box).all() and (box[:2] < box[2:]).all()):
+                raise VideoError(
+                    f"the box {box.tolist()} in {where} is none: nothing is covered by it"
+                )
+            shape = "box" if track < 0 else self.shape
             whole = _whole_pixels(box, self.feather, image)
             x0, y0, x1, y1 = _within(whole, image)
             if x0 >= x1 or y0 >= y1:
@@ -81,7 +91,7 @@ class FaceRegions:
                 self._states[track] = patch.state
                 above, before = y0 - whole[1], x0 - whole[0]
                 inside = patch.image[above : above + y1 - y0, before : before + x1 - x0]
-            weights = strength(box, (x0, y0, x1, y1), self.shape, self.feather)[..., None]
+            weights = strength(box, (x0, y0, x1, y1), shape, self.feather)[..., None]
             if (weights >= 1).all():
                 under[:] = inside
                 continue

@@ -410,7 +410,7 @@ class Game:
         """Scores and losses on validation clips, in evaluation mode.
 
         Args:
-            most: clips to use, from the start; 0 for all. Of two data sets, of each.
+            most: clips to use, spread evenly; 0 for all. Of two data sets, of each.
             budget: whether budget models are measured too.
         """
         torch.manual_seed(self.config.train.seed + 5)
@@ -424,7 +424,9 @@ class Game:
         self, split: Split, models: Sequence[ClipClassifier], most: int
     ) -> list[tuple[float, float]]:
         """Score and loss of each model on the clips of a split."""
+        # Spread evenly: data sets are listed by class, and the start of a list lacks the last ones.
         count = min(most or len(split), len(split))
+        chosen = np.arange(count) * len(split) // max(count, 1)
         for module in (self.filter, *models):
             module.eval()
         outputs: list[list[Tensor]] = [[] for _ in models]
@@ -432,7 +434,7 @@ class Game:
         for start in range(0, count, step):
             stop = min(count, start + step)
             views = self.filter.with_and_without_noise(
-                to_clips(split.clips[start:stop], self.device)
+                to_clips(split.clips[chosen[start:stop]], self.device)
             )
             for kept, model in zip(outputs, models, strict=True):
                 view = views[self._before_noise and model is not self.target]
@@ -440,7 +442,7 @@ class Game:
         found = []
         for kept, model in zip(outputs, models, strict=True):
             is_target = model is self.target
-            labels = (split.target if is_target else split.private)[:count]
+            labels = (split.target if is_target else split.private)[chosen]
             label_set = self.data.target if is_target else self.data.private
             logits = torch.cat(kept)
             loss = float(label_loss(logits, torch.from_numpy(labels), label_set))

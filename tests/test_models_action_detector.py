@@ -104,6 +104,19 @@ def test_the_papers_backbone_is_resnet_101() -> None:
     assert all(p.requires_grad for p in detector.parameters())
 
 
+@pytest.mark.parametrize(
+    ("short_side", "frame", "seen"),
+    [(340, (240, 320), (340, 453)), (600, (480, 640), (600, 800)), (600, (720, 1280), (450, 800))],
+)
+def test_frames_get_the_papers_size(
+    short_side: int, frame: tuple[int, int], seen: tuple[int, int]
+) -> None:
+    """Ren18 4: 340 pixels on the short side for JHMDB, 600 x 800 for DALY."""
+    detector = ActionDetector("faster-rcnn-small:8", ["one"], short_side)
+    images, _ = detector.net.transform([torch.zeros(3, *frame)])
+    assert images.image_sizes == [seen]
+
+
 def test_an_unknown_name() -> None:
     with pytest.raises(UnknownNameError, match="unknown action detector 'ssd'"):
         ActionDetector("ssd", NAMES, 48)

@@ -12,6 +12,7 @@ from tiny_faces import tiny_config, tiny_data
 from unseen.faces.align import align
 from unseen.models.sphereface import angular_softmax
 from unseen.training.face_game import FaceBatch, FaceGame
+from unseen.training.face_objectives import FACE_OBJECTIVES
 
 CPU = torch.device("cpu")
 
@@ -53,6 +54,44 @@ def test_each_move_moves_its_players_only(move: str, moved: set[str]) -> None:
     game = _game("game.realism=1", actions=True)
     assert _moved(game, getattr(game, move)) == moved
     assert all(p.requires_grad for m in game.modules().values() for p in m.parameters())
+
+
+@pytest.mark.parametrize("objective", list(FACE_OBJECTIVES))
+def test_a_round_by_every_objective(objective: str) -> None:
+    """The random labels of Ren18 5.6 among them."""
+    game = _game(f"game.objectives={objective}", actions=True)
+    assert _moved(game, game.round) == {"modifier", "recogniser", "detector"}
+    loss, move = game.round()
+    assert np.isfinite([loss, move.privacy, move.l1]).all()
+
+
+def test_in_a_round_d_learns_before_m_meets_it() -> None:
+    """Algorithm 1, line 3 before line 9: what M's step measures is of the D that has learned."""
+    game, by_hand = _game("game.l1=0"), _game("game.l1=0")
+    game.set_rate(20.0)
+    by_hand.set_rate(20.0)
+    _, move = game.round()
+    batch = by_hand.draw()
+    modified = by_hand._modified(batch)
+    before = -float(by_hand._recognition(modified, batch).mean().detach())
+    by_hand._train_recogniser(batch, modified.detach())
+    after = -float(by_hand._recognition(modified, batch).mean().detach())
+    assert abs(after - before) > 1e-3
+    assert move.privacy == pytest.approx(after, rel=1e-4)
+
+
+def test_adam_and_its_step_sizes_are_the_papers() -> None:
+    """Ren18 4: beta_1 of 0.5, and 1e-3 for A, 3e-4 for M and D; then a tenth of it."""
+    game = _game(
+        "train.lr_detector=1e-3", "train.lr_modifier=3e-4", "train.lr_recogniser=3e-4",
+        "train.beta1=0.5", actions=True,
+    )  # fmt: skip
+    for factor in (1.0, 0.1):
+        game.set_rate(factor)
+        for name, rate in (("detector", 1e-3), ("modifier", 3e-4), ("recogniser", 3e-4)):
+            (group,) = game.adam[name].param_groups
+            assert group["lr"] == pytest.approx(rate * factor)
+            assert group["betas"] == (0.5, 0.999)
 
 
 def test_the_mean_of_m_is_what_a_run_leaves() -> None:

@@ -84,8 +84,13 @@ def _resnet101(spec: Spec, classes: int, short_side: int) -> FasterRCNN:
         backbone_name="resnet101", weights=None, trainable_layers=5, norm_layer=_group_norm
     )
     return FasterRCNN(
-        backbone, num_classes=classes + 1, min_size=short_side, max_size=short_side * 4 // 3
+        backbone, num_classes=classes + 1, min_size=short_side, max_size=_long_side(short_side)
     )
+
+
+def _long_side(short_side: int) -> int:
+    """At most: of wider frames than 4:3 the short side is shorter (Ren18 4: 600 x 800 for DALY)."""
+    return -(-short_side * 4 // 3)
 
 
 def _group_norm(channels: int) -> nn.GroupNorm:
@@ -115,7 +120,7 @@ def _small(spec: Spec, classes: int, short_side: int) -> FasterRCNN:
         backbone,
         num_classes=classes + 1,
         min_size=short_side,
-        max_size=short_side * 4 // 3,
+        max_size=_long_side(short_side),
         rpn_anchor_generator=anchors,
         box_roi_pool=MultiScaleRoIAlign(["0"], 5, 2),
         rpn_pre_nms_top_n_train=200,

@@ -11,6 +11,7 @@ from unseen.errors import ConfigError, WeightsError
 
 OPTIONS = {
     "downsample": ":2", "blur": ":4", "pixelate": ":4", "noise": ":0.1", "superpixel": ":64",
+    "resized": ":8",
 }  # fmt: skip
 
 

@@ -41,7 +41,11 @@ def add_commands(verb: Verb) -> None:
     stats.add_argument("name", metavar="NAME[:OPTION]")
     stats.add_argument("root", type=Path, metavar="ROOT")
     stats.add_argument(
-        "-o", "--out", type=Path, metavar="DIR", help="for statistics.json, and the figures"
+        "-o",
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="for statistics.json, and the figures of PA-HMDB51",
     )
     stats.set_defaults(run=_stats)
 
@@ -104,20 +108,19 @@ def _stats(args: argparse.Namespace) -> None:
     from unseen.files import refuse_unwritable, write_json
 
     if args.name == pa_hmdb51.NAME:
+        from unseen.data.statistics import annotation_statistics
         from unseen.report.annotations import write_statistics
 
         faults = Faults()
         with faults.collected():
-            if args.out is None:
-                raise ConfigError(
-                    "the statistics of PA-HMDB51 are figures: name a folder with -o DIR"
-                )
-            refuse_unwritable(args.out / "statistics.json")
+            if args.out is not None:
+                refuse_unwritable(args.out / "statistics.json")
         with faults.collected():
-            pa_hmdb51.read_annotations(args.root)
+            statistics = annotation_statistics(pa_hmdb51.read_annotations(args.root))
         faults.refuse(f"{args.name} cannot be counted", ConfigError)
-        statistics = write_statistics(args.root, args.out)
-        print(f"{args.out}: {statistics.videos} videos")
+        if args.out is not None:
+            write_statistics(args.root, args.out)
+        print(statistics)
         return
     from unseen.data.load import check_data, count_labels
 

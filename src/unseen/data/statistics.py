@@ -138,6 +138,16 @@ class AnnotationStatistics:
     action_distribution: dict[str, int]
     attributes: dict[Attribute, AttributeStatistics]
 
+    def __str__(self) -> str:
+        lines = [
+            f"{self.videos} videos of {self.actions} actions, {self.frames} frames, of which "
+            f"{self.labelled_frames} have a label; frames with each value:"
+        ]
+        for name, each in self.attributes.items():
+            values = zip(each.values, each.distribution.frames, strict=True)
+            lines.append(f"{name}: " + ", ".join(f"{value} {count}" for value, count in values))
+        return "\n".join(lines)
+
 
 def annotation_statistics(videos: Sequence[VideoAnnotation]) -> AnnotationStatistics:
     """Count videos, frames and values, see `AnnotationStatistics`."""

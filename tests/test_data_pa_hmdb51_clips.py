@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import visible  # noqa: F401 - registers the model 'pixel'
 from unseen.cli import main
 from unseen.config import DataConfig
 from unseen.data.clips import SPLITS

@@ -136,6 +136,19 @@ def test_all_annotated_videos_are_test_and_none_is_in_train(roots: dict[str, Pat
     assert data.test.target.tolist() == [0, 0, 1, 1]
 
 
+def test_a_film_of_an_annotated_video_is_left_out_in_every_action(roots: dict[str, Path]) -> None:
+    annotated = {name(ACTIONS[0], 4, 0): ACTIONS[0], name(ACTIONS[1], 5, 1): ACTIONS[1]}
+    inventory = read_hmdb51(roots["root"], annotated=annotated)
+    of = {s: {f"{a}/{name(a, s, c)}" for a in ACTIONS for c in (0, 1)} for s in range(6)}
+    tested = {f"{action}/{video}" for video, action in annotated.items()}
+    found = {
+        part: {item.path for item in inventory.items if item.split == part}
+        for part in ("train", "test")
+    }
+    assert found == {"train": of[0] | of[1] | of[2] | of[3], "test": tested}
+    assert inventory.unused == (of[4] | of[5]) - tested
+
+
 def test_the_check_finds_no_fault(roots: dict[str, Path]) -> None:
     annotated = {name(a, *w): a for a in ACTIONS for w in ((4, 0), (5, 1))}
     report = check(read_hmdb51(roots["root"], annotated=annotated), decode=True)

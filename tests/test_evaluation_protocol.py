@@ -105,6 +105,15 @@ def test_a_budget_model_is_no_attacker_by_whatever_name(budget: str, attacker: s
     assert "vit-small" not in str(caught.value)
 
 
+def test_a_budget_model_is_no_attacker_whatever_it_starts_from(tmp_path: Path) -> None:
+    weights = tmp_path / "w.safetensors"
+    weights.touch()
+    for one, other in (("mobilenet-gn:0.5", "mobilenet:0.5"), ("cnn", "cnn")):
+        for budget, attacker in ((one, f"{other}@{weights}"), (f"{one}@{weights}", other)):
+            with pytest.raises(ConfigError, match="trained against this filter as budget model"):
+                choose_attackers(attacker, [budget])
+
+
 @pytest.mark.parametrize(
     ("budget", "attacker"),
     [

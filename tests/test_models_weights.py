@@ -16,6 +16,7 @@ from unseen.errors import ConfigError, UnknownNameError, UnseenError, WeightsErr
 from unseen.models import FrameAverage, canonical, create_model
 from unseen.models.external import VideoNetwork, published_network
 from unseen.models.weights import convert_weights, load_body
+from unseen.stored_weights import save_weights
 
 
 def _net(classes: int = 5, names: tuple[str, str, str] = ("a", "norm", "last")) -> nn.Sequential:
@@ -262,7 +263,7 @@ def test_a_torchscript_program_is_no_state_dict(tmp_path: Path) -> None:
     ("name", "use"),
     [
         ("ssdlite320_mobilenet_v3_large", "find bodies with data.person_detector=torchvision:"),
-        ("mobilenet_v3_small", "attack with torchvision:"),
+        ("mobilenet_v3_small", "start with torchvision:"),
     ],
 )
 def test_what_converted_weights_are_for(
@@ -291,10 +292,72 @@ def test_a_mistyped_name_is_looked_for_among_classifiers_and_detectors(
         published_network(f"torchvision:{name}")
 
 
-@pytest.mark.parametrize("spec", ["cnn", "mobilenet:0.5", "timm:resnet18@pretrained"])
-def test_only_published_networks_have_published_weights(spec: str) -> None:
-    with pytest.raises(ConfigError, match="write timm:NAME or torchvision:NAME"):
+@pytest.mark.parametrize("spec", ["mobilenet:0.5@w.safetensors", "timm:resnet18@pretrained"])
+def test_weights_are_made_for_a_network_without_weights(spec: str) -> None:
+    with pytest.raises(ConfigError, match=f"write '{spec.partition('@')[0]}'"):
         published_network(spec)
+
+
+# ------------------------------------------------------------ any model of the registry
+
+
+def test_every_model_starts_from_a_file(tmp_path: Path) -> None:
+    for name in ("c3d-small:4", "mobilenet:0.25", "vit-small", "r3d-small", "resnet-v1-10", "crnn"):
+        path = tmp_path / f"{name.replace(':', '-')}.safetensors"
+        torch.manual_seed(1)
+        trained = create_model(name, 7, size=32, frames=4)
+        save_weights(trained, path)
+        torch.manual_seed(2)
+        fresh = create_model(name, 3, size=32, frames=4).state_dict()
+        torch.manual_seed(2)
+        model = create_model(f"{name}@{path}", 3, size=32, frames=4)
+        assert model.spec == canonical(f"{name}@{path}") == f"{canonical(name)}@{path}"
+        loaded = model.state_dict()
+        last = {key for key, value in trained.state_dict().items() if value.shape[:1] == (7,)}
+        assert 1 <= len(last) <= 2
+        for key, value in trained.state_dict().items():
+            assert torch.equal(loaded[key], fresh[key] if key in last else value), key
+
+
+def test_c3d_starts_from_published_weights(tmp_path: Path, capsys: Any) -> None:
+    # In the words of its ports: conv1 to conv5b, fc6 to fc8, for the 487 sports of Sports-1M.
+    net = published_network("c3d").to_empty(device="cpu")
+    convolutions = ("conv1", "conv2", "conv3a", "conv3b", "conv4a", "conv4b", "conv5a", "conv5b")
+    layers = [f"{layer}.{kind}" for layer in (*convolutions, "fc6", "fc7", "fc8")
+              for kind in ("weight", "bias")]  # fmt: skip
+    stored = {
+        key: torch.full_like(value, 0.001 * at)
+        for at, (key, value) in enumerate(zip(layers, net.state_dict().values(), strict=True))
+    }
+    stored["fc8.weight"], stored["fc8.bias"] = torch.zeros(487, 4096), torch.zeros(487)
+    torch.save(stored, tmp_path / "c3d.pth")
+    out = tmp_path / "c3d.safetensors"
+    words = (str(tmp_path / "c3d.pth"), "-o", str(out), "--model", "c3d", "--scale", "127.5")
+    stored["conv1.weight"] += 0.01
+    torch.save(stored, tmp_path / "c3d.pth")
+    assert main(["convert-weights", *words, "--unsafe-pickle"]) == 0
+    assert f"22 tensors; start with c3d@{out}" in capsys.readouterr().out
+    model = create_model(f"c3d@{out}", 11, size=112, frames=16)
+    loaded = list(model.state_dict().values())
+    torch.testing.assert_close(loaded[0], torch.full_like(loaded[0], 1.275))
+    for mine, theirs in zip(loaded[1:-2], list(stored.values())[1:-2], strict=True):
+        assert torch.equal(mine, theirs)
+    assert loaded[-2].shape == (11, 4096)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("cnn@", "write 'cnn' or 'cnn@FILE.safetensors'"),
+        ("cnn@pretrained", "write 'cnn' or 'cnn@FILE.safetensors'"),
+        ("cnn@w.pth", "is a pickle"),
+        ("cnn@gone.safetensors", "gone.safetensors: no such file"),
+        ("cnm@gone.safetensors", r"unknown model 'cnm' \(did you mean 'cnn'"),
+    ],
+)
+def test_weights_of_a_registered_model_that_are_refused(spec: str, message: str) -> None:
+    with pytest.raises(UnseenError, match=message):
+        create_model(spec, 2, size=32, frames=2)
 
 
 def test_all_that_is_wrong_with_a_conversion_is_told_at_once(

@@ -45,7 +45,11 @@ def add_commands(verb: Verb) -> None:
     convert = verb("convert-weights", "Make a safetensors file of published weights, a pickle.")
     convert.add_argument("source", type=Path, metavar="IN.pth")
     convert.add_argument("-o", "--out", type=Path, required=True, metavar="OUT.safetensors")
-    convert.add_argument("--model", required=True, metavar="timm:NAME|torchvision:NAME")
+    convert.add_argument("--model", required=True, metavar="NAME[:OPTION]")
+    convert.add_argument(
+        "--scale", type=float, default=1.0, metavar="X",
+        help="of the first layer: 127.5 where pixels went from 0 to 255 and are -1 to 1 here",
+    )  # fmt: skip
     convert.add_argument("--unsafe-pickle", action="store_true", help="I trust where it comes from")
     convert.set_defaults(run=_convert_weights)
 
@@ -59,7 +63,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     with suppress(UnseenError):  # `prepare` tells of it
         needed = needed_boxes(args.anonymizer)
     checks: list[Callable[[], Any]] = [  # before clips are read, which takes long
-        partial(prepare, args.anonymizer, config.evaluation, args.out),
+        partial(prepare, args.anonymizer, config.evaluation, args.out, config.data.size),
         partial(find_data, config.data, jobs=config.evaluation.jobs, boxes=needed),
         partial(refuse_attacks, config.evaluation, config.data),
     ]
@@ -126,6 +130,8 @@ def _convert_weights(args: argparse.Namespace) -> None:
         partial(refuse_conversion, args.source, args.out, unsafe_pickle=args.unsafe_pickle),
     )
     net, _ = together(ConfigError, "no weights were converted, for several reasons:", checks)
-    count = convert_weights(args.source, args.out, net, unsafe_pickle=args.unsafe_pickle)
-    use = "find bodies with data.person_detector=" if is_detector(args.model) else "attack with "
+    count = convert_weights(
+        args.source, args.out, net, unsafe_pickle=args.unsafe_pickle, scale=args.scale
+    )
+    use = "find bodies with data.person_detector=" if is_detector(args.model) else "start with "
     print(f"{args.out}: {count} tensors; {use}{args.model}@{args.out}")

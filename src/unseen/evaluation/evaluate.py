@@ -33,7 +33,7 @@ from unseen.evaluation.results import Previews, previews_path, write_previews, w
 from unseen.evaluation.versions import Versions, anonymize_all, refuse_clips
 from unseen.files import refuse_unwritable
 from unseen.machine import device_of
-from unseen.models import canonical, create_model, parameter_count
+from unseen.models import canonical, create_model, parameter_count, without_weights
 from unseen.stored_weights import load_weights
 from unseen.training.classifier import predict
 from unseen.training.folder import (
@@ -70,8 +70,16 @@ class Subject:
     attacks: dict[str, str]
 
 
-def prepare(anonymizer: str | Path, config: EvaluationConfig, out: Path) -> Subject:
+def prepare(
+    anonymizer: str | Path, config: EvaluationConfig, out: Path, size: int = _TRIED_SIZE
+) -> Subject:
     """Load what is to be measured and refuse, before any work, what would fail after it.
+
+    Args:
+        anonymizer: see `evaluate`.
+        config: of the evaluation.
+        out: the result file.
+        size: side of the frames, in pixels, that weights must fit.
 
     Raises:
         UnseenError: the anonymizer, a setting or `out` cannot be used.
@@ -88,7 +96,7 @@ def prepare(anonymizer: str | Path, config: EvaluationConfig, out: Path) -> Subj
     attacks = {name: canonical(model) for name, model in _attack_models(config).items()}
     for name in (*attackers, *attacks.values(), canonical(config.target_model)):
         if "@" in name:  # weights that are missing or do not fit
-            create_model(name, 2, size=_TRIED_SIZE, frames=1)
+            create_model(name, 2, size=size, frames=2)
     return Subject(
         module, folder.name if folder else str(anonymizer), run,
         _training(folder) if folder else None, attackers, attacks,
@@ -191,7 +199,7 @@ def evaluate(
     start = time.perf_counter()
     config = config or EvaluationConfig()
     config = config.model_copy(update={"device": device_of(config.device)})
-    subject = prepare(anonymizer, config, out)
+    subject = prepare(anonymizer, config, out, int(data.test.clips.shape[2]))
     _refuse_data(subject, data)
     if subject.run is not None:
         refuse_seen_clips(Path(anonymizer), data)
@@ -301,7 +309,9 @@ def _own_target(folder: Path, run: RunConfig, data: ClipDataset) -> torch.nn.Mod
             f"{folder} was trained to tell {', '.join(classes)}; this data has "
             f"{', '.join(data.target.classes)}"
         )
-    model = create_model(run.target_model, len(classes), size=run.data.size, frames=run.data.frames)
+    model = create_model(
+        without_weights(run.target_model), len(classes), size=run.data.size, frames=run.data.frames
+    )
     load_weights(model, folder / TARGET_FILE, "train the run again")
     return model.eval()
 
@@ -356,7 +366,10 @@ def _cost(module: Anonymizer, data: ClipDataset, config: EvaluationConfig) -> di
     frames, size = data.test.clips.shape[1:3]
     clips = to_clips(data.test.clips[:1], config.device)
     target = create_model(
-        config.target_model, len(data.target.classes), size=int(size), frames=int(frames)
+        without_weights(config.target_model),
+        len(data.target.classes),
+        size=int(size),
+        frames=int(frames),
     ).to(config.device)
     return {
         "anonymizer": network_cost(module, clips),

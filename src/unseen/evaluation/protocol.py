@@ -33,7 +33,7 @@ from unseen.evaluation.reconstruction import reconstruct
 from unseen.evaluation.retrieval import retrieve
 from unseen.evaluation.versions import KeptClips, Versions
 from unseen.machine import use_cores
-from unseen.models import SUITES, canonical, create_model, macs, parameter_count
+from unseen.models import SUITES, canonical, create_model, macs, parameter_count, without_weights
 from unseen.progress import progress
 from unseen.registry import Spec
 from unseen.training.classifier import Fitted, fit, predict
@@ -111,19 +111,18 @@ def choose_attackers(
 
 def _same_architecture(one: str, other: str) -> bool:
     """Whether two canonical names mean the same adversary: family and width, not the weights."""
-    first, second = Spec.parse(one), Spec.parse(other)
+    first, second = Spec.parse(_bare(one)), Spec.parse(_bare(other))
     if first.name in _PACKAGES or second.name in _PACKAGES:
-        return _parameter_shapes(_bare(first)) == _parameter_shapes(_bare(second))
+        return _parameter_shapes(str(first)) == _parameter_shapes(str(second))
     return (first.name.removesuffix("-gn"), first.option) == (
         second.name.removesuffix("-gn"), second.option,
     )  # fmt: skip
 
 
-def _bare(spec: Spec) -> str:
-    """The specification without weights: behind an at sign which file, behind a dot which ones."""
-    if spec.name not in _PACKAGES or spec.option is None:
-        return str(spec)
-    return f"{spec.name}:{spec.option.partition('@')[0].partition('.')[0]}"
+def _bare(name: str) -> str:
+    """The specification without weights: of a package's, behind a dot, also which of several."""
+    bare = without_weights(name)
+    return bare.partition(".")[0] if Spec.parse(name).name in _PACKAGES else bare
 
 
 @cache

@@ -40,7 +40,7 @@ from unseen.evaluation.target_contract import (
 from unseen.evaluation.versions import Versions, anonymize_all, refuse_clips
 from unseen.files import refuse_unwritable, write_json
 from unseen.machine import device_of, use_cores
-from unseen.models import ClipClassifier, create_model
+from unseen.models import ClipClassifier, create_model, without_weights
 from unseen.progress import progress
 from unseen.stored_weights import load_weights, save_weights
 from unseen.training.classifier import Fitted, fit, predict
@@ -180,7 +180,10 @@ def load_target(weights: str | Path) -> TargetModel:
     path = Path(weights)
     contract = read_contract(path.with_suffix(".json"))
     model = create_model(
-        contract.model, len(contract.classes), size=contract.size, frames=contract.frames
+        without_weights(contract.model),
+        len(contract.classes),
+        size=contract.size,
+        frames=contract.frames,
     )
     load_weights(model, path, "train the target again")
     return TargetModel(path, contract, model.eval())

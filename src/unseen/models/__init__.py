@@ -15,6 +15,7 @@ from unseen.models.base import (
     create_model,
     macs,
     parameter_count,
+    without_weights,
 )
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "create_model",
     "macs",
     "parameter_count",
+    "without_weights",
 ]

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, TypeVar
 
 import torch
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from unseen.errors import ConfigError
+from unseen.models.weights import SUFFIX, load_body, weights_file
 from unseen.registry import Registry, Spec
 from unseen.types import Clips, Frames, Logits
 
@@ -121,28 +123,43 @@ class ModelEntry:
         family: see `ClipClassifier`.
         build: makes it, with random weights unless the specification asks for others.
         canonical: the one form of all specifications that mean the same; raises on a bad option.
+        reads_weights: its option may name weights, which `build` then reads.
     """
 
     family: str
     build: Callable[[Request], ClipClassifier]
     canonical: Callable[[Spec], Spec] = without_option
+    reads_weights: bool = False
 
 
 MODELS: Registry[ModelEntry] = Registry("model")
+
+
+def without_weights(spec: str) -> str:
+    """The specification without the weights that it starts from: what is before its `@`."""
+    return spec.strip().partition("@")[0]
 
 
 def canonical(spec: str) -> str:
     """The one form of all specifications that mean the same model.
 
     `mobilenet:0.50` and `mobilenet:0.5` both give `mobilenet:0.5`, `c3d-small` gives
-    `c3d-small:16`.
+    `c3d-small:16`, `c3d-small@FILE` gives `c3d-small:16@FILE`.
 
     Raises:
         UnknownNameError: for a name that is not registered.
-        ConfigError: for an option that cannot be used.
+        ConfigError: for an option that cannot be used, or weights that are no safetensors file.
+        WeightsError: for a file of weights that is not there.
     """
-    parsed = Spec.parse(spec)
-    return str(MODELS[parsed.name].canonical(parsed))
+    bare, at, weights = spec.strip().partition("@")
+    parsed = Spec.parse(bare)
+    entry = MODELS[parsed.name]
+    if entry.reads_weights:
+        return str(entry.canonical(Spec.parse(spec)))
+    found = str(entry.canonical(parsed))
+    if at and Path(weights).suffix == "":
+        raise ConfigError(f"'{spec}': write '{bare}' or '{bare}@FILE{SUFFIX}'")
+    return f"{found}@{weights_file(weights)}" if at else found
 
 
 Net = TypeVar("Net", bound=nn.Module)
@@ -161,7 +178,8 @@ def create_model(spec: str, classes: int, *, size: int, frames: int) -> ClipClas
     """Make a registered model.
 
     Args:
-        spec: `name` or `name:option`, as in `mobilenet:0.5`.
+        spec: `name` or `name:option`, as in `mobilenet:0.5`; `@FILE.safetensors` behind it are the
+            weights that all but the last layer start from.
         classes: number of logits: classes, or attributes of a multi-label task.
         size: side of the square frames, in pixels, at least 16.
         frames: frames of a clip.
@@ -169,17 +187,21 @@ def create_model(spec: str, classes: int, *, size: int, frames: int) -> ClipClas
     Raises:
         UnknownNameError: for a name that is not registered.
         ConfigError: for an option, a size or a number of frames that cannot be used.
-        WeightsError: when pretrained weights are asked for and cannot be had.
+        WeightsError: when weights are asked for and cannot be had, or do not fit.
     """
     if classes < 1 or size < SMALLEST_FRAME or frames < 1:
         raise ConfigError(
             f"model '{spec}': needs at least one class, one frame and frames of "
             f"{SMALLEST_FRAME} pixels, got {classes} classes, {frames} frames of {size} pixels"
         )
-    parsed = Spec.parse(canonical(spec))
+    name = canonical(spec)
+    parsed = Spec.parse(without_weights(name))
     entry = MODELS[parsed.name]
-    model = entry.build(Request(parsed, classes, size, frames))
-    model.spec = str(parsed)
+    given = Spec.parse(name) if entry.reads_weights else parsed
+    model = entry.build(Request(given, classes, size, frames))
+    if "@" in name and not entry.reads_weights:
+        load_body(model, weights_file(name.partition("@")[2]))
+    model.spec = name
     model.family = entry.family
     return channels_last(model)
 

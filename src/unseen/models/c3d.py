@@ -32,7 +32,8 @@ class C3D(ClipClassifier):
     for clips of 16 frames of 112x112, the f_T of Wu18 4.1 and Wang19 3.2. Input is mapped from
     [0, 1] to [-1, 1].
 
-    Differs from the paper: random weights (He et al. 2015) instead of Sports-1M's; other frame
+    Differs from the paper: random weights (He et al. 2015) instead of Sports-1M's, unless a file is
+    named (`c3d@FILE.safetensors`); other frame
     sizes and longer clips are average-pooled to the 1x4x4 cells that the first fully connected
     layer expects (no change at the published size), and clips under 16 frames are lengthened by
     repeating their last frame.

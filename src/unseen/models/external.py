@@ -18,6 +18,7 @@ from unseen.models.base import (
     Request,
     Sees,
     create_model,
+    without_weights,
 )
 from unseen.models.person_detector import person_networks
 from unseen.models.weights import SUFFIX, load_body, weights_file
@@ -198,16 +199,20 @@ def is_detector(spec: str) -> bool:
 
 
 def published_network(spec: str) -> nn.Module:
-    """The bare network of a `timm:NAME` or `torchvision:NAME`, with all of its classes.
+    """The network that weights are published for, with all of its classes.
 
-    It may be a detector of torchvision's.
+    Of a `timm:NAME` or `torchvision:NAME` the bare one, which may be a detector of torchvision's;
+    any other model as it is here, for clips of its published size.
 
     Raises:
         UnseenError: it is neither, or there is no such network.
     """
     parsed = Spec.parse(spec)
-    if parsed.name not in ("timm", "torchvision") or "@" in spec:
-        raise ConfigError(f"model '{spec}': write timm:NAME or torchvision:NAME")
+    if "@" in spec:
+        raise ConfigError(f"model '{spec}': write '{without_weights(spec)}'")
+    if parsed.name not in ("timm", "torchvision"):
+        with torch.device("meta"):
+            return create_model(spec, 1000, size=112, frames=16)
     if parsed.name == "torchvision" and parsed.option is not None:
         _refuse_unknown(parsed.option, [*_torchvision_names(), *person_networks()])
     with torch.device("meta"):
@@ -252,5 +257,8 @@ MODELS.add("resnet-v1-50", ModelEntry("resnet-v1", _resnet_v1(torchvision.models
 MODELS.add("resnet-v1-101", ModelEntry("resnet-v1", _resnet_v1(torchvision.models.resnet101)))
 MODELS.add("resnet-v2-50", ModelEntry("resnet-v2", _resnet_v2("resnetv2_50")))
 MODELS.add("resnet-v2-101", ModelEntry("resnet-v2", _resnet_v2("resnetv2_101")))
-MODELS.add("timm", ModelEntry("timm", _build_timm, _canonical_timm))
-MODELS.add("torchvision", ModelEntry("torchvision", _build_torchvision, _canonical_torchvision))
+MODELS.add("timm", ModelEntry("timm", _build_timm, _canonical_timm, reads_weights=True))
+MODELS.add(
+    "torchvision",
+    ModelEntry("torchvision", _build_torchvision, _canonical_torchvision, reads_weights=True),
+)

@@ -105,7 +105,9 @@ def refuse_conversion(source: Path, out: Path, *, unsafe_pickle: bool) -> None:
     faults.refuse(f"{source} cannot be converted, for several reasons:", ConfigError)
 
 
-def convert_weights(source: Path, out: Path, net: nn.Module, *, unsafe_pickle: bool) -> int:
+def convert_weights(
+    source: Path, out: Path, net: nn.Module, *, unsafe_pickle: bool, scale: float = 1.0
+) -> int:
     """Write the state dict of a pickle (`.pth`) as safetensors, under the names that `net` has.
 
     Names that differ are matched by their order, if there are as many tensors and all but the last
@@ -117,6 +119,8 @@ def convert_weights(source: Path, out: Path, net: nn.Module, *, unsafe_pickle: b
         out: the safetensors file.
         net: the network that the weights are for.
         unsafe_pickle: must be True: that the caller knows what a pickle is.
+        scale: what the first layer's weights are multiplied with, not its biases; of a network
+            whose input was from -127.5 to 127.5 and is from -1 to 1 here, 127.5.
 
     Returns:
         How many tensors were written.
@@ -141,6 +145,8 @@ def convert_weights(source: Path, out: Path, net: nn.Module, *, unsafe_pickle: b
             kind = "without values" if value.is_meta else "sparse"
             raise WeightsError(f"{source}: the tensor {key} is {kind}; only dense ones are read")
     named = _renamed(source, tensors, net)
+    first = next(key for key in named if key.endswith("weight"))
+    named[first] = named[first] * scale
     with written_whole(out) as temporary:
         save_file({key: value.contiguous().clone() for key, value in named.items()}, temporary)
     return len(named)

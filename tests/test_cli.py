@@ -328,7 +328,7 @@ BAD = {
     "attack": ((*EVALUATE, "--attacks", "classify,guess"), "Input should be 'classify', 'recons"),
     "weights": ((*EVALUATE, "--attackers", "timm:resnet18@w.pth"), "w.pth is a pickle, which"),
     "pickle": ((*CONVERT, "timm:resnet10t"), "say so with --unsafe-pickle"),
-    "network": ((*CONVERT, "cnn", "--unsafe-pickle"), "write timm:NAME or torchvision:NAME"),
+    "network": ((*CONVERT, "cnm", "--unsafe-pickle"), "unknown model 'cnm' (did you mean 'cnn'?)"),
     "no pickle": ((*CONVERT, "timm:resnet10t", "--unsafe-pickle"), "text.mp4 is no whole file"),
     "suite": ((*EVALUATE, "--suite", "big"), "unknown suite 'big'"),
     "numbered suite": ((*EVALUATE, "--suite", "10"), "unknown suite '10'"),
@@ -448,7 +448,7 @@ def test_weights_are_converted(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(*command, "--unsafe-pickle") == 0
     out = capsys.readouterr().out
     assert out.startswith("w.safetensors: ")
-    assert "attack with timm:resnet10t@w.safetensors" in out
+    assert "start with timm:resnet10t@w.safetensors" in out
 
 
 def test_broken_runs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -96,9 +96,10 @@ def test_the_leak_is_the_worst_of_all_attacks(tmp_path: Path) -> None:
     data, out = visible_data(train=32, val=8, test=16), tmp_path / "r.json"
     config = QUICK.model_copy(
         update={
-            "attacks": ("classify", "reconstruct", "retrieve"),
+            "attacks": ("classify", "reconstruct", "retrieve", "curriculum"),
             "identifier": "pixel",
             "encoder": "pixel",
+            "learner": "pixel",
             "attackers": "cnn,pixel",
             "attacker_fit": FIT.model_copy(update={"cap": 2}),
             "target_fit": BRIEF.target_fit,
@@ -108,7 +109,7 @@ def test_the_leak_is_the_worst_of_all_attacks(tmp_path: Path) -> None:
     assert read_result(out) == result
     for part in (result, result["codec"]):
         privacy = part["privacy"]
-        assert list(privacy["attacks"]) == ["reconstruct", "retrieve"]
+        assert list(privacy["attacks"]) == ["reconstruct", "retrieve", "curriculum"]
         rows = {row["name"]: row for row in privacy["attackers"]} | privacy["attacks"]
         assert privacy["leak"] == max(row["accuracy"] for row in rows.values())
         assert rows[privacy["best"]]["accuracy"] == privacy["leak"]
@@ -342,10 +343,11 @@ def test_budget_models_of_the_run_are_no_attackers(
     assert f"{name} trained against this filter as budget model" in str(error)
 
 
-def test_encoders_of_the_retrieval_attack_are_no_budget_models(
-    trained: Path, duet: ClipDataset, tmp_path: Path
+@pytest.mark.parametrize(("attack", "model"), [("retrieve", "encoder"), ("curriculum", "learner")])
+def test_networks_of_other_attacks_are_no_budget_models(
+    attack: str, model: str, trained: Path, duet: ClipDataset, tmp_path: Path
 ) -> None:
-    change = {"attacks": ("classify", "retrieve"), "encoder": "mobilenet:0.01"}
+    change = {"attacks": ("classify", attack), model: "mobilenet:0.01"}
     error = _refused(trained, duet, tmp_path / "r.json", **change)
     assert "mobilenet:0.01 trained against this filter as budget model" in str(error)
 

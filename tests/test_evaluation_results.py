@@ -85,6 +85,7 @@ FAULTS = [
 
 ATTACK_FAULTS = [
     ("privacy.attacks.guess", {}, "privacy.attacks: unknown field guess"),
+    ("privacy.attacks.curriculum.learner", DELETE, "privacy.attacks.curriculum: lacks learner"),
     ("privacy.attacks.retrieve.map", DELETE, "privacy.attacks.retrieve: lacks map"),
     ("privacy.attacks.retrieve.accuracy", 2, "privacy.attacks.retrieve.accuracy: must be at most"),
     ("privacy.attacks.reconstruct.reconstructed.ssim", 1.5, "reconstructed.ssim: must be at most"),

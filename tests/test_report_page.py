@@ -264,6 +264,8 @@ def test_other_attacks_have_a_table_and_count_for_the_leak(tmp_path: Path) -> No
         "0.412 (18.3) 0.123 (11.2) 0.401 (17.1) – – plateau"
     ) in page.text
     assert "quiet retrieval 21.0% 17.0–24.0% 29.0% 25.0–32.0% – – – – 18.7% 9.4% cap" in page.text
+    curriculum = "quiet curriculum 21.0% 17.0–24.0% 19.0% 15.0–22.0% 97.6% – – – – – plateau"
+    assert curriculum in page.text
     assert "may be too low: quiet: the retrieval attack." in page.text
     assert page.every("img", "alt").count("reconstructed by an attacker") == 3
 

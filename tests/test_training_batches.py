@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from unseen.training.batches import Order, augmented, frames_in_a_row, some_frames
+from unseen.training.batches import Order, augmented, faded, frames_in_a_row, some_frames
 
 
 @pytest.mark.parametrize(("clips", "batch"), [(12, 4), (10, 4), (5, 8), (1, 1)])
@@ -93,3 +93,13 @@ def test_all_frames(count: int) -> None:
     stored = np.random.default_rng(0).integers(0, 256, (3, 10, 2, 2, 3), dtype=np.uint8)
     assert some_frames(stored, count, np.random.default_rng(0)) is stored
     assert frames_in_a_row(stored, count, np.random.default_rng(0)) is stored
+
+
+def test_clips_fade_from_one_version_to_another() -> None:
+    begin = np.array([0, 10, 255, 200], np.uint8).reshape(1, 1, 4, 1, 1).repeat(3, 4)
+    end = np.array([100, 10, 0, 0], np.uint8).reshape(1, 1, 4, 1, 1).repeat(3, 4)
+    assert np.array_equal(faded(begin, end, 0.0), begin)
+    assert np.array_equal(faded(begin, end, 1.0), end)
+    quarter = faded(begin, end, 0.25)
+    assert quarter.dtype == np.uint8
+    assert quarter[0, 0, :, 0, 0].tolist() == [25, 10, 191, 150]

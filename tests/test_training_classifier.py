@@ -207,3 +207,31 @@ def test_a_small_split_is_gone_through_several_times() -> None:
     config = FitConfig(epoch_clips=45, batch=9, cap=1, lr=1e-12)
     assert fit(model, [clips], y, [clips], y, LABELS, config).epochs == 1
     assert model.batches == 5
+
+
+class _Brightness(_Mean):
+    """Notes how bright each batch is that it learns from."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.levels: list[float] = []
+
+    def forward(self, clips: Tensor) -> Tensor:
+        if self.training:
+            self.levels.append(255 * float(clips.mean()))
+        return super().forward(clips)
+
+
+def test_another_version_of_the_clips_fades_and_no_step_size_falls_before_it_is_gone() -> None:
+    clips = np.zeros((12, 4, 16, 16, 3), np.uint8)
+    labels, model = np.arange(12) % 3, _Brightness()
+    config = FitConfig(epoch_clips=12, batch=6, least=0, patience=1, drops=0, cap=9)
+    fitted = fit(
+        model, [clips], labels, [clips], labels, LABELS, config, begin=clips + np.uint8(200), fade=4
+    )
+    # Two batches an epoch: gone after eight of them.
+    expected = [200, 175, 150, 125, 100, 75, 50, 25]
+    assert model.levels[:8] == pytest.approx(expected, abs=0.01)
+    assert model.levels[8:] == [0.0] * (len(model.levels) - 8)
+    # The score cannot rise: it would have stopped after two epochs.
+    assert (fitted.epochs, fitted.stopped) == (5, "plateau")

@@ -224,16 +224,20 @@ class FitConfig(_Section):
     seed: int = 0
 
 
+AttackName = Literal["classify", "reconstruct", "retrieve", "curriculum"]
+
+
 class EvaluationConfig(_Section):
     """How an anonymizer is measured.
 
     Attributes:
         attackers: how many of the suite, or names joined by commas.
         suite: `small` or `paper`.
-        attacks: `classify` (the attackers, always), and beside it `reconstruct` and `retrieve`,
-            whose attackers have raw video of the training split.
+        attacks: `classify` (the attackers, always), and beside it `reconstruct`, `retrieve` and
+            `curriculum`, whose attackers have raw video of the training split.
         identifier: the model, trained on raw video, that judges reconstructions.
         encoder: the network of both encoders of the retrieval attack; no budget model either.
+        learner: the network of the curriculum attack; no budget model either.
         target_model: the architecture of the fresh f_T.
         codec: what the video is stored with (`h264:crf=23`), or None.
         draws: of a random anonymizer, for training.
@@ -247,9 +251,10 @@ class EvaluationConfig(_Section):
 
     attackers: int | str = 10
     suite: str = "small"
-    attacks: tuple[Literal["classify", "reconstruct", "retrieve"], ...] = ("classify",)
+    attacks: tuple[AttackName, ...] = ("classify",)
     identifier: str = "resnet-v1-10"
     encoder: str = "r3d-small"
+    learner: str = "r3d-small"
     target_model: str = "c3d-small:16"
     codec: str | None = "h264:crf=23"
     draws: int = Field(2, ge=1)

@@ -22,8 +22,9 @@ def add_commands(verb: Verb) -> None:
     evaluate.add_argument("--attackers", metavar="N|NAMES", help="how many, or which")
     evaluate.add_argument("--suite", help="small (CPU) or paper")
     evaluate.add_argument(
-        "--attacks", metavar="NAMES", help="classify,reconstruct,retrieve: the last two need raw"
-    )
+        "--attacks", metavar="NAMES",
+        help="classify,reconstruct,retrieve,curriculum: the last three have raw training video",
+    )  # fmt: skip
     evaluate.add_argument("--codec", metavar="CODEC", help="h264:crf=N, or none")
     evaluate.add_argument("-o", "--out", type=Path, required=True, metavar="result.json")
     add_overrides(evaluate)

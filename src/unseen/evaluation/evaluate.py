@@ -153,8 +153,9 @@ def _checks(config: EvaluationConfig, budget_models: Sequence[str]) -> list[Call
     """What looks at all settings; the first returns the attackers."""
     models = _attack_models(config)
     checks = [partial(choose_attackers, str(config.attackers), budget_models, config.suite)]
-    if "retrieve" in models:
-        checks.append(partial(choose_attackers, models["retrieve"], budget_models))
+    # The networks of these are attackers themselves.
+    trained = [models[name] for name in ("retrieve", "curriculum") if name in models]
+    checks += [partial(choose_attackers, model, budget_models) for model in trained]
     return [
         *checks,
         *(partial(canonical, model) for model in models.values()),
@@ -174,7 +175,9 @@ def _setting_checks(config: EvaluationConfig) -> list[Callable[[], Any]]:
 
 def _attack_models(config: EvaluationConfig) -> dict[str, str]:
     """For each attack beside the classifiers, the network that it trains or is judged by."""
-    models = {"reconstruct": config.identifier, "retrieve": config.encoder}
+    models = {
+        "reconstruct": config.identifier, "retrieve": config.encoder, "curriculum": config.learner,
+    }  # fmt: skip
     return {name: models[name] for name in config.attacks if name in models}
 
 

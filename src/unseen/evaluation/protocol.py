@@ -29,6 +29,7 @@ from unseen.config import FitConfig
 from unseen.data.clips import SPLITS, ClipDataset, LabelSet
 from unseen.errors import ConfigError, together
 from unseen.evaluation.attacks import Array, Attacked, AttackJob
+from unseen.evaluation.curriculum import follow_curriculum
 from unseen.evaluation.reconstruction import reconstruct
 from unseen.evaluation.retrieval import retrieve
 from unseen.evaluation.versions import KeptClips, Versions
@@ -40,7 +41,7 @@ from unseen.training.classifier import Fitted, fit, predict
 from unseen.training.metrics import best_of_k, chance, interval, metric_name, score
 
 ATTACKS: Mapping[str, Callable[[AttackJob], Attacked]] = MappingProxyType(
-    {"reconstruct": reconstruct, "retrieve": retrieve}
+    {"reconstruct": reconstruct, "retrieve": retrieve, "curriculum": follow_curriculum}
 )
 # Packages whose networks may be those of this project, or each other's, under other names.
 _PACKAGES = ("timm", "torchvision")

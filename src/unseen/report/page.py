@@ -25,7 +25,11 @@ from unseen.report.tradeoff import tradeoff
 
 DASH = "–"
 EXAMPLES = 3
-ATTACKS = {"reconstruct": "reconstruction", "retrieve": "retrieval"}
+ATTACKS = {
+    "reconstruct": "reconstruction",
+    "retrieve": "retrieval",
+    "curriculum": "curriculum",
+}
 
 
 def write_report(

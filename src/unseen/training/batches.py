@@ -40,6 +40,13 @@ def drawn(
     return np.stack([draws[d][i] for d, i in zip(source, chosen, strict=True)])
 
 
+def faded(begin: StoredClips, end: StoredClips, share: float) -> StoredClips:
+    """Clips between two versions of them: `begin` at a share of 0, `end` at 1."""
+    between = begin + np.float32(share) * (end.astype(np.float32) - begin)
+    clips: StoredClips = between.round().astype(np.uint8)
+    return clips
+
+
 def augmented(stored: StoredClips, rng: np.random.Generator) -> StoredClips:
     """Clips mirrored half of the time and moved by up to 1/12 of their size, edges repeated.
 

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from unseen.config import FitConfig
 from unseen.data.clips import LabelSet
 from unseen.models.base import ClipClassifier
-from unseen.training.batches import Order, augmented, drawn, frames_in_a_row, some_frames
+from unseen.training.batches import Order, augmented, drawn, faded, frames_in_a_row, some_frames
 from unseen.training.metrics import score
 from unseen.types import Logits, StoredClips, to_clips
 
@@ -91,6 +91,9 @@ def fit(
     config: FitConfig,
     device: torch.device | str = "cpu",
     each_epoch: Callable[[float], object] | None = None,
+    *,
+    begin: StoredClips | None = None,
+    fade: int = 0,
 ) -> Fitted:
     """Train `model` until its validation score stops rising; it ends with the best weights.
 
@@ -105,14 +108,19 @@ def fit(
         config: see `FitConfig`.
         device: where.
         each_epoch: called with each epoch's validation score.
+        begin: another version of the training clips, which fades into `draws`, batch by batch.
+        fade: epochs until nothing of it is left; before that no step size falls.
     """
     model.to(device)
+    per_epoch = math.ceil(config.epoch_clips / config.batch)
     rng = np.random.default_rng([config.seed, 7])
     order = Order(len(labels), min(config.batch, len(labels)), config.seed)
 
     def loss(step: int) -> Tensor:
         chosen = order.at(step)
         x = drawn(draws, chosen, rng)
+        if begin is not None and step < fade * per_epoch:
+            x = faded(begin[chosen], x, step / (fade * per_epoch))
         if model.sees == "frames":
             x = some_frames(x, config.frames, rng)
         elif model.sees == "differences":
@@ -124,6 +132,7 @@ def fit(
         scores = [score(predict(model, v, device), val_labels, label_set) for v in val_draws]
         return float(np.mean(scores))
 
+    config = config.model_copy(update={"least": max(config.least, fade)})
     return until_plateau(model, loss, validate, config, perfect=1.0, each_epoch=each_epoch)
 
 

@@ -11,6 +11,7 @@ move's number, so that weights, optimisers and a few counters are all that a che
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,15 +21,15 @@ from torch import Tensor, nn
 
 from unseen.anonymizers.learned import LearnedFilter
 from unseen.config import RunConfig
-from unseen.data.clips import ClipDataset, Split, refuse_stills
+from unseen.data.clips import ClipDataset, refuse_stills
 from unseen.models import create_model
 from unseen.models.base import ClipClassifier
 from unseen.training.batches import Order, augmented
 from unseen.training.classifier import blind_loss, label_loss
 from unseen.training.gradients import clip_gradients
-from unseen.training.metrics import score
 from unseen.training.moves import Batch, FilterMove, PrivacyMove, Validation
 from unseen.training.objectives import OBJECTIVES
+from unseen.training.validation import Asked, scores_and_losses
 from unseen.types import Clips, to_clips
 
 
@@ -405,7 +406,6 @@ class Game:
 
     # ---------------------------------------------------------------- measuring
 
-    @torch.no_grad()
     def validate(self, most: int = 0, *, budget: bool = True) -> Validation:
         """Scores and losses on validation clips, in evaluation mode.
 
@@ -414,46 +414,22 @@ class Game:
             budget: whether budget models are measured too.
         """
         torch.manual_seed(self.config.train.seed + 5)
-        against = self.budget if budget else []
+        own, other = self.data.val, self.data.private_data.val
+        target = Asked(self.target, own.target, self.data.target)
+        against = [
+            Asked(model, other.private, self.data.private, self._before_noise)
+            for model in (self.budget if budget else [])
+        ]
+        measured = partial(
+            scores_and_losses, self.filter, most=most, device=self.device,
+            batch=self.config.train.micro_batch or self.config.train.batch,
+        )  # fmt: skip
         if self.data.other is None:
-            return _validation(self._measured(self.data.val, [self.target, *against], most))
-        own = self._measured(self.data.val, [self.target], most)
-        return _validation(own + self._measured(self.data.other.val, against, most))
-
-    def _measured(
-        self, split: Split, models: Sequence[ClipClassifier], most: int
-    ) -> list[tuple[float, float]]:
-        """Score and loss of each model on the clips of a split."""
-        # Spread evenly: data sets are listed by class, and the start of a list lacks the last ones.
-        count = min(most or len(split), len(split))
-        chosen = np.arange(count) * len(split) // max(count, 1)
-        for module in (self.filter, *models):
-            module.eval()
-        outputs: list[list[Tensor]] = [[] for _ in models]
-        step = self.config.train.micro_batch or self.config.train.batch
-        for start in range(0, count, step):
-            stop = min(count, start + step)
-            views = self.filter.with_and_without_noise(
-                to_clips(split.clips[chosen[start:stop]], self.device)
-            )
-            for kept, model in zip(outputs, models, strict=True):
-                view = views[self._before_noise and model is not self.target]
-                kept.append(model(view).cpu())
-        found = []
-        for kept, model in zip(outputs, models, strict=True):
-            is_target = model is self.target
-            labels = (split.target if is_target else split.private)[chosen]
-            label_set = self.data.target if is_target else self.data.private
-            logits = torch.cat(kept)
-            loss = float(label_loss(logits, torch.from_numpy(labels), label_set))
-            found.append((score(logits.numpy(), labels, label_set), loss))
-        return found
-
-
-def _validation(measured: list[tuple[float, float]]) -> Validation:
-    """Of f_T first, then of the budget models."""
-    (target_score, target_loss), *against = measured
-    return Validation(target_score, target_loss, [s for s, _ in against], [x for _, x in against])
+            found = measured(own.clips, [target, *against])
+        else:
+            found = measured(own.clips, [target]) + measured(other.clips, against)
+        (score, loss), *rest = found
+        return Validation(score, loss, [each[0] for each in rest], [each[1] for each in rest])
 
 
 def _training_score(logits: Tensor, labels: Tensor) -> Tensor:

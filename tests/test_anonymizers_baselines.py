@@ -6,7 +6,9 @@ import torch
 
 from unseen.anonymizers.baselines import Edge, Noise, Superpixel
 from unseen.anonymizers.load import load_anonymizer
+from unseen.data.codec import Image
 from unseen.errors import ConfigError
+from unseen.faces.region import FaceRegions, Patch
 from unseen.types import to_clips
 
 
@@ -101,5 +103,23 @@ def test_superpixels_of_long_pictures(shape: tuple[int, int], count: int) -> Non
 
 def test_noise_below_a_level_removes_nothing() -> None:
     assert load_anonymizer("noise:1e-9").removes_nothing
-    assert load_anonymizer("noise:1e-5").removes_nothing
-    assert not load_anonymizer("noise:1e-4").removes_nothing
+    assert load_anonymizer("noise:0.002").removes_nothing  # a deviation of 11 levels of 255
+    assert not load_anonymizer("noise:0.003").removes_nothing
+
+
+def test_superpixels_as_small_as_pixels_are_refused() -> None:
+    """About as many as there are pixels would leave a face as it is, and call it anonymized."""
+    many, few = load_anonymizer("superpixel:400"), load_anonymizer("superpixel:64")
+    assert (many.least_side, few.least_side) == (60, 24)
+    clips = torch.rand(1, 3, 1, 59, 80)
+    with pytest.raises(ConfigError, match=r"next to nothing from frames of 80x59 .* at most 386"):
+        many(clips)
+    assert (few(clips) - clips).abs().mean() > 0.1
+    box = {0: np.array([5.0, 5.0, 45.0, 45.0])}
+    image = np.full((60, 60, 3), 200, np.uint8)
+
+    def act(part: Image, *_: object) -> Patch:
+        return Patch(part)
+
+    regions = FaceRegions(act, least_side=many.least_side)
+    assert (regions(image, box)[5:45, 5:45] == 0).all()

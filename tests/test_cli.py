@@ -10,7 +10,10 @@ import time
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Any
 
+import av
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -92,7 +95,10 @@ def test_from_videos_to_a_report_and_an_anonymized_file(
     result = "mine/result.json"
     assert run("evaluate", ATTACK[0], "mine", *ATTACK[1:], "--attackers", "2", "-o", result) == 0
     shown = capsys.readouterr()
-    assert [line.split(":")[0] for line in shown.out.splitlines()] == ["pixels", "stored"]
+    views, headline = shown.out.splitlines()[:2], shown.out.splitlines()[2]
+    assert [line.split(":")[0] for line in views] == ["pixels", "stored"]
+    worst = max(float(line.split("leak ")[1].split("%")[0]) for line in views)
+    assert headline.startswith(f"the leak is the worst of both: {worst}%, ")
     measured = read_result(Path(result))
     assert measured["data"]["name"] == "manifest.csv"
     assert measured["data"]["counts"] == {"train": 52, "val": 26, "test": 26}
@@ -165,6 +171,19 @@ def test_a_further_target_behind_an_anonymizer(capsys: pytest.CaptureFixture[str
     assert shown.err.startswith("note: stopped by evaluation.target_fit.cap")
     assert run(*words, "-o", "t.safetensors") == 2
     assert "t.safetensors is there already" in capsys.readouterr().err
+
+
+def test_a_further_target_needs_no_private_label(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = ["path,split,act"]
+    for i in range(12):
+        make_video(Path(f"{i}.mp4"), noise(4, 16, 16))
+        rows.append(f"{i}.mp4,{('train', 'val', 'test')[i % 3]},{'ab'[i % 2]}")
+    Path("v.csv").write_text("\n".join(rows))
+    words = ("train-target", "grey", "--data", "v.csv", "--target", "act", *DATA[:2], *ATTACK)
+    assert run(*words, "--codec", "none", "-o", "t.safetensors") == 0
+    assert load_target("t.safetensors").contract.classes == ("a", "b")
+    assert run("evaluate", "grey", "--data", "v.csv", "--target", "act", "-o", "r.json") == 2
+    assert "no label column 'pair'" in capsys.readouterr().err
 
 
 def test_across_two_data_sets(capsys: pytest.CaptureFixture[str]) -> None:
@@ -282,6 +301,46 @@ def test_a_video_without_faces(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(decode(Path("out.mp4"))[0]) == 3
 
 
+def test_what_is_not_anonymized_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("in/sub").mkdir(parents=True)
+    make_video(Path("in/a.mp4"), noise(3))
+    for name in ("b.pgm", "sub/c.pgm", "notes", ".hidden.pgm"):
+        Path("in", name).write_bytes(b"")
+    Path("elsewhere").mkdir()
+    Path("in/link").symlink_to(Path("elsewhere").resolve())
+    assert run("anonymize", "in", "-o", "out") == 0
+    shown = capsys.readouterr()
+    assert shown.err == (
+        "unseen: not anonymized and not copied: files of other kinds: 2 .pgm, 1 no suffix; links "
+        "to folders: in/link\n"
+    )
+    assert "further video" not in shown.out
+    with av.open("two.mkv", "w") as output:
+        streams: list[Any] = [output.add_stream("libx264rgb", rate=25) for _ in range(2)]
+        for stream in streams:
+            stream.height, stream.width, stream.pix_fmt = 32, 48, "rgb24"
+        for stream in streams:
+            for image in noise(3):
+                output.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
+            output.mux(stream.encode(None))
+    assert run("anonymize", "two.mkv", "-o", "one.mkv", "--exclude", "0,0,48,32") == 0
+    told = capsys.readouterr().out
+    assert "NO faces covered outside of what is excluded; NOT written: 1 further video" in told
+
+
+def test_options_of_video_are_refused_for_pictures_alone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    cv2.imwrite("a.png", noise(1)[0])
+    words = ("anonymize", "a.png", "-o", "b.png", "--codec", "lossless", "--keep-audio")
+    assert run(*words, "--detect-every", "2") == 2
+    told = capsys.readouterr().err
+    assert "codec, keep_audio, detect_every: of video, and there are pictures alone" in told
+    assert not Path("b.png").exists()
+    make_video(Path("c.mp4"), noise(3))
+    assert run("anonymize", "a.png", "c.mp4", "-o", "out", "--codec", "lossless") == 0
+
+
 # ------------------------------------------------------------ bad input
 
 
@@ -388,6 +447,7 @@ def test_anonymize_tells_all_faults_at_once(capsys: pytest.CaptureFixture[str]) 
         (("evaluate", "mask-body", "-o", "."), ["is a folder", "data.person_detector="]),
         (("train-target", "blurr", "--target", "x"), ["'blur'?"]),
         (("train", "-o", "no", "target_model=cn"), ["'cnn'?"]),
+        (("train", "-o", "no", "game.gama=1"), ["'game.gamma'?"]),
     ],
 )
 def test_faults_of_the_data_are_told_beside_all_others(
@@ -540,6 +600,14 @@ def test_data_sets_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "list"]) == 0
     told = capsys.readouterr().out
     assert all(name in told for name in ("duet", "sbu", "ucf101", "hmdb51", "vispr", "FILE.csv"))
+
+
+def test_names_that_are_no_text_are_printed_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "wave.json").write_text('{"\\ud800.avi": {"face": [[0, 9, 7]]}}')
+    assert run("data", "check", "pa-hmdb51", tmp_path) == 2
+    assert "\\ud800.avi" in capsys.readouterr().out
 
 
 def test_a_data_set_is_checked_in_one_report(

@@ -149,6 +149,22 @@ def test_a_film_of_an_annotated_video_is_left_out_in_every_action(roots: dict[st
     assert inventory.unused == (of[4] | of[5]) - tested
 
 
+def test_numbered_parts_are_one_film(tmp_path: Path) -> None:
+    """As the published `Return_of_the_King_1` and `Return_of_the_King_10`."""
+    lists = tmp_path / "testTrainMulti_7030_splits"
+    lists.mkdir()
+    ending = "_u_cm_np1_fr_goo_0.avi"
+    sources = ("King_1", "King_10", "King", "Kingdom_1", "King_of_2")
+    for action in ACTIONS:
+        lines = [f"{source}_{action}{ending} 1\n" for source in sources]
+        (lists / f"{action}_test_split1.txt").write_text("".join(lines))
+    inventory = read_hmdb51(tmp_path, annotated={f"King_10_climb{ending}": "climb"})
+    trained = {item.path.removesuffix(ending) for item in inventory.items if item.split == "train"}
+    left = ("Kingdom_1", "King_of_2")
+    assert trained == {f"{action}/{source}_{action}" for action in ACTIONS for source in left}
+    assert len(inventory.unused) == 5
+
+
 def test_the_check_finds_no_fault(roots: dict[str, Path]) -> None:
     annotated = {name(a, *w): a for a in ACTIONS for w in ((4, 0), (5, 1))}
     report = check(read_hmdb51(roots["root"], annotated=annotated), decode=True)

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from unseen.config import DataConfig, RunConfig
 from unseen.data.seen import SEEN_FILE, clip_digests, digest_of, digests_of, read_seen, write_seen
 from unseen.errors import RunError
+from unseen.training.folder import refuse_seen
 
 
 def test_digests_are_the_head_of_sha256() -> None:
@@ -40,3 +42,18 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / SEEN_FILE).mkdir()
     with pytest.raises(RunError, match=r"seen\.json cannot be read: Is a directory"):
         read_seen(tmp_path, "people")
+
+
+def test_clips_made_otherwise_cannot_be_told_from_those_seen() -> None:
+    """Digests are of decoded clips: of other frames, none would be found again."""
+    run = RunConfig(data=DataConfig(name="ucf101:1", frames=16))
+    refuse_seen(run, DataConfig(name="ucf101:2", frames=16))
+    refuse_seen(run, DataConfig(name="hmdb51", frames=8))
+    refuse_seen(RunConfig(), DataConfig(frames=8))  # generated: of another seed is another video
+    with pytest.raises(RunError, match=r"learned with data\.frames=16; clips made otherwise"):
+        refuse_seen(run, DataConfig(name="ucf101:2", frames=8))
+    own = RunConfig(data=DataConfig(name="a.csv", private_name="vispr:5", stills="pan"))
+    with pytest.raises(RunError, match=r"data\.stills=pan"):
+        refuse_seen(own, DataConfig(name="duet", private_name="vispr:7", stills="repeat"))
+    with pytest.raises(RunError, match=r"data\.frames=16"):
+        refuse_seen(own, DataConfig(name="b.CSV", frames=4))

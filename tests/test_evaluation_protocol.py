@@ -184,6 +184,8 @@ def test_names_that_cannot_be() -> None:
             choose_attackers(wrong)
     with pytest.raises(ConfigError, match="unknown suite 'large'; choose from: small, paper"):
         choose_attackers("3", suite="large")
+    with pytest.raises(ConfigError, match=r"(?s)unknown suite 'large'.*did you mean 'vit-small'"):
+        choose_attackers("cnn,vit-smal", suite="large")
 
 
 @pytest.mark.parametrize("suite", list(SUITES))

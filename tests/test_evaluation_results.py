@@ -13,6 +13,7 @@ from unseen.evaluation.results import (
     previews_path,
     read_previews,
     read_result,
+    worst_privacy,
     write_previews,
     write_result,
 )
@@ -228,3 +229,11 @@ def test_broken_previews_are_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(DataError, match=message):
             write_previews(result, previews)
+
+
+def test_the_headline_leak_is_the_worst_of_pixels_and_codec() -> None:
+    result = example_result(leak=0.213)
+    assert worst_privacy(result) == (result["privacy"], False)
+    result["codec"]["privacy"]["leak"] = 0.214
+    assert worst_privacy(result) == (result["codec"]["privacy"], True)
+    assert worst_privacy(result | {"codec": None}) == (result["privacy"], False)

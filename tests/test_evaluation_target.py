@@ -17,7 +17,7 @@ from unseen.anonymizers.learned import filter_hash, load_filter
 from unseen.anonymizers.load import load_anonymizer
 from unseen.config import EvaluationConfig
 from unseen.data.clips import ClipDataset
-from unseen.errors import UnseenError, WeightsError
+from unseen.errors import ConfigError, UnseenError, WeightsError
 from unseen.evaluation.evaluate import evaluate
 from unseen.evaluation.target import load_target, train_target
 from unseen.evaluation.target_contract import read_contract
@@ -171,6 +171,15 @@ def test_outputs_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     told = _refused("raw", data, tmp_path / "file" / "t.safetensors", tmp_path)
     assert told.endswith("file is no folder")
+
+
+def test_all_that_is_wrong_is_told_at_once(run: Path, contacts: ClipDataset) -> None:
+    pairs = replace(contacts, target=replace(contacts.target, name="pair"))
+    change = BRIEF.model_copy(update={"codec": "h265"})
+    with pytest.raises(ConfigError) as caught:
+        train_target(run, pairs, run / "t.pt", change)
+    for fault in ("'pair' is what", "unknown codec 'h265'", "call it t.safetensors"):
+        assert fault in str(caught.value)
 
 
 def test_clips_of_another_size(run: Path, tmp_path: Path) -> None:

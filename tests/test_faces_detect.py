@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from face_clips import ASTRONAUT
+from face_clips import ASTRONAUT, background, place
 from unseen.errors import WeightsError
 from unseen.faces import detect
 from unseen.faces.detect import NONE, CenterFace, Detections, decode, joined, without_duplicates
@@ -67,14 +67,18 @@ box = st.tuples(*[st.integers(0, 40)] * 2, *[st.integers(1, 30)] * 2)
 @given(
     boxes=st.lists(box, max_size=8),
     order=st.randoms(use_true_random=False),
+    covered=st.sampled_from([1.0, 1.13, 1.6]),
 )
-def test_of_duplicates_the_strongest_stays(boxes: list[tuple[int, ...]], order: object) -> None:
+def test_of_duplicates_the_strongest_stays(
+    boxes: list[tuple[int, ...]], order: object, covered: float
+) -> None:
     corners = np.array([(x, y, x + w, y + h) for x, y, w, h in boxes], np.float32).reshape(-1, 4)
     scores = np.linspace(0.9, 0.2, len(boxes), dtype=np.float32)
     order.shuffle(shuffled := list(range(len(boxes))))  # type: ignore[attr-defined]
     given = Detections(corners, scores, np.zeros((len(boxes), 5, 2), np.float32))
-    kept = without_duplicates(given.take(np.array(shuffled, int)))
+    kept = without_duplicates(given.take(np.array(shuffled, int)), covered)
     expected: list[int] = []
+    grown = corners.copy()
     for i, candidate in enumerate(corners):
         for j in expected:
             other = corners[j]
@@ -82,15 +86,45 @@ def test_of_duplicates_the_strongest_stays(boxes: list[tuple[int, ...]], order: 
             height = min(candidate[3], other[3]) - max(candidate[1], other[1])
             inside = max(0.0, width) * max(0.0, height)
             area = (candidate[2] - candidate[0]) * (candidate[3] - candidate[1])
-            margin = 0.3 * (other[2:] - other[:2])  # of what is covered by default
-            near = (candidate[:2] >= other[:2] - margin).all()
-            near &= (candidate[2:] <= other[2:] + margin).all()
-            if (overlap(candidate, other) >= 0.3 and near) or inside / area >= 0.8:
+
+            def within(times: float, one: np.ndarray = candidate, of: np.ndarray = other) -> bool:
+                margin = np.float32((times - 1) / 2) * (of[2:] - of[:2])
+                low, high = of[:2] - margin, of[2:] + margin
+                return bool((one[:2] >= low).all() and (one[2:] <= high).all())
+
+            if (overlap(candidate, other) >= 0.3 and within(1.6)) or inside / area >= 0.8:
+                if not within(covered):
+                    grown[j, :2] = np.minimum(grown[j, :2], candidate[:2])
+                    grown[j, 2:] = np.maximum(grown[j, 2:], candidate[2:])
                 break
         else:
             expected.append(i)
-    np.testing.assert_array_equal(kept.boxes, corners[expected])
+    np.testing.assert_array_equal(kept.boxes, grown[expected])
     np.testing.assert_array_equal(kept.scores, scores[expected])
+
+
+@pytest.mark.parametrize("length", [300, 1445, 1446, 4000, 8000, 19_999])
+def test_a_photograph_is_cut_into_parts_that_overlap(length: int) -> None:
+    parts = detect._parts(length)
+    assert parts[0][0] == 0
+    assert sum(parts[-1]) == length
+    assert all(size <= 1445 for _, size in parts)
+    ends = [start + size for start, size in parts]
+    overlaps = [end - start for end, (start, _) in zip(ends, parts[1:], strict=False)]
+    # A face that lies on a border of a part is whole in the next one.
+    assert all(overlap >= 255 for overlap in overlaps)
+
+
+def test_small_faces_of_a_large_photograph_are_found() -> None:
+    """24 pixels across in 12 megapixels: as they are, not as in a frame of high definition."""
+    image = background(0, 3000, 4000)
+    places = [(40, 40), (1240, 1400), (1255, 2300), (2487, 860), (3900, 2900), (2000, 1445)]
+    faces = [place(image, x, y, 24 / 82) for x, y in places]
+    found = CenterFace(0.2, closely=True)(image)
+    for face in faces:
+        assert max(overlap(box, face) for box in found.boxes) > 0.4
+    reduced = CenterFace(0.2)(image)
+    assert len(reduced) < len(faces)
 
 
 def test_parts_are_joined() -> None:

@@ -263,6 +263,67 @@ def test_duplicates_are_merged() -> None:
     assert len(merged(alone, INTERVAL)) == 2
 
 
+def test_what_would_stick_out_of_the_cover_is_no_duplicate() -> None:
+    """Four fifths of the second lie inside the first, its right side does not."""
+    tracker = Tracker(0.2, INTERVAL, HOLD)
+    for k in range(4):
+        tracker.update(k, k / 10, seen(square(100, 50, 40), square(112, 50, 30)))
+    assert len(tracker.tracks) == 2
+    # From 80 to 120, and to 127: covered from 1.35 times on.
+    assert len(merged(tracker.tracks, INTERVAL, 1.4)) == 1
+    assert len(merged(tracker.tracks, INTERVAL, 1.3)) == 2
+
+
+@settings(deadline=None, max_examples=60)
+@given(seed=st.integers(0, 10_000))
+def test_a_camera_that_forgets_covers_the_same(seed: int) -> None:
+    """Faces that come, jitter, weaken and go, with cuts, some of which are undone."""
+    rng = np.random.default_rng(seed)
+    whole = Tracker(0.2, INTERVAL, HOLD)
+    short = Tracker(0.2, INTERVAL, HOLD, forget=True)
+    people: list[np.ndarray] = []
+    cuts: list[int] = []
+    time = 0.0
+    for frame in range(250):
+        time += float(rng.choice([0.05, 0.2, 0.7]))
+        if rng.random() < 0.05:
+            people.append(rng.uniform(0, 300, 2))
+        if people and rng.random() < 0.04:
+            del people[0]
+        cuts = [cut for cut in cuts if frame - cut <= 12]
+        if rng.random() < 0.03:
+            cuts.append(frame)
+            for tracker in (whole, short):
+                tracker.cut(time)
+        elif cuts and rng.random() < 0.1:
+            cuts.pop()
+            for tracker in (whole, short):
+                tracker.undo_cut()
+        people = [place + rng.normal(0, 3, 2) for place in people]
+        there = [place for place in people if rng.random() < 0.8]
+        found = seen(*(square(*place) for place in there), score=float(rng.choice([0.15, 0.9])))
+        for tracker in (whole, short):
+            tracker.update(frame, time, found)
+        later = time + float(rng.uniform(0, 1.2))
+        for (one, box), (other, same) in zip(whole.now(later), short.now(later), strict=True):
+            assert one == other
+            np.testing.assert_array_equal(box, same)
+        assert whole.lost(frame, time) == short.lost(frame, time)
+
+
+def test_a_camera_may_run_for_days() -> None:
+    tracker = Tracker(0.2, INTERVAL, HOLD, forget=True)
+    for look in range(3000):
+        found = seen(square(100 + look % 3, 50), square(300 + 400 * (look // 40), 50))
+        tracker.update(look, look / 5, found)
+        if look % 50 == 0:
+            tracker.cut(look / 5 + 0.1)
+    assert len(tracker.tracks) < 40
+    assert max(len(track.times) for track in tracker.tracks) <= 5
+    assert len(tracker._seen) < 40
+    assert len(tracker._ended) <= 12
+
+
 def test_what_was_lost_since_the_last_look() -> None:
     tracker = Tracker(0.2, INTERVAL, HOLD)
     tracker.update(0, 0.0, seen(square(100, 50), square(200, 50)))

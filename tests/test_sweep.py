@@ -174,12 +174,21 @@ def test_a_failure_does_not_stop_the_rest(
     assert set(_states(tmp_path).values()) == {"done"}
 
 
-def test_data_that_are_not_there_fail_their_runs_only(
+def test_data_that_are_broken_fail_their_runs_only(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["sweep", "sbu-raw", "duet-raw", "-o", str(tmp_path), *TINY]) == 2
+    command = ["sweep", "sbu-raw", "duet-raw", "-o", str(tmp_path), *TINY]
+    # That no folder is named is seen at once; that it holds too little is not.
+    assert main(command) == 2
+    assert capsys.readouterr().err == "unseen: where is 'sbu'? Name its folder: --root DIR\n"
+    assert not (tmp_path / "sweep.json").exists()
+    take = tmp_path / "sbu" / "s01s02" / "01" / "001"
+    take.mkdir(parents=True)
+    (take / "rgb_000001.png").write_text("no picture")
+    assert main([*command, "--root", str(tmp_path / "sbu")]) == 2
     told = capsys.readouterr().err
-    assert "sbu-raw-seed0: where is 'sbu'? Name its folder: --root DIR" in told
+    assert "sbu-raw-seed0: " in told
+    assert "split 'test' has no clips" in told
     assert _states(tmp_path) == {"sbu-raw-seed0": "failed", "duet-raw-seed0": "done"}
 
 
@@ -256,6 +265,11 @@ def test_all_that_is_wrong_is_told_at_once(
             assert told.count(name) == 1
         assert told.count("'game.gamma'") == 1 - detector
         assert told.count("person detector 'yolo'") == detector
+    wrong = ["sbu-raw", "train.seed=7", "evaluation.seed=7", "--root", str(tmp_path / "gone")]
+    assert main(["sweep", *wrong, "--dry-run", "-o", str(tmp_path / "new")]) == 2
+    told = capsys.readouterr().err
+    assert "train.seed=7, evaluation.seed=7: the seeds of a sweep are named by --seeds" in told
+    assert told.count(f"{tmp_path / 'gone'}") == 1
     assert main(["sweep", "nosuch", "game.gama=1", "-o", str(file)]) == 2
     told = capsys.readouterr().err
     for name in ("preset 'nosuch'", "'game.gamma'", f"{file} is no folder"):

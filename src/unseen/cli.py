@@ -1,6 +1,7 @@
 """The command line: one command a verb, each in a module of `unseen.commands`."""
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -73,6 +74,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         (`| head`) ended.
     """
     args = _arguments(argv)
+    for stream in (sys.stdout, sys.stderr):  # names of files need not be text
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     # Interrupted or terminated, writers must get to remove what is not finished.
     signal.signal(signal.SIGTERM, _terminate)
     try:

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from unseen.config import DataConfig, EvaluationConfig, RunConfig, load_config, preset_names
 from unseen.data.clips import ClipDataset
 from unseen.data.find_boxes import body_source
-from unseen.data.load import has_boxes, load_data
+from unseen.data.load import find_data, has_boxes, load_data
 from unseen.errors import ConfigError, Faults, RunError, UnseenError, together
 from unseen.evaluation.evaluate import (
     evaluate,
@@ -29,7 +29,7 @@ from unseen.evaluation.evaluate import (
     refuse_attacks,
     refuse_evaluation,
 )
-from unseen.evaluation.results import read_result
+from unseen.evaluation.results import read_result, worst_privacy
 from unseen.families.family import find_members, unknown_preset
 from unseen.files import refuse_unwritable, write_json, written_whole
 from unseen.machine import use_cores
@@ -128,6 +128,10 @@ def plan(
     with faults.collected():
         ledger = _Ledger(folder)
     with faults.collected():
+        named = [o for o in overrides if o.partition("=")[0] in SEEDS]
+        if named:
+            raise ConfigError(f"{', '.join(named)}: the seeds of a sweep are named by --seeds")
+    with faults.collected():
         if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
             raise ConfigError("seeds: name each once, as whole numbers from 0, as in 0,1,2")
     chosen: dict[str, str | None] = {}
@@ -144,6 +148,9 @@ def plan(
     for check in _checks(configs, [name for name in configs if chosen[name] is None]):
         with faults.collected():
             check()
+    for data in _data_left(folder, configs, seeds):
+        with faults.collected():
+            find_data(data)
     faults.refuse(_ASKED, ConfigError)
     runs = [
         SweepRun(
@@ -168,6 +175,18 @@ def plan(
             f"{folder} holds runs with other settings; name another folder, or delete them:", others
         )
     return runs
+
+
+def _data_left(
+    folder: Path, configs: Mapping[str, RunConfig], seeds: Sequence[int]
+) -> list[DataConfig]:
+    """The data that is needed for what has no result yet, each once."""
+    needed: list[DataConfig] = []
+    for name, config in configs.items():
+        results = (folder / "results" / f"{name}-seed{seed}.json" for seed in seeds)
+        if config.data not in needed and not all(result.exists() for result in results):
+            needed.append(config.data)
+    return needed
 
 
 def _named(name: str) -> dict[str, str | None]:
@@ -344,7 +363,7 @@ def _in_words(run: SweepRun, outcome: Outcome) -> str:
     if outcome.state != "done":
         return f"failed: {outcome.error}"
     result = read_result(run.result)
-    privacy = result["privacy"]
+    privacy, _ = worst_privacy(result)
     return (
         f"A_T {100 * result['target']['retrained_accuracy']:.1f}%, "
         f"leak {100 * privacy['leak']:.1f}% by {privacy['best']} ({outcome.seconds:.0f} s)"

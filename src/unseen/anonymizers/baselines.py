@@ -1,6 +1,7 @@
 """Handcrafted anonymizers of Ren18 5.2 beyond blurring and masking: noise, superpixels, edges; and
 what mere resizing does."""
 
+import math
 from abc import abstractmethod
 from typing import Any
 
@@ -13,10 +14,15 @@ from torch.nn import functional as F
 
 from unseen.anonymizers.base import Anonymizer, Step
 from unseen.data.codec import Image
+from unseen.errors import ConfigError
 from unseen.types import Boxes, Clips, Frames, to_clips, to_stored
 
 SUPERPIXELS = 64
 _LEAST_SIDE = 8
+# Superpixels of fewer pixels a side would leave a face as it is.
+_LEAST_CELL = 3
+# Noise of a smaller deviation, for values in [0, 1], hides nobody.
+_LEAST_NOISE = 0.05
 # Canny's thresholds on 8-bit grey.
 _WEAK, _STRONG = 100, 200
 
@@ -49,6 +55,22 @@ class Superpixel(ByPicture):
         super().__init__()
         self.name = f"superpixel:{count}"
         self.count = count
+        self.least_side = math.ceil(_LEAST_CELL * count**0.5)
+
+    def step(self, clips: Clips, state: Any = None, boxes: Boxes | None = None) -> Step:
+        """See `Anonymizer.step`.
+
+        Raises:
+            ConfigError: there would be so many that next to nothing would be removed.
+        """
+        height, width = clips.shape[-2:]
+        if min(height, width) < self.least_side:
+            most = int((min(height, width) / _LEAST_CELL) ** 2)
+            raise ConfigError(
+                f"'{self.name}' would remove next to nothing from frames of {width}x{height} "
+                f"pixels; use at most {most}"
+            )
+        return super().step(clips, state, boxes)
 
     def picture(self, image: Image) -> Image:
         """Superpixels of one picture; a tiny one is a single superpixel."""
@@ -93,7 +115,7 @@ class Noise(Anonymizer):
         super().__init__()
         self.name = f"noise:{variance:g}"
         self.deviation = variance**0.5
-        self.removes_nothing = self.deviation < 1 / 255  # most of it is lost in eight bits
+        self.removes_nothing = self.deviation < _LEAST_NOISE
 
     def step(self, clips: Clips, state: Any = None, boxes: Boxes | None = None) -> Step:
         """Noisy clips, cut off at 0 and 1."""

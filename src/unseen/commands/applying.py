@@ -1,6 +1,7 @@
 """The command that puts videos and pictures through an anonymizer."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,7 @@ def add_commands(verb: Verb) -> None:
 def _anonymize(args: argparse.Namespace) -> None:
     from unseen.data.codec import Codec
     from unseen.deploy.apply import anonymize_paths, refuse_unusable
-    from unseen.deploy.plan import plan
+    from unseen.deploy.plan import passed_over, plan
     from unseen.errors import Faults
     from unseen.progress import progress
 
@@ -78,7 +79,13 @@ def _anonymize(args: argparse.Namespace) -> None:
         about = f"{applied.frames} frames in {applied.seconds:.1f} s"
         if applied.faces is not None:
             about += f", {applied.faces or 'NO'} faces covered"
+            about += " outside of what is excluded" if args.exclude else ""
+        if applied.streams > 1:
+            about += f"; NOT written: {applied.streams - 1} further video stream(s)"
         print(f"{applied.output}: {about}")
+    left = passed_over(args.inputs)
+    if left is not None:
+        print(f"unseen: not anonymized and not copied: {left}", file=sys.stderr)
 
 
 def _face_options(faces: argparse._ArgumentGroup) -> None:

@@ -58,6 +58,7 @@ def add_commands(verb: Verb) -> None:
 def _evaluate(args: argparse.Namespace) -> None:
     from unseen.data.load import find_data
     from unseen.evaluation.evaluate import evaluate, needed_boxes, prepare, refuse_attacks
+    from unseen.evaluation.results import worst_privacy
 
     config = evaluation_config_of(args)
     needed: tuple[BoxKind, ...] = ()
@@ -79,6 +80,10 @@ def _evaluate(args: argparse.Namespace) -> None:
                 f"{100 * privacy['leak']:.1f}% [{100 * low:.1f}, {100 * high:.1f}] by "
                 f"{privacy['best']}, chance {100 * privacy['chance']:.1f}%"
             )
+    if result["codec"] is not None:
+        worst, stored = worst_privacy(result)
+        view = "stored" if stored else "pixels"
+        print(f"the leak is the worst of both: {100 * worst['leak']:.1f}%, {view}")
 
 
 def _report(args: argparse.Namespace) -> None:

@@ -22,6 +22,7 @@ from unseen.errors import ConfigError, Faults, UnseenError, together
 
 if TYPE_CHECKING:
     from unseen.anonymizers.base import BoxKind
+    from unseen.config import RunConfig
     from unseen.face_config import FaceRunConfig
 
 
@@ -100,9 +101,11 @@ def _train(args: argparse.Namespace) -> None:
         )
     if resumed:
         stored = run_config(args.out)
-    config = (
-        config_of(args, stored) if stored or args.preset else config_of(args, load_config("duet"))
-    )
+    base = stored or (None if args.preset else load_config("duet"))
+    try:
+        config = config_of(args, base)
+    except ConfigError as error:
+        raise _beside(error, args, base) from None
     # `unseen evaluate RUN` is to find settings that it can use, after all that work.
     checks: list[Callable[[], Any]] = [
         partial(find_data, config.data, jobs=config.train.threads),
@@ -122,6 +125,28 @@ def _train(args: argparse.Namespace) -> None:
         print(f"note: {note}", file=sys.stderr)
 
 
+def _beside(error: ConfigError, args: argparse.Namespace, base: "RunConfig | None") -> UnseenError:
+    """An error of settings, and what is wrong with data and folder whatever the settings are."""
+    from unseen.data.load import find_data
+    from unseen.training.folder import refuse
+
+    plain = argparse.Namespace(**{**vars(args), "overrides": []})
+    faults = Faults()
+    faults.errors.append(error)
+    with faults.collected():
+        config = config_of(plain, base)
+        with faults.collected():
+            find_data(config.data)
+        with faults.collected():
+            if not args.resume:  # what a run goes on with is told by its settings
+                refuse(config, args.out, resume=False)
+    try:
+        faults.refuse(f"{args.out} cannot be trained and measured so", ConfigError)
+    except UnseenError as every:
+        return every
+    return error
+
+
 def _train_target(args: argparse.Namespace) -> None:
     from unseen.data.load import find_data
     from unseen.evaluation.evaluate import needed_boxes
@@ -133,7 +158,9 @@ def _train_target(args: argparse.Namespace) -> None:
         needed = needed_boxes(args.anonymizer)
     checks: list[Callable[[], Any]] = [  # before clips are read, which takes long
         partial(prepare_target, args.anonymizer, config.data.target, args.out, config.evaluation),
-        partial(find_data, config.data, jobs=config.evaluation.jobs, boxes=needed),
+        partial(
+            find_data, config.data, jobs=config.evaluation.jobs, boxes=needed, target_alone=True
+        ),
     ]
     load = together(ConfigError, "no target model can be trained so", checks)[1]
     made = train_target(args.anonymizer, load(), args.out, config.evaluation, raw=args.raw)

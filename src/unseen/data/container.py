@@ -54,16 +54,21 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
             "mp4, mov, mkv, webm, avi, mpg or ts"
         ) from error
     with container:
-        moving = [
-            stream
-            for stream in container.streams.video
-            if not stream.disposition & av.stream.Disposition.attached_pic
-        ]
+        moving = moving_pictures(container)
         if not moving:
             raise VideoError(f"{path} holds no video stream: choose a video file")
         if moving[0].codec_context is None:
             raise VideoError(f"{path} is in a codec that cannot be decoded: re-encode it as H.264")
         yield container, moving[0]
+
+
+def moving_pictures(container: Any) -> list[Any]:
+    """The video streams of a container that are no cover picture."""
+    return [
+        stream
+        for stream in container.streams.video
+        if not stream.disposition & av.stream.Disposition.attached_pic
+    ]
 
 
 def _matroska_end(path: Path) -> int:

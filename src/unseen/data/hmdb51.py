@@ -3,8 +3,9 @@
 Official layout: `<action>/<video>.avi` (or `hmdb51_org/<action>/<video>.avi`), and
 `testTrainMulti_7030_splits/<action>_test_split<N>.txt` with lines `<video>.avi <n>`: 1 is train,
 2 is test, 0 is in neither. Each split takes 70 videos of each action for train and 30 for test,
-such that clips of one source video, which share the name before the action, are never divided.
-There is no validation split: `official_clips.with_validation` holds out whole sources of train.
+such that an action's clips of one source video, which share the name before the action, are never
+divided; for other actions the same film may be on the other side. There is no validation split:
+`official_clips.with_validation` holds out whole sources of an action of train.
 
 With PA-HMDB51 (Wang19 5.5.1) the annotated videos are test and "the rest videos in HMDB51" train,
 whatever the lists say.
@@ -43,9 +44,9 @@ def read_hmdb51(
     """What a folder with HMDB51 holds; the label column is `action`.
 
     Differs from the paper: of the videos that PA-HMDB51 does not annotate, those are left out that
-    were cut from the film of an annotated one (2,403 of 6,251; 1,104 of them for another action).
-    In train, the scene and the people of a test video would be known already; 3,848 are left, more
-    than a split trains on.
+    were cut from the film of an annotated one (2,745 of 6,251; 1,343 of them for another action).
+    In train, the scene and the people of a test video would be known already; 3,506 are left, about
+    as many as a split trains on.
 
     Args:
         root: the folder.
@@ -142,5 +143,8 @@ def _tested_on(
 
 
 def _film(item: Item) -> str | None:
-    """What a video was cut from: its source whatever the action; None: its name does not say."""
-    return item.group and item.group.partition("/")[2]
+    """What a video was cut from: its source whatever the action; None: its name does not say.
+
+    `Return_of_the_King_4` and `..._10` are parts of one film.
+    """
+    return item.group and re.sub(r"_\d+$", "", item.group.partition("/")[2])

@@ -136,10 +136,12 @@ def find_data(
     jobs: int = 1,
     cache: Path | None = None,
     boxes: Collection[BoxKind] = (),
+    target_alone: bool = False,
 ) -> Load:
     """What loads the data, when folders, lists and detectors were looked at, but no clip was.
 
     Args and errors as in `load_data`: a caller can tell of these beside faults of its own.
+    `target_alone`: no private labels are wanted, and so no data set that has only them.
     """
     if cache is None and config.cache is not None:
         cache = Path(config.cache)
@@ -148,25 +150,34 @@ def find_data(
     with faults.collected():
         find = () if has_boxes(config) else finders(boxes, config.person_detector)
     with faults.collected():
-        load = _find(config, jobs, find, cache)
+        load = _find(config, jobs, find, cache, target_alone)
     faults.refuse("the data cannot be loaded")
     return lambda: replace(load(), config=config)
 
 
-def _find(config: DataConfig, jobs: int, find: Sequence[BoxFinder], cache: Path | None) -> Load:
+def _find(
+    config: DataConfig,
+    jobs: int,
+    find: Sequence[BoxFinder],
+    cache: Path | None,
+    target_alone: bool,
+) -> Load:
     if config.test_on is not None:
         return _tested_on_pa_hmdb51(config, jobs, find, cache)
     found = partial(_found, config, jobs=jobs, find=find, cache=cache)
     by = (config.split_by[0], config.split_by[1:]) if config.split_by else None
     if config.private_name is None:
         load = found(config.name, config.root, "--root", split_by=by)
-        return partial(load, target=config.target, private=config.private)
+        private = None if target_alone else config.private
+        return partial(load, target=config.target, private=private)
     of_target, of_private = by and (by[0], None), by and (None, by[1])
     target = partial(found, config.name, config.root, "--root", split_by=of_target)
-    private = partial(
+    if target_alone:
+        return partial(target(), target=config.target, private=None)
+    private_set = partial(
         found, config.private_name, config.private_root, "--private-root", split_by=of_private
     )
-    both = together(DataError, _NEITHER, (target, private))
+    both = together(DataError, _NEITHER, (target, private_set))
     return lambda: across(*_labelled(config, *both))
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from unseen.data.codec import Codec, Image, ToCoded, ToRGB
-from unseen.data.container import decoded, faults, opened, refuse_short
+from unseen.data.container import decoded, faults, moving_pictures, opened, refuse_short
 from unseen.errors import ConfigError, VideoError
 from unseen.files import written_whole
 
@@ -40,6 +40,7 @@ class VideoInfo:
         frames: how many frames the file declares, or None where it does not.
         pixel_aspect: width of an upright pixel divided by its height.
         time_base: seconds for one unit of the frames' `pts`.
+        streams: how many moving pictures it holds; all else is of the first.
     """
 
     path: Path
@@ -50,6 +51,7 @@ class VideoInfo:
     frames: int | None
     pixel_aspect: Fraction
     time_base: Fraction
+    streams: int = 1
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,7 @@ def probe(path: Path) -> VideoInfo:
             frames=frames or None,
             pixel_aspect=1 / aspect if turned else aspect,
             time_base=frame.time_base,
+            streams=len(moving_pictures(container)),
         )
 
 

@@ -41,7 +41,8 @@ _CODECS: dict[Region, str] = {"frame": "h264:crf=23", "faces": "h264-fast:crf=20
 class Applied:
     """One anonymized file: `seconds` is how long it took, `width` and `height` are pixels.
 
-    `faces` counts tracks and manual boxes; None where whole frames were anonymized.
+    `faces` counts tracks and manual boxes; None where whole frames were anonymized. `streams`
+    counts the moving pictures that the source holds, of which the first was anonymized.
     """
 
     source: Path
@@ -51,6 +52,7 @@ class Applied:
     height: int
     seconds: float
     faces: int | None = None
+    streams: int = 1
 
 
 def refuse_unusable(
@@ -245,7 +247,7 @@ def anonymize_video(
         found.write(faces_json)
     seconds = time.perf_counter() - begin
     shown = None if found is None else len(found)
-    return Applied(src, dst, count, info.width, info.height, seconds, shown)
+    return Applied(src, dst, count, info.width, info.height, seconds, shown, info.streams)
 
 
 def anonymize_picture(
@@ -344,6 +346,11 @@ def anonymize_paths(
         jobs = plan(paths, out, faces_json)
     with faults.collected():
         region = refuse_unusable(anonymizer, region, codec, chunk, faces, faces_json)
+    with faults.collected():
+        of_video = {"codec": codec, "keep_audio": keep_audio, "detect_every": faces.every}
+        given = [name for name, value in of_video.items() if value]
+        if jobs and given and all(job.is_picture for job in jobs):
+            raise ConfigError(f"{', '.join(given)}: of video, and there are pictures alone")
     with faults.collected():
         if faces_json is not None:
             refuse_unwritable(faces_json if single else faces_json / "faces.json")

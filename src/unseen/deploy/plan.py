@@ -1,6 +1,6 @@
 """Which files are anonymized, and where to: all faults of the inputs, before any work."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +52,31 @@ def _files(folder: Path, out: Path | None) -> Iterator[Path]:
         wanted = path.suffix.lower() in (*VIDEOS, *PICTURES, *_OTHER_PICTURES)
         if wanted and path.is_file() and not hidden and not written:
             yield path
+
+
+def passed_over(inputs: Sequence[Path]) -> str | None:
+    """What lies in the folders named and is not anonymized, in words; None: nothing.
+
+    Files of other kinds, and links to folders, which are not entered. Hidden files and
+    `NAME.anonymized.*` are told of nowhere.
+    """
+    kinds: Counter[str] = Counter()
+    links: list[str] = []
+    for folder in (path for path in inputs if path.is_dir()):
+        for path in sorted(folder.rglob("*")):
+            if any(part.startswith(".") for part in path.relative_to(folder).parts):
+                continue
+            if path.is_symlink() and path.is_dir():
+                links.append(str(path))
+            elif path.is_file() and path.suffix.lower() not in (
+                *VIDEOS, *PICTURES, *_OTHER_PICTURES,
+            ):  # fmt: skip
+                kinds[path.suffix.lower() or "no suffix"] += 1
+    told = [f"links to folders: {', '.join(links)}"] if links else []
+    if kinds:
+        listed = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+        told.insert(0, f"files of other kinds: {listed}")
+    return "; ".join(told) or None
 
 
 def _named(inside: Path, mark: str = "") -> Path:

@@ -27,7 +27,7 @@ from joblib import Parallel, delayed
 
 from unseen.config import FitConfig
 from unseen.data.clips import SPLITS, ClipDataset, LabelSet
-from unseen.errors import ConfigError, together
+from unseen.errors import ConfigError, Faults, together
 from unseen.evaluation.attacks import Array, Attacked, AttackJob
 from unseen.evaluation.curriculum import follow_curriculum
 from unseen.evaluation.reconstruction import reconstruct
@@ -81,8 +81,8 @@ def choose_attackers(
     Raises:
         ConfigError: a named attacker was a budget model, or the suite is too small.
     """
-    if suite not in SUITES:
-        raise ConfigError(f"unknown suite '{suite}'; choose from: {', '.join(SUITES)}")
+    if wanted.isdigit() and suite not in SUITES:
+        raise _unknown_suite(suite)
     budget = list(dict.fromkeys(map(canonical, budget_models)))
 
     def taken(name: str) -> bool:
@@ -96,8 +96,14 @@ def choose_attackers(
                 "budget models of this run; name others with --attackers NAME,NAME"
             )
         return names[: int(wanted)]
-    listed = (partial(canonical, name) for name in wanted.split(",") if name.strip())
-    names = together(ConfigError, f"--attackers {wanted}: some cannot be had", listed)
+    listed = [partial(canonical, name) for name in wanted.split(",") if name.strip()]
+    faults, names = Faults(), list[str]()
+    with faults.collected():  # of no use to a list, but it stands in the result
+        if suite not in SUITES:
+            raise _unknown_suite(suite)
+    with faults.collected():
+        names = together(ConfigError, f"--attackers {wanted}: some cannot be had", listed)
+    faults.refuse(f"--attackers {wanted} --suite {suite}:", ConfigError)
     overlap = [name for name in names if taken(name)]
     if overlap:
         raise ConfigError(
@@ -108,6 +114,10 @@ def choose_attackers(
     if not names or len(set(names)) < len(names):
         raise ConfigError(f"--attackers '{wanted}': name each attacker once")
     return names
+
+
+def _unknown_suite(suite: str) -> ConfigError:
+    return ConfigError(f"unknown suite '{suite}'; choose from: {', '.join(SUITES)}")
 
 
 def _same_architecture(one: str, other: str) -> bool:

@@ -52,6 +52,17 @@ def read_result(path: Path) -> dict[str, Any]:
     return dict(value)
 
 
+def worst_privacy(result: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    """`privacy` of pixels or of the codec, whichever leaks more, and whether it is the codec's.
+
+    The headline leak is the worst of all attacks on either.
+    """
+    views = [(result["privacy"], False)]
+    if result["codec"] is not None:
+        views.append((result["codec"]["privacy"], True))
+    return max(views, key=lambda view: float(view[0]["leak"]))
+
+
 def write_result(path: Path, result: dict[str, Any]) -> None:
     """Check `result` and write it, whole or not at all.
 

@@ -22,7 +22,7 @@ from unseen.anonymizers.learned import CONTRACT_FILE, LearnedFilter, filter_hash
 from unseen.anonymizers.load import load_anonymizer
 from unseen.config import EvaluationConfig
 from unseen.data.clips import ClipDataset
-from unseen.errors import ConfigError, RunError, WeightsError
+from unseen.errors import ConfigError, Faults, RunError, WeightsError
 from unseen.evaluation.cost import network_cost
 from unseen.evaluation.evaluate import load_measurable, refuse_settings
 from unseen.evaluation.provenance import provenance
@@ -82,30 +82,43 @@ def prepare_target(
         UnseenError: the anonymizer, a setting or `out` cannot be used, `out` is there already, or
             the column is what the filter was trained to hide.
     """
-    module = load_measurable(anonymizer)
-    refuse_settings(config)
     folder = Path(anonymizer).resolve()
+    faults, module = Faults(), None
+    with faults.collected():
+        module = load_measurable(anonymizer)
     learned = isinstance(module, LearnedFilter)
-    if learned and set(column.split(",")) & set(_hidden(folder)):
-        raise ConfigError(
-            f"'{column}' is what {anonymizer} was trained to hide; how well it can still be told "
-            "is what `unseen evaluate` measures"
-        )
-    if out is None and not learned:
-        raise ConfigError(f"'{anonymizer}' has no folder to keep f_T in: name a file with -o")
+    with faults.collected():
+        refuse_settings(config)
+    with faults.collected():
+        if learned and set(column.split(",")) & set(_hidden(folder)):
+            raise ConfigError(
+                f"'{column}' is what {anonymizer} was trained to hide; how well it can still be "
+                "told is what `unseen evaluate` measures"
+            )
+    with faults.collected():
+        if out is None and module is not None and not learned:
+            raise ConfigError(f"'{anonymizer}' has no folder to keep f_T in: name a file with -o")
     safe = re.sub(r"[^\w.-]+", "-", column)
     weights = folder / TARGETS_FOLDER / f"{safe}.safetensors" if out is None else out
+    if out is not None or learned:
+        with faults.collected():
+            _refuse_weights_file(weights)
+    faults.refuse(f"no target model can be trained behind {anonymizer} so", ConfigError)
+    assert module is not None
+    note = AnonymizerNote(
+        name=folder.name if learned else str(anonymizer),
+        hash=filter_hash(module) if isinstance(module, LearnedFilter) else None,
+    )
+    return _Plan(module, note, weights)
+
+
+def _refuse_weights_file(weights: Path) -> None:
     if weights.suffix != ".safetensors":
         raise ConfigError(f"f_T is written as safetensors: call it {weights.stem}.safetensors")
     for path in (weights, weights.with_suffix(".json")):
         if path.exists():
             raise RunError(f"{path} is there already: delete it, or name another file with -o")
     refuse_unwritable(weights)
-    note = AnonymizerNote(
-        name=folder.name if learned else str(anonymizer),
-        hash=filter_hash(module) if isinstance(module, LearnedFilter) else None,
-    )
-    return _Plan(module, note, weights)
 
 
 def train_target(

@@ -8,8 +8,9 @@ five landmarks. Weights: `centerface.onnx`, MIT licence, see `centerface.LICENSE
 """
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from typing import Any, TypeAlias
@@ -33,12 +34,17 @@ _OUTPUTS = ("537", "538", "539", "540")
 _CELL = 4
 # The network halves its input five times.
 _MULTIPLE = 32
-# Frames with more pixels are reduced to so many: 4K video, photographs.
+# What the network is given at once: frames with more pixels, as 4K video, are reduced to so many,
+# and photographs are looked at once more in squares of them, which overlap by what is certain to be
+# seen in the reduced picture.
 _MOST_PIXELS = 1920 * 1088
+_OVERLAP = 256
 # A second look at this short side, with faces too near for the first: its receptive field ends.
 _NEAR = 160
 # A glance is at this short side, or a third of the picture's.
 _GLANCE = 240
+# How many times a box is covered, where nothing else is said (Ren18 5.2).
+COVERED = 1.6
 # Of two boxes the weaker is a duplicate from this intersection over union on, if it lies inside the
 # other enlarged so many times; or when so much of it lies inside the other.
 _SAME_OVERLAP, _SAME_NEAR, _SAME_INSIDE = 0.3, 1.6, 0.8
@@ -70,6 +76,11 @@ class Detections:
         """The same in a picture `factor` times as large."""
         f = np.float32(factor)
         return Detections(self.boxes * f, self.scores, self.landmarks * f)
+
+    def moved(self, right: int, down: int) -> "Detections":
+        """The same in a picture in which theirs begins at a place."""
+        by = np.array([right, down], np.float32)
+        return Detections(self.boxes + np.tile(by, 2), self.scores, self.landmarks + by)
 
 
 NONE = Detections(
@@ -114,17 +125,22 @@ def decode(
     )
 
 
-def without_duplicates(found: Detections) -> Detections:
+def without_duplicates(found: Detections, covered: float = COVERED) -> Detections:
     """Strongest first, each without the weaker ones that show the same face.
 
     A weaker box goes when it overlaps a kept one by 0.3 (intersection over union) and lies inside
-    of what is covered of that one by default, 1.6 times as wide and high, or when four fifths of it
-    lie inside. Of two faces that touch, each stays.
+    of it enlarged 1.6 times, or when four fifths of it lie inside. Of two faces that touch, each
+    stays. The kept box is made to hold what goes and would not be covered with it.
+
+    Args:
+        found: in one picture.
+        covered: how many times as wide and high as a box what is surely covered of it is.
     """
     found = found.take(np.argsort(-found.scores, kind="stable"))
     low, high = found.boxes[:, :2], found.boxes[:, 2:]
     areas = np.prod(np.maximum(high - low, 1e-6), axis=1)
-    margin = (_SAME_NEAR - 1) / 2 * (high - low)
+    near, margin = ((times - 1) / 2 * (high - low) for times in (_SAME_NEAR, covered))
+    boxes = found.boxes.copy()
     kept: list[int] = []
     remaining = np.arange(len(found))
     while len(remaining):
@@ -133,11 +149,16 @@ def without_duplicates(found: Detections) -> Detections:
         sides = np.minimum(high[best], high[rest]) - np.maximum(low[best], low[rest])
         shared = np.prod(np.maximum(sides, 0), axis=1)
         same = shared / (areas[best] + areas[rest] - shared) >= _SAME_OVERLAP
-        same &= (low[rest] >= low[best] - margin[best]).all(1)
-        same &= (high[rest] <= high[best] + margin[best]).all(1)
+        same &= (low[rest] >= low[best] - near[best]).all(1)
+        same &= (high[rest] <= high[best] + near[best]).all(1)
         same |= shared / areas[rest] >= _SAME_INSIDE
+        outside = (low[rest] < low[best] - margin[best]).any(1)
+        outside |= (high[rest] > high[best] + margin[best]).any(1)
+        added = rest[same & outside]
+        boxes[best, :2] = np.min(low[[best, *added]], 0)
+        boxes[best, 2:] = np.max(high[[best, *added]], 0)
         remaining = rest[~same]
-    return found.take(np.array(kept, np.int64))
+    return replace(found, boxes=boxes).take(np.array(kept, np.int64))
 
 
 def joined(parts: list[Detections]) -> Detections:
@@ -147,6 +168,14 @@ def joined(parts: list[Detections]) -> Detections:
         np.concatenate([part.scores for part in parts]),
         np.concatenate([part.landmarks for part in parts]),
     )
+
+
+def _parts(length: int) -> list[tuple[int, int]]:
+    """Where the parts of a side begin, and how long they are: as few as there can be, all alike."""
+    most = int(_MOST_PIXELS**0.5)
+    count = max(1, math.ceil((length - _OVERLAP) / (most - _OVERLAP)))
+    size = min(length, math.ceil((length - _OVERLAP) / count) + _OVERLAP)
+    return [(round(i * (length - size) / max(1, count - 1)), size) for i in range(count)]
 
 
 @cache
@@ -190,10 +219,20 @@ class CenterFace:
         threshold: the least score of a face, in (0, 1).
         quantised: in eight bits, but for the first layers: in half the time, the scores a little
             off (docs/faces.md). For video, where a face is looked at many times.
+        closely: look at pictures that are reduced once more as they are, in parts. For photographs,
+            in which there are small faces and which nothing else is known about.
+        covered: see `without_duplicates`.
     """
 
-    def __init__(self, threshold: float = 0.1, *, quantised: bool = False) -> None:
-        self.threshold = threshold
+    def __init__(
+        self,
+        threshold: float = 0.1,
+        *,
+        quantised: bool = False,
+        closely: bool = False,
+        covered: float = COVERED,
+    ) -> None:
+        self.threshold, self.closely, self.covered = threshold, closely, covered
         self._network = _network(_QUANTISED if quantised else _WEIGHTS)
 
     def __call__(self, image: Image) -> Detections:
@@ -204,13 +243,19 @@ class CenterFace:
         near = _NEAR / min(height, width)
         if near <= scale / 2:
             found.append(self._at(near, image))
-        return without_duplicates(joined(found))
+        if self.closely and scale < 1:
+            found += [
+                self._at(1.0, image[y : y + high, x : x + wide]).moved(x, y)
+                for y, high in _parts(height)
+                for x, wide in _parts(width)
+            ]
+        return without_duplicates(joined(found), self.covered)
 
     def glance(self, image: Image) -> Detections:
         """Its faces that are not small, at a quarter of the cost or less."""
         short = min(image.shape[:2])
         scale = min(1.0, max(_GLANCE, short / 3) / short)
-        return without_duplicates(self._at(scale, image))
+        return without_duplicates(self._at(scale, image), self.covered)
 
     def _at(self, scale: float, image: Image) -> Detections:
         """What the network finds in the picture at a scale."""

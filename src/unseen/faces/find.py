@@ -35,6 +35,10 @@ _LOOKS, _GLANCES = 5, 12
 # A face that was lost may be at many places; the margin around all of them is that of a box of at
 # most so many of its sizes.
 _PLACES = 2.0
+# What is covered before and after a face was seen is so many frames at least, if that is no more
+# than so many seconds.
+_HELD, _LONGEST = 2, 4.0
+_LARGEST = 100
 # For how many seconds a face is looked for by its picture.
 _FOLLOW = 1.0
 
@@ -47,7 +51,8 @@ class FaceSettings:
         threshold: the least detector score with which a face is believed, in (0, 1).
         every: look at every so many frames, and at both sides of sudden changes; None: five
             times a second, with a glance at every second frame or twelve times a second.
-        hold: seconds for which a face is covered before its first and after its last detection.
+        hold: seconds for which a face is covered before its first and after its last detection; in
+            slow video for two frames at least, as long as that is no more than four seconds.
         enlarge: how many times the detected box is covered (1.6 in Ren18 5.2).
         two_stage: pass detections through a second detector, as in Ren18 section 4.
         exclude: regions in which no face is looked for.
@@ -77,8 +82,8 @@ class FaceSettings:
             faults.append(f"every is {self.every}: it must be at least 1 frame")
         if not 0 <= self.hold < float("inf"):
             faults.append(f"hold is {self.hold}: it must be 0 seconds or more")
-        if not 1 <= self.enlarge < float("inf"):
-            faults.append(f"enlarge is {self.enlarge}: it must be 1 or more")
+        if not 1 <= self.enlarge <= _LARGEST:
+            faults.append(f"enlarge is {self.enlarge}: it must be 1 or more, at most {_LARGEST}")
         if self.shape not in ("box", "ellipse"):
             faults.append(f"shape is '{self.shape}': it must be box or ellipse")
         elif self.shape == "ellipse" and self.enlarge < 2**0.5:
@@ -91,18 +96,25 @@ class FaceSettings:
         if faults:
             raise ConfigError("settings of faces: " + "; ".join(faults))
 
+    @property
+    def covered(self) -> float:
+        """How many times as wide and high as a detected box the box is that is surely covered."""
+        return self.enlarge / 2**0.5 if self.shape == "ellipse" else self.enlarge
+
     @cached_property
     def video_detector(self) -> Detector:
         """The detector that these settings ask for in video, made when it is first used."""
-        return self._detector(quantised=True)
+        return self._detector(quantised=True, closely=False)
 
     @cached_property
     def picture_detector(self) -> Detector:
         """The same for a single picture, in which it looks at a face but once."""
-        return self._detector(quantised=False)
+        return self._detector(quantised=False, closely=True)
 
-    def _detector(self, *, quantised: bool) -> Detector:
-        first = CenterFace(self.threshold * _WEAKER, quantised=quantised)
+    def _detector(self, *, quantised: bool, closely: bool) -> Detector:
+        first = CenterFace(
+            self.threshold * _WEAKER, quantised=quantised, closely=closely, covered=self.covered
+        )
         return SecondStage(first) if self.two_stage else first
 
 
@@ -137,9 +149,16 @@ class Faces:
         return len(self.tracks) + sum(box.touches(frames, *size) for box in self.settings.boxes)
 
     @cached_property
+    def hold(self) -> float:
+        """For how many seconds a face is covered before it was first and after it was last seen."""
+        if not self.settings.hold or len(self.times) < 2:
+            return self.settings.hold
+        frames = 1.01 * _HELD * float(np.median(np.diff(self.times)))  # times are rounded
+        return max(self.settings.hold, min(frames, _LONGEST))
+
+    @cached_property
     def _spans(self) -> npt.NDArray[np.float64]:
-        hold = self.settings.hold
-        return np.array([track.span(hold) for track in self.tracks]).reshape(-1, 2)
+        return np.array([track.span(self.hold) for track in self.tracks]).reshape(-1, 2)
 
     def boxes(self, frame: int) -> dict[int, Box]:
         """What to cover in a frame, in pixels, by the number of the track.
@@ -154,7 +173,7 @@ class Faces:
         boxes = {}
         for index in shown:
             track = self.tracks[index]
-            box = track.box(time, self.interval, frame, self.settings.hold)
+            box = track.box(time, self.interval, frame, self.hold)
             of = box[2:] - box[:2]
             if self.settings.shape == "box":  # an ellipse holds a box only in proportion to it
                 of = np.minimum(of, _PLACES * track.size(time))
@@ -324,7 +343,7 @@ def _follow(
         raise VideoError(f"{source} holds no frames")
     if looked < len(times) - 1:
         look(last, len(times) - 1)
-    tracks = merged(tracker.tracks, interval)
+    tracks = merged(tracker.tracks, interval, settings.covered)
     height, width = last.shape[:2]
     return Faces(
         source.name, width, height, np.array(times), tuple(cuts), looks, interval, tuple(tracks),

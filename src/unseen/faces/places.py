@@ -14,7 +14,7 @@ _GROWTH = 1.0
 # How long a face that went out of sight is taken to go on as it did, in seconds.
 INERTIA = 0.3
 # How far apart detections must be in time to tell how fast a face is, in seconds.
-_APART = 0.1
+APART = 0.1
 # How far a face may have gone from one place to another, in its own sizes.
 FURTHEST = 4.0
 
@@ -138,11 +138,11 @@ def speed_at(
     where there is no other detection.
     """
     other = at
-    while 0 <= other + step < len(times) and abs(times[at] - times[other]) < _APART:
+    while 0 <= other + step < len(times) and abs(times[at] - times[other]) < APART:
         other += step
     if other == at:
         return None
     moved = boxes[at][:2] + boxes[at][2:] - boxes[other][:2] - boxes[other][2:]
-    passed = max(abs(times[at] - times[other]), _APART)
+    passed = max(abs(times[at] - times[other]), APART)
     speed: Float[np.ndarray, " 2"] = -step * moved / 2 / passed
     return speed

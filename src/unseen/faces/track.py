@@ -15,8 +15,9 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Float32
 
-from unseen.faces.detect import Detections
+from unseen.faces.detect import COVERED, Detections
 from unseen.faces.places import (
+    APART,
     FURTHEST,
     INERTIA,
     Box,
@@ -39,6 +40,8 @@ _REACH, _SPEED = 1.0, 12.0
 _NEAR_REACH, _LONG = 1.5, 0.8
 # Two detections of one face differ in size by less than this factor.
 _RESIZED = 2.0
+# So many cuts can be undone: a flash or a glitch is over after as many frames (`faces.cuts`).
+MOST_UNDONE = 12
 # A track is a duplicate when so much of it lies inside another one all along.
 _INSIDE = 0.7
 
@@ -79,6 +82,24 @@ class Track:
         self.scores.append(float(found.scores[which]))
         self.landmarks.append(found.landmarks[which])
         self.followed.pop(frame, None)
+
+    def forget(self) -> None:
+        """Drop all detections but the last ones, of all and of the strong ones, that tell where the
+        face is and how fast (`places.speed_at`).
+        """
+        every = range(len(self.times))
+        kept: set[int] = set()
+        for some in (every, [which for which in every if self.scores[which] >= self.threshold]):
+            for which in reversed(some):
+                kept.add(which)
+                if self.times[some[-1]] - self.times[which] >= APART:
+                    break
+        for values in (self.frames, self.times, self.boxes, self.scores, self.landmarks):
+            for which in reversed(every):
+                if which not in kept:
+                    del values[which]
+        for frame in [frame for frame in self.followed if frame < self.frames[-1]]:
+            del self.followed[frame]
 
     def follow(self, frame: int, box: Box) -> None:
         """The face was found in a frame by its picture; what was found there before counts too."""
@@ -161,10 +182,16 @@ class Tracker:
         threshold: the least score of a face.
         interval: seconds between two looks.
         hold: how long a face is covered before its first and after its last detection, in seconds.
+        forget: keep no more of the past than `now` needs, for cameras that run for days: `tracks`
+            are then those of the last seconds alone.
     """
 
-    def __init__(self, threshold: float, interval: float, hold: float) -> None:
+    def __init__(
+        self, threshold: float, interval: float, hold: float, *, forget: bool = False
+    ) -> None:
         self.threshold, self.interval, self.hold = threshold, interval, hold
+        self.forget = forget
+        self._begun = 0
         self.tracks: list[Track] = []
         self._open: list[Track] = []
         self._begin = -np.inf
@@ -219,13 +246,26 @@ class Tracker:
                 track.add(frame, time, found, which)
         for which in sorted(free):
             if found.scores[which] >= self.threshold:
-                track = Track(len(self.tracks), (self._begin, np.inf), self.threshold)
+                track = Track(self._begun, (self._begin, np.inf), self.threshold)
+                self._begun += 1
                 track.add(frame, time, found, which)
                 self.tracks.append(track)
                 self._open.append(track)
                 taken[track.id] = track
         self._seen |= dict.fromkeys(taken, self._looks)
+        if self.forget:
+            self._forget(time)
         return list(taken.values())
+
+    def _forget(self, time: float) -> None:
+        """Drop what neither `now` nor a later update needs."""
+        self._ended = self._ended[-MOST_UNDONE:]
+        for track in self._open:
+            track.forget()
+        going = {track.id for track in self._open}
+        going |= {track.id for _, tracks in self._ended for track in tracks}
+        self.tracks = [t for t in self.tracks if t.id in going or t.times[-1] + self.hold >= time]
+        self._seen = {track.id: self._seen[track.id] for track in self.tracks}
 
     def lost(self, frame: int, time: float) -> bool:
         """Whether a face that was believed a look ago was not found in the last frame."""
@@ -287,22 +327,33 @@ def _distances(
     return np.asarray(distance, np.float64)
 
 
-def merged(tracks: Sequence[Track], interval: float) -> list[Track]:
-    """The tracks without those that another one covers all along: duplicates of one face."""
+def merged(tracks: Sequence[Track], interval: float, covered: float = COVERED) -> list[Track]:
+    """The tracks without those that another one covers all along: duplicates of one face.
+
+    Args:
+        tracks: of one video.
+        interval: seconds between two looks.
+        covered: how many times as wide and high as a box what is surely covered of it is.
+    """
     longest = sorted(tracks, key=lambda track: track.times[0] - track.times[-1])
     kept: list[Track] = []
     for track in longest:
-        if not any(_covers(other, track, interval) for other in kept):
+        if not any(_covers(other, track, interval, covered) for other in kept):
             kept.append(track)
     return sorted(kept, key=lambda track: track.id)
 
 
-def _covers(other: Track, track: Track, interval: float) -> bool:
-    """Whether `other` has most of `track` inside at each of its detections, and lasts as long."""
+def _covers(other: Track, track: Track, interval: float, covered: float) -> bool:
+    """Whether `other` has most of `track` inside at each of its detections, all of it within what
+    is covered, and lasts as long.
+    """
     if other.times[0] > track.times[0] or other.times[-1] < track.times[-1]:
         return False
     for time, box in zip(track.times, track.boxes, strict=True):
         cover = other.box(time, interval)
+        around_it = enlarged(cover, covered, np.minimum(cover[2:] - cover[:2], other.size(time)))
+        if (box[:2] < around_it[:2]).any() or (box[2:] > around_it[2:]).any():
+            return False
         sides = np.minimum(cover[2:], box[2:]) - np.maximum(cover[:2], box[:2])
         if np.prod(np.maximum(sides, 0)) < _INSIDE * np.prod(box[2:] - box[:2]):
             return False

@@ -7,6 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from unseen.evaluation.results import worst_privacy
 from unseen.files import refuse_unwritable, written_whole
 from unseen.report.canvas import Picture, metric_word, percent
 from unseen.report.entries import Entry, common_codec, read_entries
@@ -205,15 +206,15 @@ def _summary(entries: Sequence[Entry], codec: str | None) -> list[str]:
     sentences = [_sentence("", main, measured, raw)]
     rivals = [entry for entry in entries if not entry.learned and not entry.raw]
     if rivals:
-        leak = main.part("privacy", measured)["leak"]
-        nearest = min(rivals, key=lambda each: abs(each.part("privacy", measured)["leak"] - leak))
+        leaks = {entry.label: worst_privacy(entry.result)[0]["leak"] for entry in entries}
+        nearest = min(rivals, key=lambda each: abs(leaks[each.label] - leaks[main.label]))
         opening = "the handcrafted anonymizer nearest to it in leak: "
         sentences.append(_sentence(opening, nearest, measured))
     return sentences + [_sentence("", entry, measured) for entry in learned[1:]]
 
 
 def _sentence(opening: str, entry: Entry, codec: bool, raw: Entry | None = None) -> str:
-    target, privacy = entry.part("target", codec), entry.part("privacy", codec)
+    target, (privacy, of_codec) = entry.part("target", codec), worst_privacy(entry.result)
     data, count = entry.result["data"], len(privacy["attackers"])
     what = data["target"]["name"].replace(",", ", ")
     whom = data["private"]["name"].replace(",", ", ")
@@ -226,17 +227,17 @@ def _sentence(opening: str, entry: Entry, codec: bool, raw: Entry | None = None)
             f"the target model reaches a cMAP of {percent(target['retrained_accuracy'])} ({what})"
         )
     best = f"the best of {count} unseen attackers" if count > 1 else "the one unseen attacker"
-    if privacy["best"] in entry.attacks(codec):
+    if privacy["best"] in ATTACKS:
         best = f"the {ATTACKS[privacy['best']]} attack"
-    leak = percent(privacy["leak"])
+    leak, where = percent(privacy["leak"]), "" if of_codec == codec else " before the codec"
     found = (
-        f"{best} finds the {whom} in {leak} of clips"
+        f"{best} finds the {whom} in {leak} of clips{where}"
         if privacy["metric"] == "accuracy"
-        else f"{best} reaches a cMAP of {leak} on {whom}"
+        else f"{best} reaches a cMAP of {leak} on {whom}{where}"
     )
     limits = [f"chance {percent(privacy['chance'])}"]
     if raw:
-        limits.append(f"raw: {percent(raw.part('privacy', codec)['leak'])}")
+        limits.append(f"raw: {percent(worst_privacy(raw.result)[0]['leak'])}")
     through = f"without an anonymizer ({entry.label})" if entry.raw else f"through {entry.label}"
     text = f"{opening}{through}, {kept}{beside}, and {found} ({', '.join(limits)})."
     return text[0].upper() + text[1:]

@@ -16,6 +16,7 @@ from unseen.data.seen import clip_digests, read_seen, write_seen
 from unseen.errors import ConfigError, RunError, together
 from unseen.files import refuse_unwritable, write_json
 from unseen.models import create_model
+from unseen.registry import Spec
 from unseen.stored_weights import save_weights
 from unseen.training.game import Game
 from unseen.training.state import STAGES, State
@@ -172,6 +173,22 @@ def refuse_seen(run: RunConfig, data: DataConfig) -> None:
             f"the videos of {data.test_on} are among those that this run may have been trained on; "
             f"train it with --test-on {data.test_on}, which leaves them out"
         )
+    pairs = zip(_sources(run.data), _sources(data), strict=True)
+    differ = [key for key in ("frames", "stills") if getattr(run.data, key) != getattr(data, key)]
+    if differ and any(one == other for one, other in pairs if one and one != "duet"):
+        told = ", ".join(f"data.{key}={getattr(run.data, key)}" for key in differ)
+        raise RunError(
+            f"this run learned with {told}; clips made otherwise cannot be compared with those "
+            "that it has seen, and so not be told from them: leave that as it was"
+        )
+
+
+def _sources(data: DataConfig) -> list[str | None]:
+    """What the two data sets are, whatever their split: a published one, a manifest, `duet`."""
+    return [
+        name and (".csv" if name.lower().endswith(".csv") else Spec.parse(name).name)
+        for name in (data.name, data.private_name)
+    ]
 
 
 def with_its_split(run: RunConfig, data: DataConfig) -> DataConfig:

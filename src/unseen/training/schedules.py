@@ -130,7 +130,7 @@ class Monitored(Schedule):
 
     Differs from the paper: the loops are capped, as otherwise they need not end, and the f_T loop
     ends at a plateau too (the authors' code has both); they end at a score of th1 or th2, not
-    above it; th1 is compared on the first four batches of the validation clips; th2 with a running
+    above it; th1 is compared on as many validation clips as four batches have; th2 with a running
     mean over training batches, so that each f_B takes five steps at least. Lines 3-5 of algorithm
     4 are `unseen.training.restarting`.
     """

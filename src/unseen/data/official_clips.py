@@ -144,7 +144,8 @@ def load_official(
             faults.add(f"no label column '{column}'{nearest(column, labels)}; there are: {choices}")
     if private is not None and (not private or len(set(private)) < len(private)):
         faults.add(f"choose one or more different private columns, not {list(private)}")
-    _stop(inventory, faults)
+    if not set(columns) <= set(labels):
+        _stop(inventory, faults)
 
     rows = [
         Row(
@@ -156,6 +157,7 @@ def load_official(
         for number, item in enumerate(items, start=1)
     ]
     splits = checked_splits(rows, (target, private), labels, seed, split_by, faults)
+    # Before hours of decoding; `unseen data check --decode` reads all files whatever is missing.
     _stop(inventory, faults)
 
     order = sorted(range(len(rows)), key=lambda i: (*SPLITS, None).index(splits[i]))

@@ -310,7 +310,9 @@ def test_video_gets_eight_bits_and_a_picture_the_exact_detector(
     assert made == [{"quantised": True, "closely": False, "covered": 1.6}]
     write_picture(tmp_path / "a.png", image)
     find_faces(tmp_path / "a.png", FaceSettings(shape="ellipse"))
-    (_, picture) = made
+    _ = FaceSettings(every=1).video_detector  # where every face counts
+    (_, picture, every) = made
+    assert every == {"quantised": True, "closely": True, "covered": 1.6}
     assert picture == {"quantised": False, "closely": True, "covered": pytest.approx(1.6 / 2**0.5)}
 
 

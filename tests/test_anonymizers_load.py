@@ -10,7 +10,7 @@ from unseen.anonymizers.load import load_anonymizer, refuse_device
 from unseen.errors import ConfigError, WeightsError
 
 OPTIONS = {
-    "downsample": ":2", "blur": ":4", "pixelate": ":4", "noise": ":0.1", "superpixel": ":64",
+    "downsample": ":2", "blur": ":4", "pixelate": ":4", "noise": ":0.1", "superpixel": ":16",
     "resized": ":8",
 }  # fmt: skip
 

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from unseen.errors import ConfigError
@@ -224,7 +225,12 @@ def macs(module: nn.Module, example_clip: torch.Tensor) -> int:
     was_training = module.training
     module.eval()
     try:
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        with (
+            torch.no_grad(),
+            # Attention as matrix products: PyTorch 2.14 does not count the kernel for processors.
+            sdpa_kernel(SDPBackend.MATH),
+            FlopCounterMode(display=False) as counter,
+        ):
             module(example_clip)
     finally:
         module.train(was_training)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from unseen.evaluation.results import read_result
 from unseen.sweep import Outcome, SweepRun, plan, run_sweep
 from unseen.training.folder import refuse, run_config
 
+FAMILY = Path(__file__).parents[1] / "results" / "duet-family"
 TINY = (
     "data.size=16", "data.frames=4", "data.train=26", "data.val=13", "data.test=13",
     "filter.width=8", "filter.blocks=1", "target_model=c3d-small:4", "train.device=cpu",
@@ -104,6 +106,17 @@ def test_a_sweep_is_done_once_and_goes_on(
     assert "holds runs with other settings; name another folder, or delete them" in told
     assert "duet-raw-seed0: evaluation.attackers" in told
     assert "duet-entropy-m1-seed0: evaluation.attackers, game.gamma" in told
+
+
+def test_the_published_family_can_be_gone_on_with(tmp_path: Path) -> None:
+    shutil.copytree(FAMILY / "results", tmp_path / "results")
+    runs = plan(tmp_path, ["duet-*"], seeds=[0])
+    done = {run.name for run in runs if run.result.exists()}
+    assert done == {path.stem for path in (FAMILY / "results").glob("*-seed0.json")}
+    # These bounds are those of another schedule: the same experiment.
+    assert plan(tmp_path, ["duet-grl-m1"], ["game.bound_budget=0.1"])
+    with pytest.raises(ConfigError, match=r"game\.bound_budget, game\.bound_target, game\.sch"):
+        plan(tmp_path, ["duet-grl-m1"], ["game.bound_budget=0.1", "game.schedule=three_party"])
 
 
 def test_attributes_of_another_data_set_are_hidden_all(tmp_path: Path) -> None:

@@ -36,6 +36,8 @@ MACHINE_SETTINGS = frozenset(
         "train.checkpoint_every", "evaluation.device", "evaluation.jobs", "evaluation.previews",
     }
 )  # fmt: skip
+# What one schedule alone uses, by that schedule: elsewhere its value is none of the experiment.
+_OF_SCHEDULE = {"game.bound_target": "three_party", "game.bound_budget": "three_party"}
 
 
 @dataclass(frozen=True)
@@ -127,10 +129,14 @@ def refuse_other_settings(folder: Path, changed: Sequence[str]) -> None:
 
 
 def changed_settings(one: BaseModel, other: BaseModel) -> list[str]:
-    """The dotted names of what differs in two configurations, but for `MACHINE_SETTINGS`."""
+    """The dotted names of what differs in two configurations, but for `MACHINE_SETTINGS` and for
+    what neither of them uses.
+    """
     a, b = (dict(_flat(config.model_dump(mode="json"))) for config in (one, other))
     differ = {key for key in a.keys() | b.keys() if a.get(key) != b.get(key)}
-    return sorted(differ - MACHINE_SETTINGS)
+    schedules = {settings.get("game.schedule") for settings in (a, b)}
+    unused = {key for key, schedule in _OF_SCHEDULE.items() if schedule not in schedules}
+    return sorted(differ - MACHINE_SETTINGS - unused)
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,6 +1,7 @@
 """Faces of whole videos: found, followed, covered in every frame, whatever the detector misses."""
 
 import json
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -137,8 +138,8 @@ def test_glances_between_looks(tmp_path: Path) -> None:
     one = Glancing(images, 7)
     faces = find_faces(video, FaceSettings(hold=0.1, threshold=0.9), detector=one)
     assert one.looks == [0, 5, 10, 12]
-    assert one.glances == [2, 4, 7, 9]
-    assert faces.looks == 8
+    assert one.glances == [2, 4, 7, 6, 9]  # where it came from is glanced at afterwards
+    assert faces.looks == 9
     assert [k for k in range(13) if faces.boxes(k)] == [5, 6, 7, 8, 9]
     other = Glancing(images, 2)
     find_faces(video, FaceSettings(every=5), detector=other)
@@ -155,8 +156,62 @@ def test_where_a_look_loses_a_face_it_looks_again(tmp_path: Path) -> None:
     video = make_video(tmp_path / "a.mp4", images)
     one = Glancing(images, 4)  # seen at a glance, and not by the look after it
     find_faces(video, detector=one)
-    assert one.glances == [2, 4]
+    assert one.glances == [2, 4, 3]
     assert one.looks == [0, 5, 7, 9, 11, 12]  # for as long as there is between two looks
+
+
+class Jumping:
+    """A small face, not to be seen at a glance: where it is in each frame, and its score."""
+
+    def __init__(self, images: np.ndarray, there: Mapping[int, tuple[float, float, float]]) -> None:
+        self.frames = {image.tobytes(): k for k, image in enumerate(images)}
+        self.there = there
+        self.looks: list[int] = []
+
+    def box(self, frame: int) -> np.ndarray:
+        x, y, _ = self.there[frame]
+        return np.array([x, y, x + 12, y + 16], np.float32)
+
+    def __call__(self, image: Image) -> Detections:
+        frame = self.frames[image.tobytes()]
+        self.looks.append(frame)
+        if frame not in self.there:
+            return NONE
+        score = np.array([self.there[frame][2]], np.float32)
+        return Detections(self.box(frame)[None], score, np.zeros((1, 5, 2), np.float32))
+
+    def glance(self, _: Image) -> Detections:
+        return NONE
+
+
+def test_a_fast_face_is_covered_before_it_is_first_seen(tmp_path: Path) -> None:
+    """It falls by twice its size from frame to frame, and stops before a look sees it."""
+    images = np.repeat(background()[None], 21, 0)
+    images[:, 0, 0, 0] = np.arange(21)
+    video = make_video(tmp_path / "a.mp4", images)
+    ways = [(60, 0), (75, 25), (90, 50), (100, 68), (106, 80)]
+    scores = [0.15, 0.12, 0.3, 0.15, 0.5]
+    there = {6 + k: (*at, score) for k, (at, score) in enumerate(zip(ways, scores, strict=True))}
+    there |= dict.fromkeys(range(11, 21), (106, 80, 0.5))
+    one = Jumping(images, there)
+    faces = find_faces(video, detector=one)
+    assert all(covered(faces, frame, one.box(frame)) for frame in there)
+    # Back from the look that saw it first, by two frames or, where it was too
+    # fast for that, by one; then the next glances are looks, until it rests.
+    assert one.looks == [0, 5, 10, 8, 6, 7, 12, 17, 20]
+    (track,) = faces.tracks
+    assert track.frames == [6, 7, 8, 10, 12, 17, 20]
+    assert track.frames == sorted(track.frames)
+    assert track.times == [faces.times[frame] for frame in track.frames]
+
+    # Not beyond a cut, and no further than where it is not.
+    images[:8] = background(3)
+    images[:8, 0, 0, 0] = np.arange(8)
+    one = Jumping(images, there)
+    faces = find_faces(make_video(tmp_path / "b.mp4", images), detector=one)
+    assert faces.cuts == (8,)
+    assert min(frame for track in faces.tracks for frame in track.frames if frame > 7) == 8
+    assert all(track.frames[-1] < 8 or track.frames[0] >= 8 for track in faces.tracks)
 
 
 def test_several_people_and_small_faces(tmp_path: Path, detector: CenterFace) -> None:
@@ -262,7 +317,7 @@ def test_tracks_as_json(tmp_path: Path, detector: CenterFace) -> None:
     assert read["manual"] == [{"box": [1, 2, 3, 4], "start": 2, "end": None}]
     (track,) = read["tracks"]
     frames = [one["frame"] for one in track["detections"]]
-    assert frames == faces.tracks[0].frames == [30, 32, 34, 35, 37, 39]
+    assert frames == faces.tracks[0].frames == [30, 32, 34, 36, 37, 39]
     assert track["covered_from"] == 25
     assert len(track["covered"]) == 15
     for frame, box in enumerate(track["covered"], 25):

@@ -236,6 +236,31 @@ def test_two_frames_in_a_row_tell_little_of_the_speed() -> None:
     np.testing.assert_allclose(track.box(0.25, INTERVAL)[2], 135, atol=0.1)
 
 
+def test_what_was_found_before_belongs_to_the_nearest_and_to_no_other_face() -> None:
+    tracker = Tracker(0.2, INTERVAL, HOLD)
+    tracker.update(0, 0.0, seen(square(100, 80)))
+    old, new = tracker.update(6, 0.6, seen(square(100, 80), square(160, 80)))
+    assert not tracker.extend(new, 5, 0.5, NONE)
+    assert not tracker.extend(new, 5, 0.5, seen(square(100, 80)))  # that of the other
+    assert not tracker.extend(new, 5, 0.5, seen(square(400, 80)))  # too far
+    assert not tracker.extend(new, 5, 0.5, seen(square(125, 80), score=0.15))  # too far to be sure
+    assert new.frames == [6]
+    assert tracker.restless([old, new])
+    assert tracker.extend(new, 5, 0.5, seen(square(230, 80), square(140, 75, 22), square(100, 80)))
+    assert tracker.extend(new, 4, 0.4, seen(square(120, 70), score=0.15))
+    assert (new.frames, new.times) == ([4, 5, 6], [0.4, 0.5, 0.6])
+    assert [tuple(box) for box in new.boxes] == [
+        square(120, 70), square(140, 75, 22), square(160, 80),
+    ]  # fmt: skip
+    assert new.scores == pytest.approx([0.15, 0.9, 0.9])
+    assert new.moves(0)
+    assert not old.moves(0)
+    # It goes on from there, backwards in time too.
+    assert holds(new.box(0.3, INTERVAL), square(100, 65))
+    assert tracker.restless([new])
+    assert not tracker.restless([old])
+
+
 def test_nothing_reaches_across_a_cut() -> None:
     still = seen(square(100, 50))
     before, after = follow({0.0: still, 0.5: still, 0.6: still, 1.0: still}, cuts=(0.6,))

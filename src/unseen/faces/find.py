@@ -16,10 +16,11 @@ import numpy.typing as npt
 from unseen.data.codec import Image
 from unseen.data.pictures import PICTURES, read_picture
 from unseen.data.video import ahead, probe, read_frames
-from unseen.errors import ConfigError, DataError, UnseenError, VideoError
+from unseen.errors import ConfigError, DataError, VideoError
 from unseen.faces.cuts import Change, ChangeFinder
 from unseen.faces.detect import CenterFace, Detector
 from unseen.faces.follow import Follower
+from unseen.faces.looks import Looks
 from unseen.faces.manual import Excluded, ManualBox
 from unseen.faces.places import Box, enlarged
 from unseen.faces.second_stage import SecondStage
@@ -31,7 +32,7 @@ FORMAT = "unseen/faces/1"
 _WEAKER = 0.5
 # Looks for a second of video, where nothing else is asked for, and glances with them, which are at
 # most at every second frame: they see no small faces, but cost a quarter or less.
-_LOOKS, _GLANCES = 5, 12
+_LOOKS, _GLANCES, _GLANCED = 5, 12, 2
 # A face that was lost may be at many places; the margin around all of them is that of a box of at
 # most so many of its sizes.
 _PLACES = 2.0
@@ -286,67 +287,64 @@ def _follow(
     """Look at every so many frames, and at both sides of sudden changes, and follow the faces.
 
     With `glances`, glance when the last look or glance is so many frames ago; or look again, where
-    the last look lost a face. What so many frames take in time at the rate that the file declares
-    is as long as there is no look or glance at most: frames may be fewer, and that rate wrong.
+    the last look lost a face, or saw one that is new or moves fast. What so many frames take in
+    time at the rate that the file declares is as long as there is no look or glance at most: frames
+    may be fewer, and that rate wrong.
     """
     change_to, tracker = ChangeFinder(), Tracker(settings.threshold, interval, settings.hold)
-    follower = Follower(_FOLLOW)
-    glance = getattr(detector, "glance", detector)
+    follower, looks = Follower(_FOLLOW), Looks(detector, settings.exclude, source)
     times: list[float] = []
     cuts: list[int] = []
-    last: Image | None = None
     looked = glanced = -every
-    looks = 0
-    lost = False
+    restless = False
 
     def due(last: int, count: int) -> bool:
         # Times are rounded.
         late = last >= 0 and times[-1] - times[last] > 1.01 * count * interval / every
         return len(times) - 1 - last >= count or late
 
-    def look(image: Image, frame: int, closely: bool = True) -> None:
-        nonlocal looked, glanced, looks, lost
-        try:
-            found = detector(image) if closely else glance(image)
-        except UnseenError:
-            raise
-        except Exception as error:
-            raise VideoError(
-                f"the face detector failed at frame {frame} of {source}: {error}"
-            ) from error
-        kept = [not any(region.holds(box) for region in settings.exclude) for box in found.boxes]
-        follower.detected(tracker.update(frame, times[frame], found.take(np.array(kept, bool))))
-        glanced, looks = frame, looks + 1
+    def look(frame: int, *, closely: bool = True) -> None:
+        """Look at the last frame, which has this number."""
+        nonlocal looked, glanced, restless
+        tracks = tracker.update(frame, times[frame], looks.last(closely=closely))
+        follower.detected(tracks)
+        glanced = frame
         if closely:
-            looked, lost = frame, tracker.lost(frame, times[frame])
+            looked = frame
+            restless = tracker.lost(frame, times[frame]) or tracker.restless(tracks)
+        for track in tracks:
+            if len(track.frames) == 1:
+                looks.before(track, tracker, glances or _GLANCED, closely=closely)
 
     for frame, (image, time) in enumerate(images):
         times.append(time)
         change = change_to(image)
-        if change is not Change.SMALL and last is not None and looked < frame - 1:
-            look(last, frame - 1)
+        if change is not Change.SMALL and frame and looked < frame - 1:
+            look(frame - 1)
         if change is Change.CUT:
             tracker.cut(time)
             follower.cut()
+            looks.forget()
             cuts.append(frame)
         while change is Change.BACK and cuts and cuts[-1] >= change_to.back_to:
             tracker.undo_cut()
             del cuts[-1]
         follower.add(frame, time, image)
+        looks.add(frame, time, image)
         if change is not Change.SMALL or due(looked, every):
-            look(image, frame)
+            look(frame)
         elif glances is not None and due(glanced, glances):
-            look(image, frame, closely=lost)
-        last = image
+            look(frame, closely=restless)
+        size = image.shape[:2]
         if progress is not None:
             progress(frame + 1)
-    if last is None:
+    if not times:
         raise VideoError(f"{source} holds no frames")
     if looked < len(times) - 1:
-        look(last, len(times) - 1)
+        look(len(times) - 1)
     tracks = merged(tracker.tracks, interval, settings.covered)
-    height, width = last.shape[:2]
+    height, width = size
     return Faces(
-        source.name, width, height, np.array(times), tuple(cuts), looks, interval, tuple(tracks),
-        settings,
+        source.name, width, height, np.array(times), tuple(cuts), looks.count, interval,
+        tuple(tracks), settings,
     )  # fmt: skip

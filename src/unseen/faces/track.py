@@ -34,10 +34,12 @@ from unseen.faces.places import (
 # A track that found nothing for so many seconds, and in so many looks, has ended.
 _PATIENCE, _LOOKS = 2.0, 10
 # How far a face may have gone, in its own sizes: at once, and for each second.
-_REACH, _SPEED = 1.0, 12.0
+_REACH, _SPEED = 1.0, 30.0
 # The same for detections too weak to begin a track, and for all after so many seconds without one:
 # what is seen elsewhere then is more likely another face, or none.
 _NEAR_REACH, _LONG = 1.5, 0.8
+# From so many of its own sizes per frame on, a face moves.
+_MOVES = 0.3
 # Two detections of one face differ in size by less than this factor.
 _RESIZED = 2.0
 # So many cuts can be undone: a flash or a glitch is over after as many frames (`faces.cuts`).
@@ -82,6 +84,24 @@ class Track:
         self.scores.append(float(found.scores[which]))
         self.landmarks.append(found.landmarks[which])
         self.followed.pop(frame, None)
+
+    def add_before(self, frame: int, time: float, found: Detections, which: int) -> None:
+        """Put detection number `which` of an earlier frame before all others."""
+        self.frames.insert(0, frame)
+        self.times.insert(0, time)
+        self.boxes.insert(0, found.boxes[which].astype(np.float64))
+        self.scores.insert(0, float(found.scores[which]))
+        self.landmarks.insert(0, found.landmarks[which])
+        self.followed.pop(frame, None)
+
+    def moves(self, at: int) -> bool:
+        """Whether the face moves, from detection number `at` to the next: it would soon be out of
+        what is covered by where it was first or last seen.
+        """
+        one, other = self.boxes[at], self.boxes[at + 1]
+        moved = np.hypot(*(other[:2] + other[2:] - one[:2] - one[2:])) / 2
+        size = np.sqrt(np.prod(one[2:] - one[:2]))
+        return bool(moved > _MOVES * size * (self.frames[at + 1] - self.frames[at]))
 
     def forget(self) -> None:
         """Drop all detections but the last ones, of all and of the strong ones, that tell where the
@@ -256,6 +276,37 @@ class Tracker:
         if self.forget:
             self._forget(time)
         return list(taken.values())
+
+    def extend(self, track: Track, frame: int, time: float, found: Detections) -> bool:
+        """Take in what was found in a frame before the first of a track, if that may be its face.
+
+        Returns:
+            whether it may be there.
+        """
+        elsewhere = [other.boxes[-1] for other in self._open if other is not track]
+        centres = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
+        others = np.zeros(len(found), bool)
+        for box in elsewhere:
+            others |= ((centres >= box[:2]) & (centres <= box[2:])).all(1)
+        back = Track(track.id, track.scene, track.threshold)
+        back.frames = track.frames[::-1]
+        back.times = [-time for time in reversed(track.times)]
+        back.boxes = track.boxes[::-1]
+        distances = np.where(others, np.inf, _distances(back, -time, found, self.threshold))
+        if not len(found) or distances.min() > 1:
+            return False
+        track.add_before(frame, time, found, int(distances.argmin()))
+        return True
+
+    def restless(self, tracks: Sequence[Track]) -> bool:
+        """Whether any of the tracks has just begun, or its face moves, which is not jitter of weak
+        detections.
+        """
+        return any(
+            len(track.times) == 1
+            or (min(track.scores[-2:]) >= self.threshold and track.moves(len(track.times) - 2))
+            for track in tracks
+        )
 
     def _forget(self, time: float) -> None:
         """Drop what neither `now` nor a later update needs."""

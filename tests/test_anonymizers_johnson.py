@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from unseen.anonymizers.johnson import JohnsonNet
+from unseen.anonymizers.johnson import JohnsonNet, _Wide
 
 
 def test_published_parameter_count() -> None:
@@ -78,3 +78,22 @@ def test_it_can_reconstruct_its_input() -> None:
         loss.backward()
         optimiser.step()
     assert loss.item() < before / 5
+
+
+def test_wide_convolutions_are_convolutions() -> None:
+    torch.manual_seed(0)
+    ours = [module for module in JohnsonNet(8, 1).modules() if isinstance(module, _Wide)]
+    assert [(layer.in_channels, layer.out_channels) for layer in ours] == [(3, 8), (8, 3)]
+    for layer in ours:
+        plain = torch.nn.Conv2d(layer.in_channels, layer.out_channels, 9)
+        plain.load_state_dict(layer.state_dict())
+        x = torch.rand(2, layer.in_channels, 12, 14, requires_grad=True)
+        weight = torch.randn(2, layer.out_channels, 4, 6)
+        found, wanted = ((weight * one(x)).sum() for one in (layer, plain))
+        torch.testing.assert_close(found, wanted)
+        for a, b in zip(
+            torch.autograd.grad(found, [x, *layer.parameters()]),
+            torch.autograd.grad(wanted, [x, *plain.parameters()]),
+            strict=True,
+        ):
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)

@@ -6,7 +6,17 @@ from torch import nn
 from torch.nn import functional as F
 
 _STRIDE = 4
+_WIDE = 9
 _SMALLEST = 8  # below, a reflection at a quarter of the resolution has no pixel to reflect
+
+
+class _Wide(nn.Conv2d):
+    """A convolution of 9x9, with channels last: on CPUs its gradients take a tenth of the time that
+    they take with channels first, where it has few outputs.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x.contiguous(memory_format=torch.channels_last))
 
 
 class _Convolution(nn.Sequential):
@@ -15,7 +25,7 @@ class _Convolution(nn.Sequential):
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
         super().__init__(
             nn.ReflectionPad2d(kernel // 2),
-            nn.Conv2d(inputs, outputs, kernel, stride),
+            (_Wide if kernel == _WIDE else nn.Conv2d)(inputs, outputs, kernel, stride),
             nn.InstanceNorm2d(outputs, affine=True),
         )
 
@@ -60,7 +70,7 @@ class JohnsonNet(nn.Module):
     ) -> None:
         super().__init__()
         self.net = nn.Sequential(
-            _Convolution(inputs, width, 9),
+            _Convolution(inputs, width, _WIDE),
             nn.ReLU(inplace=True),
             _Convolution(width, 2 * width, 3, 2),
             nn.ReLU(inplace=True),
@@ -73,8 +83,8 @@ class JohnsonNet(nn.Module):
             nn.Upsample(scale_factor=2, mode="nearest"),
             _Convolution(2 * width, width, 3),
             nn.ReLU(inplace=True),
-            nn.ReflectionPad2d(4),
-            nn.Conv2d(width, outputs, 9),
+            nn.ReflectionPad2d(_WIDE // 2),
+            _Wide(width, outputs, _WIDE),
         )
 
     def forward(

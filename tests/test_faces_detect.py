@@ -193,6 +193,19 @@ def test_a_glance_sees_what_is_not_small(detector: CenterFace) -> None:
     assert detector.glance(scene).scores.max(initial=0) < 0.2
 
 
+def test_within_a_part_of_a_picture_its_faces_are_found(detector: CenterFace) -> None:
+    image = background(0, 480, 640)
+    one, other = place(image, 400, 300), place(image, 100, 60)
+    part = np.array([330.5, 230.5, 520.0, 900.0])
+    (found,) = detector.within(image, part).boxes
+    assert overlap(found, one) > 0.4
+    assert max(overlap(found, box) for box in detector(image).boxes) > 0.75
+    (found,) = detector.within(image, np.array([-50.0, -50.0, 200.0, 160.0])).boxes
+    assert overlap(found, other) > 0.4
+    assert len(detector.within(image, np.array([500.0, 300.0, 640.0, 480.0]))) == 0
+    assert detector.within(image, np.array([640.0, 0.0, 700.0, 480.0])) is NONE
+
+
 def test_the_maps_are_those_that_opencv_computes() -> None:
     """At any size, and in any order of sizes."""
     ours, theirs = (

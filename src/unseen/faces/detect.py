@@ -88,8 +88,8 @@ NONE = Detections(
 )
 
 
-# Finds faces in an RGB picture, `uint8 (height, width, 3)`. A method `glance`, where there is one,
-# does so in less time for faces that are not small.
+# Finds faces in an RGB picture, `uint8 (height, width, 3)`. Methods that it may have are quicker:
+# `glance` finds faces that are not small, `within(picture, box)` those in a part of the picture.
 Detector: TypeAlias = Callable[[Image], Detections]
 # CenterFace's four maps of a picture, `float32 (1, 3, height, width)`, in [0, 255].
 Network: TypeAlias = Callable[[npt.NDArray[Any]], Sequence[Any]]
@@ -257,6 +257,17 @@ class CenterFace:
         scale = min(1.0, max(_GLANCE, short / 3) / short)
         return without_duplicates(self._at(scale, image), self.covered)
 
+    def within(self, image: Image, box: Float[np.ndarray, " 4"]) -> Detections:
+        """Its faces in a part of it, x0, y0, x1, y1 in pixels: those that do not fill the part."""
+        height, width = image.shape[:2]
+        x0, y0 = (int(side) for side in np.clip(np.floor(box[:2]), 0, (width, height)))
+        x1, y1 = (int(side) for side in np.clip(np.ceil(box[2:]), 0, (width, height)))
+        if x0 >= x1 or y0 >= y1:
+            return NONE
+        scale = min(1.0, (_MOST_PIXELS / (height * width)) ** 0.5)
+        found = self._at(scale, image[y0:y1, x0:x1]).moved(x0, y0)
+        return without_duplicates(found, self.covered)
+
     def _at(self, scale: float, image: Image) -> Detections:
         """What the network finds in the picture at a scale."""
         if scale != 1.0:
@@ -266,6 +277,7 @@ class CenterFace:
         image = cv2.copyMakeBorder(
             image, 0, -height % _MULTIPLE, 0, -width % _MULTIPLE, cv2.BORDER_CONSTANT
         )
-        given = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32)
+        # A fifth of the time that one copy of a transposed picture takes.
+        given = np.stack(cv2.split(image))[None].astype(np.float32)
         heat, extent, offset, landmarks = self._network(given)
         return decode(heat, extent, offset, landmarks, self.threshold).scaled(1 / scale)

@@ -31,7 +31,8 @@ FORMAT = "unseen/faces/1"
 # Detections weaker than the threshold by this factor still continue a track.
 _WEAKER = 0.5
 # Looks for a second of video, where nothing else is asked for, and glances with them, which are at
-# most at every second frame: they see no small faces, but cost a quarter or less.
+# most at every second frame: they see no small faces, but cost a quarter or less. Without glances,
+# one goes back from a new face by two frames at a time.
 _LOOKS, _GLANCES, _GLANCED = 5, 12, 2
 # A face that was lost may be at many places; the margin around all of them is that of a box of at
 # most so many of its sizes.
@@ -314,7 +315,7 @@ def _follow(
             restless = tracker.lost(frame, times[frame]) or tracker.restless(tracks)
         for track in tracks:
             if len(track.frames) == 1:
-                looks.before(track, tracker, glances or _GLANCED, closely=closely)
+                looks.before(track, tracker, glances or min(_GLANCED, every), closely=closely)
 
     for frame, (image, time) in enumerate(images):
         times.append(time)

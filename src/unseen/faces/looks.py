@@ -5,6 +5,7 @@ first seen is looked at afterwards.
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from unseen.data.codec import Image
 from unseen.errors import UnseenError, VideoError
 from unseen.faces.detect import Detections, Detector
 from unseen.faces.manual import Excluded
+from unseen.faces.places import FURTHEST, enlarged
 from unseen.faces.track import Track, Tracker
 
 # Frames of so many seconds are kept, and no more of them than this.
@@ -42,6 +44,7 @@ class Looks:
     def __init__(self, detector: Detector, exclude: Sequence[Excluded], source: Path) -> None:
         self.detector, self.exclude, self.source = detector, exclude, source
         self.glance = getattr(detector, "glance", detector)
+        self.within = getattr(detector, "within", None)
         self.count = 0
         self._recent: deque[_Frame] = deque(maxlen=_MOST)
 
@@ -67,22 +70,30 @@ class Looks:
         """
         frames = {frame.number: frame for frame in self._recent}
         steps = dict.fromkeys((stride, (stride + 1) // 2))
-        moving = True
-        while moving:
+        while True:
             first = track.frames[0]
-            steps_back = (frames[first - step] for step in steps if first - step in frames)
-            moving = any(self._extend(track, tracker, frame, closely) for frame in steps_back)
-            moving = moving and track.moves(0)
+            there = (frames[first - step] for step in steps if first - step in frames)
+            found = any(self._extend(track, tracker, frame, closely) for frame in there)
+            if not found or not track.moves(0):
+                return
 
     def _extend(self, track: Track, tracker: Tracker, frame: _Frame, closely: bool) -> bool:
-        found = self._at(frame, closely)
+        if closely and self.within is not None and not frame.closely:
+            part = enlarged(track.boxes[0], 1 + 2 * FURTHEST)
+            found = self._found(frame, partial(self.within, box=part))
+        else:
+            found = self._at(frame, closely)
         return tracker.extend(track, frame.number, frame.time, found)
 
     def _at(self, frame: _Frame, closely: bool) -> Detections:
-        if frame.found is not None and frame.closely >= closely:
-            return frame.found
+        if frame.found is None or closely > frame.closely:
+            frame.found = self._found(frame, self.detector if closely else self.glance)
+            frame.closely = closely
+        return frame.found
+
+    def _found(self, frame: _Frame, detector: Detector) -> Detections:
         try:
-            found = self.detector(frame.image) if closely else self.glance(frame.image)
+            found = detector(frame.image)
         except UnseenError:
             raise
         except Exception as error:
@@ -91,5 +102,4 @@ class Looks:
             ) from error
         self.count += 1
         kept = [not any(region.holds(box) for region in self.exclude) for box in found.boxes]
-        frame.found, frame.closely = found.take(np.array(kept, bool)), closely
-        return frame.found
+        return found.take(np.array(kept, bool))

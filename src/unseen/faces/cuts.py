@@ -80,7 +80,10 @@ class ChangeFinder:
     def _signature(self, image: Image) -> _Signature:
         (wide, high), (height, width) = self._SIZE, image.shape[:2]
         step = max(1, min(width // wide, height // high) // self._PIXELS)
-        few = np.ascontiguousarray(image[::step, ::step])
+        # One pixel of each so many: NumPy takes four times as long to copy them.
+        size = (width // step, height // step)
+        whole = image[: size[1] * step, : size[0] * step]
+        few = cv2.resize(whole, size, interpolation=cv2.INTER_NEAREST)
         small = cv2.resize(few, self._SIZE, interpolation=cv2.INTER_AREA).astype(np.int16)
         counts = np.stack([np.bincount(small[..., c].ravel() >> 3, minlength=32) for c in range(3)])
         return small, counts / counts.sum(1, keepdims=True)

@@ -27,12 +27,12 @@ FAMILY = Path(__file__).parents[1] / "results" / "duet-family"
 TINY = (
     "data.size=16", "data.frames=4", "data.train=26", "data.val=13", "data.test=13",
     "filter.width=8", "filter.blocks=1", "target_model=c3d-small:4", "train.device=cpu",
-    "train.batch=8", "train.init_reconstruct=1", "train.init_target=2", "train.init_budget=1",
-    "train.steps=2", "train.finish=1", "train.log_every=2", "game.cap_target=1",
-    "game.cap_budget=1", "game.restart_cap=1", "evaluation.target_model=c3d-small:4",
-    "evaluation.attackers=cnn", "evaluation.jobs=1", "evaluation.target_fit.cap=1",
-    "evaluation.attacker_fit.cap=1", "evaluation.target_fit.epoch_clips=26",
-    "evaluation.attacker_fit.epoch_clips=26",
+    "train.batch=8", "train.init_reconstruct=1", "train.init_target_alone=2", "train.init_target=2",
+    "train.init_budget=1", "train.steps=2", "train.finish=1", "train.log_every=2",
+    "game.cap_target=1", "game.cap_budget=1", "game.restart_cap=1",
+    "evaluation.target_model=c3d-small:4", "evaluation.attackers=cnn", "evaluation.jobs=1",
+    "evaluation.target_fit.cap=1", "evaluation.attacker_fit.cap=1",
+    "evaluation.target_fit.epoch_clips=26", "evaluation.attacker_fit.epoch_clips=26",
 )  # fmt: skip
 
 

@@ -38,8 +38,8 @@ _REACH, _SPEED = 1.0, 30.0
 # The same for detections too weak to begin a track, and for all after so many seconds without one:
 # what is seen elsewhere then is more likely another face, or none.
 _NEAR_REACH, _LONG = 1.5, 0.8
-# From so many of its own sizes per frame on, a face moves.
-_MOVES = 0.3
+# From so many of its own sizes a second on, a face moves.
+_MOVES = 9.0
 # Two detections of one face differ in size by less than this factor.
 _RESIZED = 2.0
 # So many cuts can be undone: a flash or a glitch is over after as many frames (`faces.cuts`).
@@ -101,7 +101,7 @@ class Track:
         one, other = self.boxes[at], self.boxes[at + 1]
         moved = np.hypot(*(other[:2] + other[2:] - one[:2] - one[2:])) / 2
         size = np.sqrt(np.prod(one[2:] - one[:2]))
-        return bool(moved > _MOVES * size * (self.frames[at + 1] - self.frames[at]))
+        return bool(moved > _MOVES * size * (self.times[at + 1] - self.times[at]))
 
     def forget(self) -> None:
         """Drop all detections but the last ones, of all and of the strong ones, that tell where the

@@ -241,6 +241,39 @@ def test_who_stops_early_waits_for_nothing(tmp_path: Path) -> None:
     assert threading.active_count() == before
 
 
+def test_many_are_read_ahead(tmp_path: Path) -> None:
+    images = noise(6)
+    asked: list[int] = []
+    third = threading.Event()
+
+    def frames() -> Iterator[VideoFrame]:
+        for number, frame in enumerate(read_frames(make_video(tmp_path / "a.mp4", images))):
+            asked.append(number)
+            if number == 3:
+                third.set()
+            yield frame
+
+    coming = ahead(frames(), 3)
+    first = next(coming)
+    assert third.wait(10)
+    assert len(asked) == 4
+    rest = list(coming)
+    np.testing.assert_array_equal([first.image, *(frame.image for frame in rest)], images)
+
+
+@pytest.mark.parametrize(("size", "pixels"), [((48, 48), "yuv420p"), ((47, 33), "yuv444p")])
+def test_rough_colours_are_nearly_right(tmp_path: Path, size: tuple[int, int], pixels: str) -> None:
+    path = tmp_path / "a.mp4"
+    write_video(path, smooth(3, *size), Fraction(25), "h264:crf=10")
+    with av.open(str(path)) as source:
+        assert source.streams.video[0].format.name == pixels
+    rough = np.stack([frame.image for frame in read_frames(path, rough=True)]).astype(int)
+    assert rough.shape == (3, *size, 3)
+    error = rough - read_clip(path)
+    assert np.abs(error).max() <= 10
+    assert np.abs(error.mean((0, 1, 2))).max() < 3
+
+
 def test_frames_are_freed_at_once(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     image = smooth(1, 480, 640)[0]

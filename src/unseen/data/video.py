@@ -4,6 +4,7 @@ Decoding and encoding are FFmpeg's, through PyAV, whose wheels carry the GPL enc
 What is and what is not noticed in damaged files stands in `unseen.data.container`.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
@@ -75,9 +76,9 @@ class VideoFrame:
 class _UprightRGB:
     """Decoded frames as upright RGB images of one size."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, rough: bool = False) -> None:
         self.path = path
-        self._to_rgb = ToRGB()
+        self._to_rgb = ToRGB(rough=rough)
         self._size: tuple[int, int] | None = None
         self._rotation: int | None = None
         self._matrix: list[list[int]] = []
@@ -141,26 +142,33 @@ def probe(path: Path) -> VideoInfo:
         )
 
 
-def read_frames(path: Path) -> Iterator[VideoFrame]:
+def read_frames(path: Path, *, rough: bool = False) -> Iterator[VideoFrame]:
     """Stream a video's frames in the order of presentation, upright, in flat memory.
+
+    Args:
+        path: the file.
+        rough: colours a few levels off, in less than a tenth of the time: to look at, not to keep.
 
     Raises:
         VideoError: missing, empty or not a video; at the first damaged frame; and at the end
             where the file is shorter than it declares.
     """
     with opened(path) as (container, stream):
-        to_rgb = _UprightRGB(path)
+        to_rgb = _UprightRGB(path, rough=rough)
         for frame in decoded(path, container, stream):
             yield VideoFrame(to_rgb(frame), frame.pts, frame.duration or 0, frame.time_base)
 
 
-def ahead(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
-    """The same frames; each is read in another thread while the one before is worked on."""
+def ahead(frames: Iterator[VideoFrame], count: int = 1) -> Iterator[VideoFrame]:
+    """The same frames; so many are read in another thread while the one before is worked on."""
     with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(next, frames, None)
-        while (frame := coming.result()) is not None:
-            coming = thread.submit(next, frames, None)
-            yield frame
+        coming = deque(thread.submit(next, frames, None) for _ in range(count))
+        try:
+            while (frame := coming.popleft().result()) is not None:
+                coming.append(thread.submit(next, frames, None))
+                yield frame
+        finally:
+            thread.shutdown(wait=False, cancel_futures=True)
 
 
 def read_clip(

@@ -232,7 +232,7 @@ def anonymize_video(
         _refuse_no_faces(found, src)
         before = len(found.times)
     with _painting(anonymizer, found, src, device) as paint, output as writer:
-        frames = ahead(read_frames(src))
+        frames = ahead(read_frames(src), size)
         while stretch := list(islice(frames, size)):
             times = [float(frame.time) for frame in stretch]
             images = paint([frame.image for frame in stretch], times, writer.frames)

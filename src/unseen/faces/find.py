@@ -259,7 +259,8 @@ def find_faces(
     info = probe(video)
     every = settings.every or max(1, round(info.rate / _LOOKS))
     glances = None if settings.every else max(2, round(info.rate / _GLANCES))
-    images = ((frame.image, float(frame.time)) for frame in ahead(read_frames(video)))
+    frames = ahead(read_frames(video, rough=True))
+    images = ((frame.image, float(frame.time)) for frame in frames)
     return _follow(
         images, settings, detector or settings.video_detector, every, every / float(info.rate),
         glances, source=video, progress=progress and (lambda done: progress(done, info.frames)),

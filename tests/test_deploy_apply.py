@@ -13,7 +13,9 @@ import pytest
 import torch
 
 from unseen.anonymizers.base import Anonymizer, Step
+from unseen.anonymizers.learned import FilterConfig, LearnedFilter, save_filter
 from unseen.anonymizers.load import load_anonymizer
+from unseen.anonymizers.modifier import FaceModifier, ModifierConfig, save_modifier
 from unseen.deploy.apply import anonymize_paths, anonymize_video
 from unseen.deploy.paint import working_shape
 from unseen.errors import ConfigError, DataError, VideoError
@@ -253,6 +255,26 @@ def test_what_removes_nothing_is_written_by_nobody(tmp_path: Path, name: str) ->
     with pytest.raises(ConfigError, match=f"'{name}' removes nothing"):
         anonymize_video(src, tmp_path / "b.mp4", load_anonymizer(name))
     assert names(tmp_path) == ["a.mp4"]
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+def test_a_filter_of_no_steps_is_used_by_nobody(tmp_path: Path, steps: int) -> None:
+    src, dst = make_video(tmp_path / "a.mp4", noise(3)), tmp_path / "b.mp4"
+    for name in ("filter", "modifier"):
+        run = tmp_path / name
+        run.mkdir()
+        if name == "filter":
+            save_filter(LearnedFilter(FilterConfig(width=4), size=32), run, {"steps": steps})
+        else:
+            save_modifier(FaceModifier(ModifierConfig(size=16, width=4)), run, {"steps": steps})
+        anonymizer = load_anonymizer(run)
+        if steps:
+            anonymize_video(src, dst, anonymizer)
+            dst.unlink()
+            continue
+        with pytest.raises(ConfigError, match=r"no steps of its game .* \(train.steps=0\)"):
+            anonymize_video(src, dst, anonymizer)
+        assert not dst.exists()
 
 
 FAULTS: dict[str, Any] = {

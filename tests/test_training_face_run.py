@@ -102,6 +102,7 @@ def test_runs_that_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no run to resume"):
         refuse_faces(tiny_config(), tmp_path, resume=True)
     train_faces(tiny_config("train.steps=0"), tiny_data(), tmp_path)
+    assert load_anonymizer(tmp_path).removes_nothing
     with pytest.raises(RunError, match="already holds a run"):
         refuse_faces(tiny_config(), tmp_path, resume=False)
     with pytest.raises(RunError, match=r"with other settings \(data.side, game.gamma\); resume it"):

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from tiny_game import tiny_config, tiny_data
 from unseen.anonymizers.learned import WEIGHTS_FILE, load_filter
+from unseen.anonymizers.load import load_anonymizer
 from unseen.config import RunConfig
 from unseen.data.clips import ClipDataset
 from unseen.data.seen import SEEN_FILE
@@ -240,6 +241,7 @@ def test_a_run_from_before_a_setting_existed_resumes(data: ClipDataset, tmp_path
     del settings["game"]["restart_patience"], settings["game"]["d_iter"]
     path.write_text(json.dumps(settings))
     assert train(tiny_config("train.steps=0"), data, tmp_path, resume=True) == trained
+    assert load_anonymizer(tmp_path).removes_nothing
     with pytest.raises(RunError, match=r"other settings \(game.d_iter\)"):
         train(tiny_config("train.steps=0", "game.d_iter=4"), data, tmp_path, resume=True)
 

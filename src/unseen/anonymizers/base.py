@@ -28,8 +28,8 @@ class Anonymizer(nn.Module, ABC):
         sees_stills: False where it puts out the same for every video in which nothing moves.
         random: whether two passes over the same clip differ (noise): evaluation then keeps
             several draws.
-        removes_nothing: whether it puts out what it is given. That can be measured, and is never
-            written as an anonymized video.
+        removes_nothing: whether it puts out what it is given, or comes from a run whose game had no
+            steps. That can be measured, and is never written as an anonymized video.
         working_size: the long side in pixels of what it was made for (data sets are fitted into
             squares of it), or None for any. The deployment code resizes to it and back.
         frame_rate: frames a second of what it was made for, or None for any. The deployment code

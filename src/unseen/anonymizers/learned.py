@@ -176,6 +176,11 @@ def read_contract(folder: Path) -> dict[str, Any]:
     return contract
 
 
+def not_trained(contract: dict[str, Any]) -> bool:
+    """Whether what was written came out of a game of no steps."""
+    return bool(contract["about"].get("steps") == 0)
+
+
 def damaged(folder: Path, error: Exception) -> WeightsError:
     """What to raise where a contract does not say what it must."""
     return WeightsError(f"{folder / CONTRACT_FILE} is damaged: {error}".splitlines()[0])
@@ -189,7 +194,7 @@ def load_filter(folder: Path) -> LearnedFilter:
     try:
         config = FilterConfig.model_validate(contract["filter"])
         size, name = int(contract["working_size"]), str(contract["name"])
-        rate = contract["about"].get("fps")
+        rate, untrained = contract["about"].get("fps"), not_trained(contract)
         if rate is not None and not 0 < (rate := float(rate)) < math.inf:
             raise ValueError(f"fps is {rate}")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -198,6 +203,6 @@ def load_filter(folder: Path) -> LearnedFilter:
         learned = LearnedFilter(config, size=size, name=name)
     except (UnknownNameError, ConfigError) as error:
         raise WeightsError(f"{folder / CONTRACT_FILE}: {error}") from error
-    learned.frame_rate = rate
+    learned.frame_rate, learned.removes_nothing = rate, untrained
     load_weights(learned, folder / WEIGHTS_FILE)
     return learned.eval()

@@ -14,7 +14,13 @@ from unseen.anonymizers.base import Anonymizer, Step
 from unseen.anonymizers.baselines import resize_faces
 from unseen.anonymizers.handcrafted import FACE_ENLARGEMENT, checked_boxes
 from unseen.anonymizers.johnson import JohnsonNet
-from unseen.anonymizers.learned import WEIGHTS_FILE, damaged, read_contract, write_anonymizer
+from unseen.anonymizers.learned import (
+    WEIGHTS_FILE,
+    damaged,
+    not_trained,
+    read_contract,
+    write_anonymizer,
+)
 from unseen.data.seen import read_seen
 from unseen.errors import DataError, WeightsError
 from unseen.stored_weights import load_weights
@@ -279,7 +285,8 @@ def load_modifier(folder: Path) -> FaceModifier:
     try:
         config = ModifierConfig.model_validate(contract["modifier"])
         modifier = FaceModifier(config, name=str(contract["name"]))
-    except (ValueError, KeyError, TypeError) as error:
+        modifier.removes_nothing = not_trained(contract)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged(folder, error) from error
     modifier.folder = folder
     load_weights(modifier, folder / WEIGHTS_FILE)

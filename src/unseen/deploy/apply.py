@@ -70,7 +70,8 @@ def refuse_unusable(
         )
     if anonymizer is not None and anonymizer.removes_nothing:
         raise ConfigError(
-            f"'{anonymizer.name}' removes nothing: no raw video is written as an anonymized one"
+            f"'{anonymizer.name}' removes nothing, or had no steps of its game to learn it in "
+            "(train.steps=0): no raw video is written as an anonymized one"
         )
     if region not in ("frame", "faces", None):
         raise ConfigError(f"the region is '{region}': it must be 'frame' or 'faces'")

@@ -258,7 +258,11 @@ class _FaceRun(StagedRun):
                 "measured": measured,
             },
         )
-        about = {"preset": self.config.preset, "people": len(self.data.train.names)}
+        about = {
+            "preset": self.config.preset,
+            "people": len(self.data.train.names),
+            "steps": self.config.train.steps,
+        }
         save_modifier(self.game.result, self.folder, about | measured)
         return trained
 

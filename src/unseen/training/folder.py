@@ -265,6 +265,7 @@ def write_run(game: Game, state: State, trained: Trained) -> None:
         "private": {"column": data.private.name, "classes": list(data.private.classes)},
         "validation": {"target": trained.target_accuracy, "budget": trained.budget_accuracy},
         "fps": data.fps,
+        "steps": config.train.steps,
     }
     if data.other is not None:
         about["private_data"] = {"data": data.other.name, "data_hash": data.other.hash}

@@ -284,7 +284,13 @@ def test_faces_without_anything_trained(capsys: pytest.CaptureFixture[str]) -> N
     Path("more.csv").write_text("start,end,x0,y0,x1,y1\n2,4,0,0,10,8\n")
     words = ("in.mp4", "-o", "x.mp4", "--codec", "lossless", "--exclude", "0,0,256,160")
     Path("none.csv").write_text("start,end,x0,y0,x1,y1\n6,9,0,0,10,8\n,,900,0,910,8\n")
-    assert run("anonymize", *words, "--boxes", "none.csv", "--require-faces") == 3
+    assert run("anonymize", *words, "--boxes", "none.csv") == 2
+    assert capsys.readouterr().err == (
+        "unseen: boxes given by hand cover nothing of in.mp4, 6 frames of 256x160: 0,0,10,8 "
+        "(number 1, from frame 6); 900,0,910,8 (number 2, from frame 0); nothing was written\n"
+    )
+    assert not Path("x.mp4").exists()
+    assert run("anonymize", *words, "--require-faces") == 3
     assert run("anonymize", *words, "--boxes", "more.csv") == 0
     assert "1 faces covered" in capsys.readouterr().out
     changed = (decode(Path("x.mp4"))[0] != images).any(3)
@@ -299,6 +305,25 @@ def test_a_video_without_faces(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("anonymize", "in.mp4", "-o", "out.mp4") == 0
     assert ", NO faces covered" in capsys.readouterr().out
     assert len(decode(Path("out.mp4"))[0]) == 3
+
+
+def test_what_is_done_is_told_though_others_fail(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("in").mkdir()
+    make_video(Path("in/a.mp4"), moving([None] * 3)[0])
+    data = make_video(Path("in/b.mkv"), noise(20)).read_bytes()
+    middle = len(data) // 2
+    Path("in/b.mkv").write_bytes(data[:middle] + bytes(800) + data[middle + 800 :])
+    Path("in/notes.txt").write_text("no video")
+    assert run("anonymize", "in", "-o", "out") == 2
+    shown = capsys.readouterr()
+    assert shown.out.startswith("out/a.mp4: 3 frames in ")
+    assert shown.out.endswith(", NO faces covered\n")
+    told, failed, fault = shown.err.splitlines()
+    assert told == "unseen: not anonymized and not copied: files of other kinds: 1 .txt"
+    assert failed == "unseen: 1 of 2 files failed, the others are done:"
+    assert fault.startswith("  - in/b.mkv is damaged or cut off at frame ")
+    assert run("anonymize", "in/b.mkv", "-o", "b.mkv") == 2
+    assert capsys.readouterr().err.startswith("unseen: in/b.mkv is damaged or cut off at frame ")
 
 
 def test_what_is_not_anonymized_is_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,6 +18,7 @@ from unseen.anonymizers.load import load_anonymizer
 from unseen.anonymizers.modifier import FaceModifier, ModifierConfig, save_modifier
 from unseen.deploy.apply import anonymize_paths, anonymize_video
 from unseen.deploy.paint import working_shape
+from unseen.deploy.plan import passed_over
 from unseen.errors import ConfigError, DataError, VideoError
 from unseen.types import Boxes, Clips
 from video_files import Images, decode, make_video, noise
@@ -425,6 +426,24 @@ def test_outputs_are_not_taken_for_inputs(tmp_path: Path) -> None:
     assert set(marked) <= set(names(others))
 
 
+def test_links_to_files_keep_their_names(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    make_video(folder / "z.mp4", noise(3))
+    (folder / "a.mp4").symlink_to("z.mp4")
+    (folder / "gone.mp4").symlink_to("nothing.mp4")
+    os.mkfifo(folder / "pipe.mkv")
+    twice = [folder, tmp_path / "in/../in/z.mp4"]
+    assert len(anonymize_paths(twice, tmp_path / "out", Invert())) == 2
+    assert names(tmp_path / "out") == ["a.mp4", "z.mp4"]
+    told = passed_over([folder])
+    assert told == f"no files: {folder / 'gone.mp4'}, {folder / 'pipe.mkv'}"
+    (tmp_path / "to").mkdir()
+    (tmp_path / "to/z.mp4").symlink_to(folder / "z.mp4")
+    with pytest.raises(DataError, match="would replace the input"):
+        anonymize_paths([folder / "z.mp4"], tmp_path / "to", Invert())
+
+
 def test_one_file(tmp_path: Path) -> None:
     src = make_video(tmp_path / "a.mp4", noise(3))
     (tmp_path / "there").mkdir()
@@ -476,8 +495,12 @@ def test_the_others_are_done_and_the_broken_listed(tmp_path: Path) -> None:
         data = make_video(videos / name, noise(20)).read_bytes()
         middle = len(data) // 2
         (videos / name).write_bytes(data[:middle] + bytes(800) + data[middle + 800 :])
+    done: list[str] = []
     with pytest.raises(DataError, match="2 of 5 files failed") as caught:
-        anonymize_paths([videos], tmp_path / "out", Invert())
+        anonymize_paths(
+            [videos], tmp_path / "out", Invert(), finished=lambda one: done.append(one.source.name)
+        )
+    assert done == ["a.mp4", "b.avi", "a.mkv"]
     assert "in/c.mkv is damaged" in caught.value.faults[0]
     assert "in/d.mkv is damaged" in caught.value.faults[1]
     assert names(tmp_path / "out") == ["a.mp4", "b.mp4", "sub/a.mkv"]

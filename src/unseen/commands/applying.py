@@ -34,7 +34,7 @@ def add_commands(verb: Verb) -> None:
 
 def _anonymize(args: argparse.Namespace) -> None:
     from unseen.data.codec import Codec
-    from unseen.deploy.apply import anonymize_paths, refuse_unusable
+    from unseen.deploy.apply import Applied, anonymize_paths, refuse_unusable
     from unseen.deploy.plan import passed_over, plan
     from unseen.errors import Faults
     from unseen.progress import progress
@@ -60,6 +60,7 @@ def _anonymize(args: argparse.Namespace) -> None:
                 refuse_unusable(anonymizer, args.region, args.codec, 1, faces, args.faces_json)
     faults.refuse("nothing was done, for several reasons:")
     current: Path | None = None
+    written = 0
     with progress(None, "frames", "frame") as bar:
 
         def show(source: Path, done: int, total: int | None) -> None:
@@ -70,22 +71,27 @@ def _anonymize(args: argparse.Namespace) -> None:
                 bar.reset(total)
             bar.update(done - bar.n)
 
-        done = anonymize_paths(
-            args.inputs, args.out, anonymizer, codec=args.codec,
-            progress=show, keep_audio=args.keep_audio, device=args.device,
-            region=args.region, faces=faces, faces_json=args.faces_json,
-        )  # fmt: skip
-    for applied in done:
-        about = f"{applied.frames} frames in {applied.seconds:.1f} s"
-        if applied.faces is not None:
-            about += f", {applied.faces or 'NO'} faces covered"
-            about += " outside of what is excluded" if args.exclude else ""
-        if applied.streams > 1:
-            about += f"; NOT written: {applied.streams - 1} further video stream(s)"
-        print(f"{applied.output}: {about}")
-    left = passed_over(args.inputs)
-    if left is not None:
-        print(f"unseen: not anonymized and not copied: {left}", file=sys.stderr)
+        def tell(applied: Applied) -> None:
+            nonlocal written
+            written += 1
+            about = f"{applied.frames} frames in {applied.seconds:.1f} s"
+            if applied.faces is not None:
+                about += f", {applied.faces or 'NO'} faces covered"
+                about += " outside of what is excluded" if args.exclude else ""
+            if applied.streams > 1:
+                about += f"; NOT written: {applied.streams - 1} further video stream(s)"
+            bar.write(f"{applied.output}: {about}", file=sys.stdout)
+
+        try:
+            anonymize_paths(
+                args.inputs, args.out, anonymizer, codec=args.codec,
+                progress=show, finished=tell, keep_audio=args.keep_audio, device=args.device,
+                region=args.region, faces=faces, faces_json=args.faces_json,
+            )  # fmt: skip
+        finally:  # also where some files fail, or the work is stopped
+            left = passed_over(args.inputs) if written else None
+            if left is not None:
+                bar.write(f"unseen: not anonymized and not copied: {left}", file=sys.stderr)
 
 
 def _face_options(faces: argparse._ArgumentGroup) -> None:

@@ -131,8 +131,14 @@ def _refuse_output(src: Path, dst: Path, faces_json: Path | None) -> None:
             refuse_unwritable(path)
 
 
-def _refuse_no_faces(found: Faces, src: Path) -> None:
-    """Raise `NoFacesError` where faces are required and there are none."""
+def _refuse_faces(found: Faces, src: Path) -> None:
+    """Raise where a box given by hand covers nothing, or faces are required and there are none."""
+    useless = found.useless_boxes()
+    if useless:
+        raise ConfigError(
+            f"boxes given by hand cover nothing of {src}, {len(found.times)} frames of "
+            f"{found.width}x{found.height}: {'; '.join(useless)}; nothing was written"
+        )
     if found.settings.required and not len(found):
         raise NoFacesError(f"no face was found in {src}: nothing was written")
 
@@ -199,7 +205,8 @@ def anonymize_video(
         faces_json: where to write the faces that were found.
 
     Raises:
-        ConfigError: settings that fit no video, or `dst` is `src`, or `faces_json` one of them.
+        ConfigError: settings that fit no video, or `dst` is `src`, or `faces_json` one of them, or
+            a box given by hand that lies in none of the frames.
         NoFacesError: faces are required, and there are none.
         VideoError: the source is missing or broken, the anonymizer fails or returns anything but
             values in [0, 1] of the same shape, or the output cannot be written. `dst` is then as
@@ -230,7 +237,7 @@ def anonymize_video(
         found = find_faces(
             src, faces, progress=progress and (lambda done, _: progress(done, total))
         )
-        _refuse_no_faces(found, src)
+        _refuse_faces(found, src)
         before = len(found.times)
     with _painting(anonymizer, found, src, device) as paint, output as writer:
         frames = ahead(read_frames(src), size)
@@ -275,7 +282,8 @@ def anonymize_picture(
         faces_json: see there.
 
     Raises:
-        ConfigError: settings that fit no picture, or `dst` is `src`, or `faces_json` one of them.
+        ConfigError: settings that fit no picture, or `dst` is `src`, or `faces_json` one of them,
+            or a box given by hand that lies outside of it.
         DataError: the source is missing or broken, or the output cannot be written.
         NoFacesError: faces are required, and there are none.
     """
@@ -286,7 +294,7 @@ def anonymize_picture(
     found: Faces | None = None
     if region == "faces":
         found = find_faces_in(image, src, faces or FaceSettings())
-        _refuse_no_faces(found, src)
+        _refuse_faces(found, src)
     with _painting(anonymizer, found, src, device) as paint:
         write_picture(dst, paint([image], [0.0], 0)[0])
     if found is not None and faces_json is not None:
@@ -304,6 +312,7 @@ def anonymize_paths(
     codec: str | None = None,
     chunk: int = 16,
     progress: Callable[[Path, int, int | None], None] | None = None,
+    finished: Callable[[Applied], None] | None = None,
     keep_audio: bool = False,
     device: "torch.device | str" = "cpu",
     region: Region | None = None,
@@ -326,6 +335,7 @@ def anonymize_paths(
         codec: see there.
         chunk: see there.
         progress: called with the source, the frames done and their number (None: not known).
+        finished: called with each file that is done, whatever becomes of the others.
         keep_audio: see there.
         device: see there.
         region: see there.
@@ -336,7 +346,7 @@ def anonymize_paths(
     Raises:
         ConfigError: settings that fit no video.
         DataError: before any work: faults of the inputs, every one. At the end: the files that
-            failed, every one; the others are done.
+            failed, every one; the others are done. Of a single file, its own error.
         NoFacesError: at the end, where a lack of faces was all that failed.
     """
     paths, out, faces_json = [Path(name) for name in inputs], _path(out), _path(faces_json)
@@ -389,8 +399,12 @@ def anonymize_paths(
                     faces_json=job.faces,
                 )
             done.append(one)
+            if finished is not None:
+                finished(one)
         except UnseenError as error:
             failed.append(error)
+    if len(jobs) == 1 and failed:
+        raise failed[0]
     if failed:
         only_faces = all(isinstance(error, NoFacesError) for error in failed)
         rest = ", the others are done:" if done else ":"

@@ -57,22 +57,26 @@ def _files(folder: Path, out: Path | None) -> Iterator[Path]:
 def passed_over(inputs: Sequence[Path]) -> str | None:
     """What lies in the folders named and is not anonymized, in words; None: nothing.
 
-    Files of other kinds, and links to folders, which are not entered. Hidden files and
-    `NAME.anonymized.*` are told of nowhere.
+    Files of other kinds, links to folders, which are not entered, and what is no file whatever its
+    name (a link to nothing, a pipe). Hidden files and `NAME.anonymized.*` are told of nowhere.
     """
     kinds: Counter[str] = Counter()
     links: list[str] = []
+    no_files: list[str] = []
     for folder in (path for path in inputs if path.is_dir()):
         for path in sorted(folder.rglob("*")):
             if any(part.startswith(".") for part in path.relative_to(folder).parts):
                 continue
             if path.is_symlink() and path.is_dir():
                 links.append(str(path))
+            elif not path.is_file() and not path.is_dir():
+                no_files.append(str(path))
             elif path.is_file() and path.suffix.lower() not in (
                 *VIDEOS, *PICTURES, *_OTHER_PICTURES,
             ):  # fmt: skip
                 kinds[path.suffix.lower() or "no suffix"] += 1
     told = [f"links to folders: {', '.join(links)}"] if links else []
+    told += [f"no files: {', '.join(no_files)}"] if no_files else []
     if kinds:
         listed = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
         told.insert(0, f"files of other kinds: {listed}")
@@ -124,8 +128,8 @@ def plan(inputs: Sequence[Path], out: Path | None, faces_json: Path | None = Non
             json = faces_json
             if json is not None and not single:
                 json = json / inside.with_name(f"{output.name}.json")
-            # A file that is named twice is done once.
-            jobs.setdefault(file.resolve(), Job(file, output, json))
+            # A file that is named twice is done once; a link to it has a name of its own.
+            jobs.setdefault(file.parent.resolve() / file.name, Job(file, output, json))
     for job in jobs.values():
         if job.source.suffix.lower() in _OTHER_PICTURES:
             faults.append(f"{job.source}: pictures of this kind are not read: make it jpg or png")
@@ -166,6 +170,7 @@ def _output_faults(jobs: dict[Path, Job]) -> list[str]:
             refuse_unwritable(output)
         except ConfigError as error:
             faults.append(str(error))
+    inputs = {job.source.resolve() for job in jobs.values()}
     sources = defaultdict(list)
     for job in jobs.values():
         sources[job.output.resolve()].append(job)
@@ -173,7 +178,7 @@ def _output_faults(jobs: dict[Path, Job]) -> list[str]:
         names = ", ".join(str(job.source) for job in several)
         if len(several) > 1:
             faults.append(f"{names}: all would be written to {several[0].output}")
-        if output in jobs:
+        if output in inputs:
             faults.append(f"{names}: would replace the input {several[0].output}")
     return faults
 
@@ -181,7 +186,8 @@ def _output_faults(jobs: dict[Path, Job]) -> list[str]:
 def _faces_faults(jobs: dict[Path, Job]) -> list[str]:
     """Files of faces that would replace a video, a picture or one another."""
     faults = []
-    outputs = {job.output.resolve(): job for job in jobs.values()}
+    outputs = {job.output.resolve() for job in jobs.values()}
+    inputs = {job.source.resolve() for job in jobs.values()}
     sources = defaultdict(list)
     for job in jobs.values():
         if job.faces is not None:
@@ -193,7 +199,7 @@ def _faces_faults(jobs: dict[Path, Job]) -> list[str]:
                 f"{names}: the faces of all would be written to {path}; anonymize them one by one, "
                 "or the folder that holds them all"
             )
-        if faces in jobs:
+        if faces in inputs:
             faults.append(f"{names}: the faces would replace the input {path}")
         elif faces in outputs:
             faults.append(f"{names}: the faces would replace the output {path}")

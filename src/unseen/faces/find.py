@@ -148,8 +148,17 @@ class Faces:
 
     def __len__(self) -> int:
         """Tracks, and manual boxes that any pixel of any frame lies in."""
+        useful = len(self.settings.boxes) - len(self.useless_boxes())
+        return len(self.tracks) + useful
+
+    def useless_boxes(self) -> list[str]:
+        """The manual boxes that no pixel of any frame lies in, in words."""
         frames, size = len(self.times), (self.width, self.height)
-        return len(self.tracks) + sum(box.touches(frames, *size) for box in self.settings.boxes)
+        return [
+            f"{','.join(f'{side:g}' for side in box.box)} (number {number}, from frame {box.start})"
+            for number, box in enumerate(self.settings.boxes, 1)
+            if not box.touches(frames, *size)
+        ]
 
     @cached_property
     def hold(self) -> float:

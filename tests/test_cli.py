@@ -25,6 +25,9 @@ from unseen.config import preset_names
 from unseen.evaluation.results import read_previews, read_result
 from unseen.evaluation.target import load_target
 from unseen.face_config import face_preset_names
+from unseen.faces import second_stage
+from unseen.faces.find import FaceSettings
+from unseen.faces.second_stage import SecondStage
 from unseen.families.family import families
 from unseen.models.external import published_network
 from video_files import decode, make_video, noise
@@ -295,6 +298,22 @@ def test_faces_without_anything_trained(capsys: pytest.CaptureFixture[str]) -> N
     assert "1 faces covered" in capsys.readouterr().out
     changed = (decode(Path("x.mp4"))[0] != images).any(3)
     assert changed.sum((1, 2)).tolist() == [0, 0, 80, 80, 0, 0]
+
+
+def test_a_second_detector_must_agree(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [
+        FaceSettings(two_stage=True).video_detector,
+        FaceSettings(two_stage=True).picture_detector,
+    ]
+    assert all(isinstance(detector, SecondStage) for detector in made)
+    make_video(Path("in.mp4"), moving([(90.0, 40.0)] * 3)[0])
+    monkeypatch.setattr(SecondStage, "_are_faces", lambda self, image, boxes: boxes[:, 0] < -1e9)
+    monkeypatch.setattr(second_stage, "_SURE", 1.0)
+    for words, told in (((), "1 faces"), (("--two-stage",), "NO faces")):
+        assert run("anonymize", "in.mp4", "-o", "out.mp4", *words) == 0
+        assert f", {told} covered" in capsys.readouterr().out
 
 
 def test_a_video_without_faces(capsys: pytest.CaptureFixture[str]) -> None:

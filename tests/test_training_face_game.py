@@ -9,6 +9,10 @@ import torch
 from torch import Tensor
 
 from tiny_faces import tiny_config, tiny_data
+from unseen.data.action_frames import ActionPicture
+from unseen.data.clips import SplitName
+from unseen.data.drawn_actions import DrawnFrames
+from unseen.faces.actions import FacesFound
 from unseen.faces.align import align
 from unseen.models.sphereface import angular_softmax
 from unseen.training.face_game import FaceBatch, FaceGame
@@ -163,6 +167,32 @@ def test_the_gradient_of_m_is_that_of_the_sum_by_hand() -> None:
         assert found.grad is not None
         clipped = wanted * min(1.0, 5.0 / float(norm))
         torch.testing.assert_close(found.grad, clipped, atol=1e-5, rtol=1e-3)
+
+
+def test_all_faces_of_a_frame_are_modified_and_nothing_else() -> None:
+    """v' = v - r_v + M(r_v) (eq. 1), with each face of a frame; one without any stays as it is."""
+    boxes = np.array([[6, 8, 16, 20], [40, 10, 52, 26]], np.float32)
+
+    def draw(split: SplitName, number: int) -> ActionPicture:
+        image = np.random.default_rng(number).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+        action = np.array([[10, 2, 40, 46]], np.float32)
+        return ActionPicture(image, action, np.array([0]), boxes[: 2 * number])
+
+    counts: dict[SplitName, int] = {"train": 2, "test": 1}
+    actions = FacesFound(DrawnFrames("two", ("wave", "sit"), counts, draw).of_split("train"))
+    game = FaceGame(tiny_config(), tiny_data().train, actions, CPU)
+    game.draw()
+    with torch.no_grad():
+        frames, _ = game._modified_frames(game.modifier)
+    assert sorted(game.frame_order.at(game.moves - 1).tolist()) == [0, 1]
+    for k, frame in zip(game.frame_order.at(game.moves - 1), frames, strict=True):
+        raw = torch.from_numpy(draw("train", int(k)).image).permute(2, 0, 1) / 255
+        changed = ((frame - raw).abs() > 1e-6).any(0).numpy()
+        expected = np.zeros((48, 64), bool)
+        if k:  # enlarged 1.6 times about their centres (5.2), to whole pixels
+            expected[4:24, 3:19] = expected[5:31, 36:56] = True
+        assert not changed[~expected].any()
+        assert not k or changed[expected].mean() > 0.99
 
 
 def _detection(game: FaceGame) -> float:

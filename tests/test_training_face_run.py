@@ -8,6 +8,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ from unseen.face_config import FaceDataConfig
 from unseen.models.action_detector import DETECTOR_WEIGHTS, load_detector
 from unseen.models.sphereface import load_recogniser
 from unseen.training.face_data import load_face_data
+from unseen.training.face_game import FaceGame
 from unseen.training.face_run import refuse_faces, train_faces, verification
 from unseen.training.folder import CHECKPOINT, TRAINING_FILE
 from visible import visible_data
@@ -88,6 +90,46 @@ def test_killed_at_any_step_and_resumed_it_ends_with_the_same_bits(tmp_path: Pat
         killed, whole = (load_file(tmp_path / run / name) for run in ("killed", "whole"))
         assert killed.keys() == whole.keys()
         assert all(torch.equal(killed[key], whole[key]) for key in whole), name
+
+
+@pytest.mark.parametrize("restart", [0, 2])
+def test_step_sizes_fall_and_the_softmax_hardens(
+    restart: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ren18 section 4; SphereFace's schedule of the weight of cos(theta): 1000 / (1 + 0.12 t)."""
+    taken: dict[str, list[tuple[float, float]]] = {}
+    players = {
+        "recognise_step": "recogniser", "reconstruct_step": "modifier", "round": "modifier",
+        "recogniser_step": "recogniser", "detector_step": "detector",
+    }  # fmt: skip
+    for name, player in players.items():
+        move = getattr(FaceGame, name)
+
+        def noted(game: FaceGame, name: str = name, player: str = player, move: Any = move) -> Any:
+            (group,) = game.adam[player].param_groups
+            taken.setdefault(name, []).append((group["lr"], game.ease))
+            return move(game)
+
+        monkeypatch.setattr(FaceGame, name, noted)
+    config = tiny_config(
+        "train.init_recogniser=3", "train.init_modifier=2", "train.steps=4", "train.finish=2",
+        "train.lr_drop=0.5", "train.lr_recogniser=0.02", "train.lr_modifier=0.03",
+        "train.lr_detector=0.04", "game.ease=6", f"game.restart_every={restart}",
+        "game.restart_steps=2",
+    )  # fmt: skip
+    train_faces(config, tiny_data(actions=True), tmp_path)
+    eases = [1000.0, 1000 / 1.12, 1000 / 1.24]
+    expected = {
+        "recognise_step": [(0.02, ease) for ease in eases],
+        "reconstruct_step": [(0.03, 6.0)] * 2,
+        "round": [(0.03, 6.0)] * 2 + [(0.003, 6.0)] * 2,
+        "detector_step": [(0.04, 6.0), (0.004, 6.0)],
+    }
+    if restart:
+        expected["recogniser_step"] = [(0.02, ease) for ease in eases[:2]]  # a D that is new
+    assert taken.keys() == expected.keys()
+    for name, steps in expected.items():
+        np.testing.assert_allclose(taken[name], steps, rtol=1e-6)
 
 
 def test_a_finished_run_is_resumed_without_a_step(tmp_path: Path) -> None:

@@ -395,6 +395,8 @@ TRAIN = ("train", "-o", "new", *DATA, *GAME)
 FURTHER = ("train-target", "raw", "-o", "t.safetensors", *DATA, "--target")
 BAD = {
     "preset": (("train", "--preset", "dem", "-o", "new"), "unknown preset 'dem' (did you mean 'd"),
+    "face preset": (("train", "--preset", "lfw-fases", "-o", "new"), "(did you mean 'lfw-faces'?)"),
+    "face modifier": ((*EVALUATE, "--preset", "lfw-faces"), "'lfw-faces' is of a face modifier"),
     "key": ((*TRAIN, "game.gama=3"), "unknown key 'game.gama' (did you mean 'game.gamma'?)"),
     "value": ((*TRAIN, "game.gamma=much"), "game.gamma: Input should be a valid number"),
     "demo key": (("demo", "-o", "new", "data.sise=16"), "did you mean 'data.size'?"),

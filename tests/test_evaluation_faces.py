@@ -200,6 +200,7 @@ def test_a_broken_result_is_refused_with_all_that_is_wrong(
 
 BAD: dict[str, tuple[dict[str, object], str]] = {
     "folds": ({"folds": (4, 5)}, "lfw in '.*' has no fold 5; there are: 1, 2, 3, 4"),
+    "one fold": ({"folds": (3,)}, r"fold 3 alone .*: name at least two"),
     "overlap": ({"folds": (2, 3)}, "folds 2 are to be trained on and measured"),
     "untrained": ({"train_folds": ()}, "fisher must be trained: name folds"),
     "recogniser": ({"recognisers": ("fischer",)}, "unknown face recogniser 'fischer'"),

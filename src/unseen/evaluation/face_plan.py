@@ -106,6 +106,11 @@ def plan_faces(
     taken = {*config.train_folds}.union(*folds_of.values())
     folds = config.folds or tuple(fold for fold in faces.folds if fold not in taken)
     _refuse_known(faces, folds, folds_of, config.train_folds)
+    if len(folds) == 1:
+        raise ConfigError(
+            f"fold {folds[0]} alone cannot be measured, as its threshold is chosen on others: name "
+            "at least two (--folds 7,8)"
+        )
     train = faces.of_folds(config.train_folds) if config.train_folds else np.zeros(0, np.int64)
     needy = [recogniser.name for recogniser in recognisers if recogniser.trainable]
     if needy and not len(train):

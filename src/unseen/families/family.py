@@ -194,13 +194,22 @@ def find_members(name: str) -> list[Member]:
 
 def unknown_preset(name: str, presets: list[str]) -> ConfigError:
     """The error for a name that is neither a preset nor a member."""
+    from unseen.face_config import face_preset_names  # imports PyTorch
+
     if several := find_members(name):
         return ConfigError(
             f"'{name}' stands for {len(several)} presets, {several[0].name} to {several[-1].name}: "
             "name one (`unseen presets FAMILY` lists them), or run them all with `unseen sweep`"
         )
-    known = [*presets, *members()]
+    faces = face_preset_names()
+    if name in faces:
+        return ConfigError(
+            f"'{name}' is of a face modifier: `unseen train` takes it; measure what comes of it by "
+            "`unseen verify-faces` and `unseen evaluate-actions`"
+        )
+    known = [*presets, *faces, *members()]
     return ConfigError(
         f"unknown preset '{name}'{nearest(name, known)}; choose from: {', '.join(presets)}, "
+        f"of a face modifier {', '.join(faces)}, "
         f"or a member of {', '.join(f'{family}-*' for family in families())}"
     )

@@ -118,12 +118,17 @@ def test_m_covers_what_it_is_shown_as_far_as_it_says() -> None:
             torch.testing.assert_close(modifier.modify(face, none), expected, atol=1e-5, rtol=0)
 
 
-def test_looks_are_principal_components_of_faces_as_scikit_learn_finds_them() -> None:
+@pytest.mark.parametrize("look_cells", [8, 4])
+def test_looks_are_principal_components_of_faces_as_scikit_learn_finds_them(
+    look_cells: int,
+) -> None:
     torch.manual_seed(0)
-    modifier = _modifier(LIMITED.model_copy(update={"looks": 5}))
-    faces = torch.rand(30, 3, 8, 8).repeat_interleave(2, 2).repeat_interleave(2, 3)
+    modifier = _modifier(LIMITED.model_copy(update={"looks": 5, "look_cells": look_cells}))
+    side = 16 // look_cells
+    faces = 0.35 + 0.3 * torch.rand(30, 3, look_cells, look_cells)  # far from 0 and 1
+    faces = faces.repeat_interleave(side, 2).repeat_interleave(side, 3)
     modifier.learn_looks(faces)
-    cells = faces[..., ::2, ::2].flatten(1).numpy().astype(np.float64)
+    cells = faces[..., ::side, ::side].flatten(1).numpy().astype(np.float64)
     found = PCA(5).fit(cells)
     expected = found.inverse_transform(found.transform(cells)).clip(0, 1)
     np.testing.assert_allclose(modifier.looks_of(faces).flatten(1), expected, atol=1e-5)
@@ -178,7 +183,13 @@ def test_regions_are_rounded_outwards() -> None:
 
 @pytest.mark.parametrize(
     ("values", "message"),
-    [({"size": 16, "sees": 16}, "no limit"), ({"noise": 0.1}, "set sees"), ({"size": 30}, "4")],
+    [
+        ({"size": 16, "sees": 16}, "no limit"),
+        ({"noise": 0.1}, "set sees"),
+        ({"size": 30}, "4"),
+        ({"size": 16, "sees": 8, "looks": 1, "look_cells": 17}, "look_cells 17 is more than size"),
+        ({"sees": 8, "looks": 13, "look_cells": 2}, "2x2 look_cells give 12 looks"),
+    ],
 )
 def test_limits_that_limit_nothing_are_refused(values: dict[str, float], message: str) -> None:
     with pytest.raises(ValidationError, match=message):

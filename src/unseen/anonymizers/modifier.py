@@ -32,9 +32,6 @@ Faces = Float[Tensor, "faces 3 size size"]
 Grain = Float[Tensor, "faces numbers"]
 Looks = Float[Tensor, "faces 3 look_cells look_cells"]
 
-# A look is the averages of so many cells along each side.
-LOOK_CELLS = 8
-
 
 class ModifierConfig(BaseModel):
     """Which face modifier to learn.
@@ -47,8 +44,9 @@ class ModifierConfig(BaseModel):
         sees: cells along each side of what M is shown of a face: averages over `sees` x `sees`
             cells; 0 shows the face itself, as the paper does.
         noise: standard deviation of Gaussian noise on those cells, drawn once for each video.
-        looks: principal components of faces' looks (8x8 averages) from which M is given that of a
-            stranger to make, drawn once for each video; 0: none (the paper).
+        looks: principal components of faces' looks from which M is given that of a stranger to
+            make, drawn once for each video; 0: none (the paper).
+        look_cells: cells along each side of a look, which is the averages over them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -57,7 +55,8 @@ class ModifierConfig(BaseModel):
     blocks: int = Field(9, ge=1)
     sees: int = Field(0, ge=0)
     noise: float = Field(0.0, ge=0)
-    looks: int = Field(0, ge=0, le=3 * LOOK_CELLS**2)
+    looks: int = Field(0, ge=0)
+    look_cells: int = Field(8, ge=1)
 
     @model_validator(mode="after")
     def _limits_fit(self) -> "ModifierConfig":
@@ -69,6 +68,11 @@ class ModifierConfig(BaseModel):
             raise ValueError(
                 "a look is made over the cells that `sees` gives; set sees, or looks=0"
             )
+        if self.look_cells > self.size:
+            raise ValueError(f"look_cells {self.look_cells} is more than size {self.size}")
+        if self.looks > 3 * self.look_cells**2:
+            most = 3 * self.look_cells**2
+            raise ValueError(f"{self.look_cells}x{self.look_cells} look_cells give {most} looks")
         return self
 
 
@@ -117,7 +121,7 @@ class FaceModifier(Anonymizer):
         if config.sees:
             self.canvas = nn.Parameter(0.1 * torch.randn(3, config.size, config.size))
         if config.looks:
-            numbers = 3 * LOOK_CELLS**2
+            numbers = 3 * config.look_cells**2
             self.register_buffer("look_mean", torch.full((numbers,), 0.5))
             self.register_buffer("look_axes", torch.zeros(config.looks, numbers))
             self.register_buffer("look_spread", torch.zeros(config.looks))
@@ -135,7 +139,7 @@ class FaceModifier(Anonymizer):
         """Learn what looks are like: their mean, principal components and spread along these.
 
         Args:
-            faces: more of them than components; or their looks, `(faces, 3, 8, 8)`.
+            faces: more of them than components; or their looks.
 
         Raises:
             DataError: there are too few.
@@ -146,18 +150,21 @@ class FaceModifier(Anonymizer):
                 f"modifier.looks={count} takes more than {count} faces to learn from, and there "
                 f"are {len(faces)}; use fewer looks, or more pictures"
             )
-        cells = F.adaptive_avg_pool2d(faces, LOOK_CELLS).flatten(1)
+        cells = self.cells_of(faces).flatten(1)
         mean = cells.mean(0)
         _, spread, axes = torch.linalg.svd(cells - mean, full_matrices=False)
         self.get_buffer("look_mean").copy_(mean)
         self.get_buffer("look_axes").copy_(axes[:count])
         self.get_buffer("look_spread").copy_(spread[:count] / math.sqrt(len(faces) - 1))
 
+    def cells_of(self, faces: Faces) -> Looks:
+        """What of faces is a look: averages over cells."""
+        return F.adaptive_avg_pool2d(faces, self.config.look_cells)
+
     def looks_of(self, faces: Faces) -> Looks:
         """The looks of faces, as far as the components tell."""
         mean, axes = self.get_buffer("look_mean"), self.get_buffer("look_axes")
-        cells = F.adaptive_avg_pool2d(faces, LOOK_CELLS).flatten(1)
-        return self._as_looks((cells - mean) @ axes.T)
+        return self._as_looks((self.cells_of(faces).flatten(1) - mean) @ axes.T)
 
     def random_looks(self, grain: Grain) -> Looks:
         """Looks of strangers: Gaussian along the components."""
@@ -166,7 +173,8 @@ class FaceModifier(Anonymizer):
 
     def _as_looks(self, along: Float[Tensor, "faces components"]) -> Looks:
         flat = self.get_buffer("look_mean") + along @ self.get_buffer("look_axes")
-        return flat.reshape(-1, 3, LOOK_CELLS, LOOK_CELLS).clamp(0.0, 1.0)
+        cells = self.config.look_cells
+        return flat.reshape(-1, 3, cells, cells).clamp(0.0, 1.0)
 
     def view(self, faces: Faces, grain: Grain) -> Faces:
         """What M is shown of faces."""

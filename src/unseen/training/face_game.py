@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from unseen.anonymizers.modifier import LOOK_CELLS, FaceModifier, Looks
+from unseen.anonymizers.modifier import FaceModifier, Looks
 from unseen.face_config import FaceRunConfig
 from unseen.faces.actions import FacesFound
 from unseen.faces.align import align, lay_over
@@ -119,10 +119,7 @@ class FaceGame:
         chosen = np.linspace(0, len(self.faces) - 1, count).astype(int)
         parts = np.array_split(chosen, -(-count // self.config.train.batch))
         return torch.cat(
-            [
-                F.adaptive_avg_pool2d(self.batch(self.faces, part).faces, LOOK_CELLS)
-                for part in parts
-            ]
+            [self.modifier.cells_of(self.batch(self.faces, part).faces) for part in parts]
         )
 
     def _new_recogniser(self) -> Recogniser:

@@ -9,6 +9,7 @@ import torch
 from pydantic import ValidationError
 from sklearn.decomposition import PCA
 from torch import nn
+from torch.nn import functional as F
 
 from unseen.anonymizers.learned import CONTRACT_FILE, WEIGHTS_FILE, load_filter
 from unseen.anonymizers.load import load_anonymizer
@@ -138,6 +139,29 @@ def test_looks_are_principal_components_of_faces_as_scikit_learn_finds_them(
     np.testing.assert_allclose(along.std(0), np.sqrt(found.explained_variance_), rtol=0.03)
 
 
+def test_m_adds_to_the_look_that_it_is_given() -> None:
+    """What it makes, from -1 to 1, is added; and shown as far as it covers."""
+    torch.manual_seed(0)
+    modifier = _modifier(LIMITED.model_copy(update={"looks": 5, "on_look": True}))
+    modifier.learn_looks(torch.rand(30, 3, 16, 16))
+    last = modifier.network.net[-1]
+    assert isinstance(last, nn.Conv2d)
+    assert last.bias is not None
+    face, grain = torch.rand(1, 3, 16, 16), modifier.grain(1)
+    look = modifier.random_looks(grain)
+    whole = F.interpolate(look, (16, 16), mode="bilinear")
+    with torch.no_grad():
+        last.weight.zero_()
+        for added, cover in ((0.0, 1.0), (-0.2, 1.0), (0.3, 0.6)):
+            out = torch.tensor([(1 + added) / 2] * 3 + [cover])
+            last.bias.copy_(torch.atanh((2 * out - 1).clamp(-1 + 1e-6, 1 - 1e-6)))
+            expected = cover * (whole + added).clamp(0, 1)
+            expected = expected + (1 - cover) * modifier.view(face, grain)
+            for given in (None, look):
+                made = modifier.modify(face, grain, given)
+                torch.testing.assert_close(made, expected, atol=1e-5, rtol=0)
+
+
 def test_whom_m_is_told_to_make_is_drawn_for_each_video_or_said() -> None:
     torch.manual_seed(0)
     modifier = _modifier(LIMITED.model_copy(update={"looks": 5}))
@@ -187,6 +211,7 @@ def test_regions_are_rounded_outwards() -> None:
         ({"size": 16, "sees": 16}, "no limit"),
         ({"noise": 0.1}, "set sees"),
         ({"size": 30}, "4"),
+        ({"on_look": True}, "on_look changes a look"),
         ({"size": 16, "sees": 8, "looks": 1, "look_cells": 17}, "look_cells 17 is more than size"),
         ({"sees": 8, "looks": 13, "look_cells": 2}, "2x2 look_cells give 12 looks"),
     ],

@@ -47,6 +47,7 @@ class ModifierConfig(BaseModel):
         looks: principal components of faces' looks from which M is given that of a stranger to
             make, drawn once for each video; 0: none (the paper).
         look_cells: cells along each side of a look, which is the averages over them.
+        on_look: whether M changes the look that it is given, or makes its picture from nothing.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -57,6 +58,7 @@ class ModifierConfig(BaseModel):
     noise: float = Field(0.0, ge=0)
     looks: int = Field(0, ge=0)
     look_cells: int = Field(8, ge=1)
+    on_look: bool = False
 
     @model_validator(mode="after")
     def _limits_fit(self) -> "ModifierConfig":
@@ -68,6 +70,8 @@ class ModifierConfig(BaseModel):
             raise ValueError(
                 "a look is made over the cells that `sees` gives; set sees, or looks=0"
             )
+        if self.on_look and not self.looks:
+            raise ValueError("on_look changes a look that M is given: set looks, or on_look=false")
         if self.look_cells > self.size:
             raise ValueError(f"look_cells {self.look_cells} is more than size {self.size}")
         if self.looks > 3 * self.look_cells**2:
@@ -91,7 +95,8 @@ class FaceModifier(Anonymizer):
     where in the region it is. With `looks` it is also told whom to make: a stranger's look, drawn
     at random from what looks are like (a Gaussian of few components, the eigenfaces of Turk and
     Pentland 1991; nobody's picture is kept). What M fails to remove of a face is then little beside
-    how much made faces differ by chance. Resizing averages where it shrinks.
+    how much made faces differ by chance. With `on_look` it says what to add to that look, which is
+    a soft face already, instead of making one. Resizing averages where it shrinks.
 
     Args:
         config: which network, and what it is shown.
@@ -198,12 +203,15 @@ class FaceModifier(Anonymizer):
         if not self.config.sees:
             shown: Tensor = self.network(view)
             return shown
-        seen = view + self.canvas
+        seen, wanted = view + self.canvas, None
         if self.config.looks:
-            wanted = self.random_looks(grain) if looks is None else looks
-            seen = torch.cat([seen, F.interpolate(wanted, faces.shape[-2:], mode="bilinear")], 1)
+            look = self.random_looks(grain) if looks is None else looks
+            wanted = F.interpolate(look, faces.shape[-2:], mode="bilinear")
+            seen = torch.cat([seen, wanted], 1)
         made: Tensor = self.network(seen)
         picture, cover = made[:, :3], made[:, 3:]
+        if self.config.on_look and wanted is not None:
+            picture = (wanted + 2.0 * picture - 1.0).clamp(0.0, 1.0)
         return cover * picture + (1.0 - cover) * view
 
     def step(self, clips: Clips, state: Any = None, boxes: Boxes | None = None) -> Step:

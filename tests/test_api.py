@@ -31,7 +31,8 @@ SURFACE = [
 ]
 SIGNATURES = {
     "anonymize_paths": (
-        "inputs out anonymizer codec chunk progress keep_audio device region faces faces_json"
+        "inputs out anonymizer codec chunk progress finished keep_audio device region faces "
+        "faces_json"
     ),
     "anonymize_video": (
         "src dst anonymizer codec chunk progress keep_audio device region faces faces_json"

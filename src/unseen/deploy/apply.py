@@ -398,11 +398,12 @@ def anonymize_paths(
                     faces=faces,
                     faces_json=job.faces,
                 )
+        except UnseenError as error:
+            failed.append(error)
+        else:
             done.append(one)
             if finished is not None:
                 finished(one)
-        except UnseenError as error:
-            failed.append(error)
     if len(jobs) == 1 and failed:
         raise failed[0]
     if failed:

@@ -125,6 +125,18 @@ def test_no_video(tmp_path: Path) -> None:
         probe(tmp_path / "tone.mp4")
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "called"), [("a.flv", "flv1", "FLV"), ("a.wmv", "wmv2", "ASF or WMV")]
+)
+def test_containers_without_a_check_are_called_by_their_name(
+    tmp_path: Path, name: str, codec: str, called: str
+) -> None:
+    path = make_video(tmp_path / name, smooth(3, 32, 48), codec=codec, pixels="yuv420p")
+    fault = f"{name} is {called}, .* for example with ffmpeg -i {name} -c copy a.mkv"
+    with pytest.raises(VideoError, match=fault):
+        probe(path)
+
+
 MADE = {
     "plain.mp4": ("libx264", "yuv420p", {}),
     "faststart.mp4": ("libx264", "yuv420p", {"movflags": "faststart"}),

@@ -18,6 +18,7 @@ from unseen.errors import VideoError
 # Only containers in which lost frames are noticed (in flv and asf they are not). FFmpeg would also
 # open text files (as a terminal recording), pictures and play lists.
 _CONTAINERS = "mov,matroska,avi,mpegts,mpeg"
+_REFUSED = {b"FLV": "FLV", b"\x30\x26\xb2\x75": "ASF or WMV", b"OggS": "Ogg"}
 
 
 @contextmanager
@@ -49,6 +50,15 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
         # `file:` keeps a colon in a name from being read as a protocol.
         container = av.open(f"file:{path}", options={"format_whitelist": _CONTAINERS})
     except (av.FFmpegError, OSError) as error:
+        with path.open("rb") as file:
+            head = file.read(4)
+        for start, name in _REFUSED.items():
+            if head.startswith(start):
+                raise VideoError(
+                    f"{path} is {name}, in which lost frames would not be noticed: put it into "
+                    "another container, for example with "
+                    f"ffmpeg -i {path.name} -c copy {path.stem}.mkv"
+                ) from error
         raise VideoError(
             f"{path} cannot be read as a video (or its index is cut off): use an undamaged file in "
             "mp4, mov, mkv, webm, avi, mpg or ts"

@@ -505,6 +505,29 @@ def test_faults_of_the_data_are_told_beside_all_others(
         assert shown.count(fault) == 1
 
 
+@pytest.mark.parametrize(
+    "command", [("train", "-o", "new"), ("evaluate", "raw", "-o", "new"),
+                ("train-target", "raw", "--target", "pair", "-o", "new.safetensors")]
+)  # fmt: skip
+def test_a_folder_that_would_not_be_read_is_refused(
+    command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = ("--root", "a", "--private-root", "b", "--test-on-root", "c")
+    assert main([*command, *folders]) == 2
+    assert capsys.readouterr().err == (
+        "unseen: --root a is not read: name its data set by --data NAME, or leave it out; "
+        "--private-root b is not read: name its data set by --private-data NAME, or leave it out; "
+        "--test-on-root c is not read: name its data set by --test-on NAME, or leave it out\n"
+    )
+    assert not Path("new").exists()
+
+
+def test_a_filter_cannot_keep_and_hide_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--target", "pair", "--private", "action,pair", "-o", "new"]) == 2
+    assert "the filter cannot both keep and hide 'pair'" in capsys.readouterr().err
+    assert not Path("new").exists()
+
+
 @pytest.mark.parametrize("case", list(BAD))
 def test_bad_input_gives_one_message_and_leaves_nothing(
     case: str, capsys: pytest.CaptureFixture[str]

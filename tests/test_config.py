@@ -132,6 +132,7 @@ def test_every_bad_value_is_named_at_once() -> None:
         (["budget_models="], "without budget_models nothing would drive the filter to hide"),
         (["data.private="], "data.private: Tuple should have at least 1 item"),
         (["train.batch=9", "train.devices=2"], "train: batch 9 does not divide over 2 devices"),
+        (["game.gamma_min=3", "game.gamma_max=2"], "game: gamma_min 3.0 is above gamma_max 2.0"),
         (["game.schedule=k_beam", "game.hold_loss=1"], "game: hold_loss moves gamma"),
     ],
 )
@@ -140,6 +141,30 @@ def test_settings_that_do_not_fit_each_other(overrides: list[str], message: str)
         load_config(overrides=overrides)
     assert str(caught.value).startswith(f"configuration: {message}")
     assert len(str(caught.value)) < 160  # not the whole configuration
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "data.seed",
+        "train.seed",
+        "evaluation.seed",
+        "evaluation.target_fit.seed",
+        "evaluation.attacker_fit.seed",
+    ],
+)
+@pytest.mark.parametrize("seed", [-1, 2**31])
+def test_seeds_that_not_everything_takes(key: str, seed: int) -> None:
+    with pytest.raises(ConfigError, match=f"configuration: {key}: Input should be "):
+        load_config(overrides=[f"{key}={seed}"])
+    assert load_config(overrides=[f"{key}={2**31 - 1}"]) != load_config()
+
+
+@pytest.mark.parametrize("key", ["train.threads", "train.devices", "evaluation.jobs"])
+def test_processes_that_no_machine_has(key: str) -> None:
+    for count in (0, 1025):
+        with pytest.raises(ConfigError, match=f"configuration: {key}: Input should be "):
+            load_config(overrides=[f"{key}={count}"])
 
 
 def test_the_limits_alone_need_no_budget_models() -> None:

@@ -247,7 +247,7 @@ def test_lists_are_read_with_their_line_numbers(tmp_path: Path) -> None:
     assert read_lines(tmp_path / "none.txt", faults) == []
     assert [fault.split(":")[0] for fault in faults] == [
         f"'{path}' cannot be read as UTF-8 text",
-        f"'{tmp_path / 'none.txt'}' cannot be read as UTF-8 text",
+        f"there is no '{tmp_path / 'none.txt'}'",
     ]
 
 

@@ -296,6 +296,10 @@ def test_a_check_is_one_report(tmp_path: Path) -> None:
     report = check_data("pa-hmdb51", folder)
     assert report.mistakes == report.faults
     assert len(report.faults) == 2
+    (lists / "dive.txt").write_bytes(b"\xff")
+    report = check_data("pa-hmdb51", folder)
+    assert len(report.faults) == 3
+    assert report.faults[-1].startswith(f"cannot read the test list '{lists / 'dive.txt'}'")
     with pytest.raises(DataError, match="there is no folder"):
         check_data("pa-hmdb51", tmp_path / "absent")
 

@@ -58,8 +58,10 @@ def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
                 images = np.ascontiguousarray(np.broadcast_to(images, (LONG, 16, 16, 3)))
                 write_video(root / "v.mp4", images, Fraction(10), "lossless")
                 (root / "v.mp4").rename(hmdb / action / name(action, source, clip))
-    for part, count in (("train2017", 12), ("val2017", 4), ("test2017", 4)):
-        for i in range(count):
+    for part, numbers in (
+        ("train2017", range(12)), ("val2017", range(12, 16)), ("test2017", range(16, 20))
+    ):  # fmt: skip
+        for i in numbers:
             for folder in ("images", "annotations"):
                 (vispr / folder / part).mkdir(parents=True, exist_ok=True)
             shade = np.full((24, 16, 3), 40 + 100 * (i % 2), np.uint8)

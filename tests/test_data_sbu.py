@@ -7,7 +7,15 @@ from PIL import Image
 
 from unseen.data.official import Item, check, read_official
 from unseen.data.official_clips import with_validation
-from unseen.data.sbu import ACTOR_PAIRS, INTERACTIONS, OFFICIAL_COUNTS, SETS, actor_pair, read_sbu
+from unseen.data.sbu import (
+    ACTOR_PAIRS,
+    INTERACTIONS,
+    OFFICIAL_COUNTS,
+    OFFICIAL_TAKES,
+    SETS,
+    actor_pair,
+    read_sbu,
+)
 from unseen.errors import DataError
 
 TAKES = ("s01s02/01/001", "s01s02/01/002", "s02s01/06/001", "s02s01/08/001", "s07s03/03/001")
@@ -47,6 +55,7 @@ def test_every_set_is_one_of_thirteen_pairs_in_either_role() -> None:
     assert {frozenset((name[:3], name[3:])) for name in SETS} == {
         frozenset((pair[:3], pair[3:])) for pair in ACTOR_PAIRS
     }
+    assert len(OFFICIAL_TAKES) == OFFICIAL_COUNTS["videos"]
     assert actor_pair("s02s01") == actor_pair("s01s02") == "s01s02"
     # Numbers that the published lists give to sets.
     numbers = {"s03s06": 8, "s01s07": 2, "s06s02": 4, "s05s03": 7, "s04s06": 10, "s05s02": 11}
@@ -72,6 +81,12 @@ def test_a_tree_without_lists_has_no_split(root: Path) -> None:
         "actor_pairs": (2, 13),
         "frames": (15, 6822),
     }
+    videos = report.differences[0].partition("; there is no ")
+    assert videos[0] == "videos: 5, officially 282"
+    absent = videos[2].split(", ")
+    assert (len(absent), absent[:3]) == (277, ["s01s02/02/001", "s01s02/02/002", "s01s02/03/001"])
+    assert "s01s02/07/003" in absent
+    assert "s07s03/03/001" not in absent
     assert report.differences[3] == (
         "actor_pairs: 2, officially 13; there is no s01s03, s01s07, s02s03, s02s06, s02s07, "
         "s03s04, s03s05, s03s06, s02s04, s04s06, s02s05"

@@ -1,3 +1,4 @@
+import shutil
 from fractions import Fraction
 from pathlib import Path
 
@@ -250,10 +251,25 @@ def test_a_root_without_the_lists_of_the_split(root: Path, tmp_path: Path) -> No
     with pytest.raises(DataError, match=r"there is no folder .*classInd.txt") as caught:
         read_ucf101(tmp_path / "none")
     assert len(str(caught.value).splitlines()) == 1
-    with pytest.raises(DataError) as caught:
-        read_ucf101(root, split=3)
     lists = root / "ucfTrainTestlist"
+    assert check(read_ucf101(root, split=3)).mistakes == (
+        f"there is no '{lists / 'trainlist03.txt'}'",
+        f"there is no '{lists / 'testlist03.txt'}'",
+    )
+    # What else is wrong is told beside it.
+    (lists / "testlist01.txt").unlink()
+    (lists / "classInd.txt").unlink()
+    (root / "UCF-101" / name("Archery", 2, 1)).unlink()
+    edit(root, "trainlist01.txt", name("Biking", 2, 1), "Biking/v_Biking_g2.avi")
+    report = check(read_ucf101(root))
+    assert report.missing == (f"'UCF-101/{name('Archery', 2, 1)}' is listed and not there",)
+    absent, line, last = report.mistakes
+    assert absent == f"there is no '{lists / 'classInd.txt'}'"
+    assert "'Biking/v_Biking_g2.avi 11' is not of the form" in line
+    assert last == f"there is no '{lists / 'testlist01.txt'}'"
+    shutil.rmtree(lists)
+    with pytest.raises(DataError) as caught:
+        read_ucf101(root)
     assert caught.value.faults == (
-        f"there is no '{lists / 'trainlist03.txt'}': the videos of split 3",
-        f"there is no '{lists / 'testlist03.txt'}': the videos of split 3",
+        f"there is no '{lists}': classInd.txt, and trainlist01.txt and testlist01.txt of split 1",
     )

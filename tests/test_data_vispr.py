@@ -51,6 +51,13 @@ def test_the_published_subsets() -> None:
     for name in SUBSETS:
         assert {a for any_of in SUBSETS[name].values() for a in any_of} <= set(ATTRIBUTES)
     assert set(SUBSETS["7"]) < set(SUBSETS["17"])
+    numbers = {
+        size: [int(name[1:].partition("_")[0]) for name in SUBSETS[size]] for size in ("17", "1")
+    }
+    assert numbers == {
+        "17": [0, 1, 2, 3, 4, 5, 6, 9, 10, 12, 16, 17, 46, 58, 59, 64, 65],
+        "1": [4, 9, 10, 12, 17, 64, 65],
+    }
     parts = [OFFICIAL_COUNTS[part] for part in ("train", "val", "test")]
     assert sum(parts) == OFFICIAL_COUNTS["images"]
 
@@ -104,6 +111,11 @@ def test_merged_attributes_are_there_if_one_of_them_is(root: Path) -> None:
         for item in read_vispr(root, attributes="5").items
     ]
     assert ["".join(row) for row in rows] == ["01100", "00000", "11001", "01010"]
+    for name, merged in (("a64_rel_personal", "relationship"), ("a65_rel_social", "relationship"),
+                         ("a9_face_complete", "face"), ("a10_face_partial", "face")):  # fmt: skip
+        annotate(root, "test2017/2017_4", [name])
+        labels = read_vispr(root, attributes="5").items[-1].labels
+        assert {column for column, value in labels.items() if value == "1"} == {merged}
 
 
 def test_the_folders_of_images_may_stand_in_the_root(root: Path) -> None:
@@ -115,8 +127,17 @@ def test_the_folders_of_images_may_stand_in_the_root(root: Path) -> None:
         "train2017/2017_1.jpg",
         "train",
         {name: str(int(name in LABELS["train2017/2017_1"])) for name in ATTRIBUTES},
+        group="2017_1",
     )
     assert not check(inventory).faults
+
+
+def test_an_image_in_two_splits(root: Path) -> None:
+    name = "test2017/2017_1"
+    save_image(root, name)
+    annotate(root, name, LABELS["train2017/2017_1"])
+    append(root, "test2017", f"annotations/{name}.json")
+    assert check(read_vispr(root)).faults == ("group '2017_1' is in train and in test",)
 
 
 def test_missing_unlisted_and_truncated_images(root: Path) -> None:

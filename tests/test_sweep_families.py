@@ -84,8 +84,10 @@ def ucf101(root: Path) -> None:
 def vispr(root: Path) -> None:
     """Images that have every attribute of all subsets but `a0_safe`, or that alone, in turns."""
     every = sorted({a for n in ("17", "7", "5") for any_of in SUBSETS[n].values() for a in any_of})
-    for part, count in (("train2017", 12), ("val2017", 4), ("test2017", 4)):
-        for i in range(count):
+    for part, numbers in (
+        ("train2017", range(12)), ("val2017", range(12, 16)), ("test2017", range(16, 20))
+    ):  # fmt: skip
+        for i in numbers:
             image = root / f"images/{part}/2017_{i}.jpg"
             text = root / f"annotations/{part}/2017_{i}.json"
             for path in (image, text):

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from unseen.anonymizers.learned import FilterConfig
 from unseen.families.family import members, unknown_preset
-from unseen.overrides import merge, overridden
+from unseen.overrides import Seed, Workers, merge, overridden
 
 
 class _Section(BaseModel):
@@ -59,7 +59,7 @@ class DataConfig(_Section):
     train: int = Field(1664, ge=1)
     val: int = Field(416, ge=1)
     test: int = Field(832, ge=1)
-    seed: int = 0
+    seed: Seed = 0
     split_by: tuple[str, ...] | None = Field(None, min_length=2)
 
 
@@ -133,6 +133,8 @@ class GameConfig(_Section):
             raise ValueError(
                 "hold_loss moves gamma, which schedule k_beam has none of; set hold_loss=null"
             )
+        if self.gamma_min > self.gamma_max:
+            raise ValueError(f"gamma_min {self.gamma_min} is above gamma_max {self.gamma_max}")
         return self
 
 
@@ -162,10 +164,10 @@ class TrainConfig(_Section):
         log_every: f_D steps between measurements on validation clips.
     """
 
-    seed: int = 0
+    seed: Seed = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    devices: int = Field(1, ge=1)
-    threads: int = Field(2, ge=1)
+    devices: Workers = 1
+    threads: Workers = 2
     batch: int = Field(32, ge=2)
     micro_batch: int = Field(0, ge=0)
     budget_frames: int = Field(4, ge=0)
@@ -221,7 +223,7 @@ class FitConfig(_Section):
     frames: int = Field(4, ge=0)
     lr: float = Field(1e-3, gt=0)
     weight_decay: float = Field(1e-3, ge=0)
-    seed: int = 0
+    seed: Seed = 0
 
 
 AttackName = Literal["classify", "reconstruct", "retrieve", "curriculum"]
@@ -260,9 +262,9 @@ class EvaluationConfig(_Section):
     draws: int = Field(2, ge=1)
     target_fit: FitConfig = FitConfig(lr=3e-3, least=12, patience=4)
     attacker_fit: FitConfig = FitConfig()
-    jobs: int = Field(2, ge=1)
+    jobs: Workers = 2
     device: str = "cpu"
-    seed: int = 0
+    seed: Seed = 0
     previews: bool | None = None
 
     @model_validator(mode="after")

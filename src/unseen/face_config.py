@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from unseen.anonymizers.modifier import ModifierConfig
 from unseen.errors import ConfigError, RunError
-from unseen.overrides import merge, overridden
+from unseen.overrides import Seed, Workers, merge, overridden
 from unseen.registry import nearest
 
 
@@ -125,9 +125,9 @@ class FaceTrainConfig(_Section):
         log_every: steps of the game between measurements on people not learned from.
     """
 
-    seed: int = 0
+    seed: Seed = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: int = Field(2, ge=1)
+    threads: Workers = 2
     batch: int = Field(32, ge=2)
     frames: int = Field(2, ge=1)
     init_recogniser: int = Field(0, ge=0)

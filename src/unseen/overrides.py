@@ -2,15 +2,21 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any, TypeVar, get_origin
+from typing import Annotated, Any, TypeVar, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from unseen.errors import ConfigError
 from unseen.registry import nearest
 
 Config = TypeVar("Config", bound=BaseModel)
+
+SEED_LIMIT = 2**31
+Seed = Annotated[int, Field(ge=0, lt=SEED_LIMIT)]
+"""Of anything random: PyTorch, NumPy and scikit-learn all take it."""
+Workers = Annotated[int, Field(ge=1, le=1024)]
+"""Threads, or processes on one machine."""
 
 # What a configuration says of itself: as a setting it would change the label and nothing else.
 _LABELS = ("preset", "kind")

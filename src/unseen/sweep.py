@@ -34,6 +34,7 @@ from unseen.families.family import find_members, unknown_preset
 from unseen.files import refuse_unwritable, write_json, written_whole
 from unseen.machine import use_cores
 from unseen.models.person_detector import person_weights
+from unseen.overrides import SEED_LIMIT
 from unseen.report.entries import SWEEP_FILE
 from unseen.training.folder import (
     CONFIG_FILE,
@@ -132,8 +133,10 @@ def plan(
         if named:
             raise ConfigError(f"{', '.join(named)}: the seeds of a sweep are named by --seeds")
     with faults.collected():
-        if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
-            raise ConfigError("seeds: name each once, as whole numbers from 0, as in 0,1,2")
+        if not seeds or len(set(seeds)) < len(seeds):
+            raise ConfigError("seeds: name each once, as in 0,1,2")
+        if min(seeds) < 0 or max(seeds) >= SEED_LIMIT:
+            raise ConfigError(f"seeds: whole numbers from 0 to {SEED_LIMIT - 1}, as in 0,1,2")
     chosen: dict[str, str | None] = {}
     for name in names:
         with faults.collected():

@@ -245,6 +245,7 @@ def _gallery(args: argparse.Namespace) -> None:
     from unseen.data.video import probe
     from unseen.evaluation.modified_faces import refuse_bodies
     from unseen.files import refuse_unwritable
+    from unseen.overrides import SEED_LIMIT
     from unseen.report.face_galleries import write_galleries, write_video_galleries
 
     names = [Path(name).name for name in args.anonymizers]
@@ -262,6 +263,9 @@ def _gallery(args: argparse.Namespace) -> None:
     with faults.collected():
         if args.people < 1:
             raise ConfigError(f"--people {args.people}: at least 1")
+    with faults.collected():
+        if not 0 <= args.seed < SEED_LIMIT:
+            raise ConfigError(f"--seed {args.seed}: from 0 to {SEED_LIMIT - 1}")
     with faults.collected():
         refuse_unwritable(args.out / "anonymizers.png")
     with faults.collected():

@@ -7,7 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unseen.commands.settings import Verb, add_data_options, add_overrides, evaluation_config_of
+from unseen.commands.settings import (
+    Verb,
+    add_data_options,
+    add_overrides,
+    evaluation_config_of,
+    refuse_unused_folders,
+)
 from unseen.errors import ConfigError, UnseenError, together
 
 if TYPE_CHECKING:
@@ -67,6 +73,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     checks: list[Callable[[], Any]] = [  # before clips are read, which takes long
         partial(prepare, args.anonymizer, config.evaluation, args.out, config.data.size),
         partial(find_data, config.data, jobs=config.evaluation.jobs, boxes=needed),
+        partial(refuse_unused_folders, args, config.data),
         partial(refuse_attacks, config.evaluation, config.data),
     ]
     load = together(ConfigError, f"'{args.anonymizer}' cannot be measured so", checks)[1]

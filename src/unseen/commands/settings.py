@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from unseen.config import RunConfig
+    from unseen.config import DataConfig, RunConfig
 
 # Makes a command of its name and a sentence about it.
 Verb: TypeAlias = Callable[[str, str], argparse.ArgumentParser]
@@ -55,6 +55,30 @@ def config_of(args: argparse.Namespace, base: "RunConfig | None" = None) -> "Run
     from unseen.config import load_config
 
     return load_config(getattr(args, "preset", None), overrides_of(args), base=base)
+
+
+def refuse_unused_folders(args: argparse.Namespace, data: "DataConfig") -> None:
+    """Refuse a folder that was named and would not be read: other data would be learned from.
+
+    Raises:
+        ConfigError: naming it, and what names its data set.
+    """
+    from unseen.data.load import DATASETS
+    from unseen.errors import ConfigError
+
+    alone = data.name in DATASETS or Path(data.name).suffix.lower() == ".csv"
+    unused = {
+        ("--root", args.root, "--data"): alone,
+        ("--private-root", args.private_root, "--private-data"): data.private_name is None,
+        ("--test-on-root", args.test_on_root, "--test-on"): data.test_on is None,
+    }
+    wrong = [
+        f"{option} {folder} is not read: name its data set by {name} NAME, or leave it out"
+        for (option, folder, name), idle in unused.items()
+        if idle and folder is not None
+    ]
+    if wrong:
+        raise ConfigError("; ".join(wrong))
 
 
 def overrides_of(args: argparse.Namespace) -> list[str]:

@@ -17,6 +17,7 @@ from unseen.commands.settings import (
     config_of,
     evaluation_config_of,
     overrides_of,
+    refuse_unused_folders,
 )
 from unseen.errors import ConfigError, Faults, UnseenError, together
 
@@ -109,6 +110,7 @@ def _train(args: argparse.Namespace) -> None:
     # `unseen evaluate RUN` is to find settings that it can use, after all that work.
     checks: list[Callable[[], Any]] = [
         partial(find_data, config.data, jobs=config.train.threads),
+        partial(refuse_unused_folders, args, config.data),
         partial(refuse, config, args.out, resume=args.resume),
         partial(refuse_evaluation, config.evaluation),
         partial(refuse_attacks, config.evaluation, config.data),
@@ -161,6 +163,7 @@ def _train_target(args: argparse.Namespace) -> None:
         partial(
             find_data, config.data, jobs=config.evaluation.jobs, boxes=needed, target_alone=True
         ),
+        partial(refuse_unused_folders, args, config.data),
     ]
     load = together(ConfigError, "no target model can be trained so", checks)[1]
     made = train_target(args.anonymizer, load(), args.out, config.evaluation, raw=args.raw)
@@ -195,8 +198,8 @@ def _sweep(args: argparse.Namespace) -> None:
         except ValueError:
             raise ConfigError(f"--seeds '{args.seeds}': write whole numbers, as in 0,1,2") from None
     with faults.collected():
-        if args.jobs < 1:
-            raise ConfigError(f"--jobs {args.jobs}: at least 1")
+        if not 1 <= args.jobs <= 1024:
+            raise ConfigError(f"--jobs {args.jobs}: from 1 to 1024")
     with faults.collected():
         runs = plan(args.out, args.names, overrides_of(args), seeds)
     faults.refuse("the sweep cannot begin, for several reasons:", ConfigError)

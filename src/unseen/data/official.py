@@ -122,6 +122,9 @@ def read_lines(path: Path, faults: list[str]) -> list[tuple[int, str]]:
     """The lines of a list that are not blank, with their numbers, stripped."""
     try:
         text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        faults.append(f"there is no '{path}'")
+        return []
     except (OSError, UnicodeDecodeError) as error:
         faults.append(f"'{path}' cannot be read as UTF-8 text: {error}")
         return []

@@ -89,7 +89,12 @@ def check_folder(folder: Path) -> Report:
     """
     expect(NAME, folder, {})
     videos, findings = _read(folder)
-    listed = read_test_list(folder) if (folder / TEST_LIST_FOLDER).is_dir() else None
+    listed, unreadable = None, []
+    if (folder / TEST_LIST_FOLDER).is_dir():
+        try:
+            listed = read_test_list(folder)
+        except DataError as error:
+            unreadable.append(str(error))
     counts = {
         "videos": (len(videos), PUBLISHED_VIDEOS),
         "classes": (len({video.action for video in videos}), len(ACTIONS)),
@@ -106,7 +111,7 @@ def check_folder(folder: Path) -> Report:
         missing=(),
         broken=(),
         unlisted=(),
-        mistakes=findings.faults,
+        mistakes=(*findings.faults, *unreadable),
         overlaps=(),
         notices=(*findings.notices, *check_splits(videos, (), listed).notices),
     )

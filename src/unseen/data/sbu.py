@@ -31,11 +31,18 @@ INTERACTIONS = (
     "exchanging",
     "punching",
 )
-_NAMES = """
-s01s02 s01s03 s01s07 s02s01 s02s03 s02s06 s02s07 s03s02 s03s04 s03s05 s03s06 s04s02 s04s03 s04s06
-s05s02 s05s03 s06s02 s06s03 s06s04 s07s01 s07s03
+# How many takes each interaction of a set has, from 001 on; as in the published lists.
+_TAKES = """
+s01s02:22221132 s01s03:22221113 s01s07:22221122 s02s01:33311121 s02s03:22220121
+s02s06:22221122 s02s07:22321122 s03s02:22211122 s03s04:22221122 s03s05:12221122
+s03s06:22120122 s04s02:22121122 s04s03:22221122 s04s06:22221122 s05s02:22230102
+s05s03:22121112 s06s02:22121121 s06s03:22221120 s06s04:22221122 s07s01:22221122
+s07s03:22221122
 """
-SETS = tuple(_NAMES.split())
+TAKES = {
+    name: tuple(map(int, counts)) for name, counts in (row.split(":") for row in _TAKES.split())
+}
+SETS = tuple(TAKES)
 
 
 def actor_pair(folder: str) -> str:
@@ -45,6 +52,12 @@ def actor_pair(folder: str) -> str:
 
 # In the order in which the sets, sorted, bring them: the number of a pair in the published lists.
 ACTOR_PAIRS = tuple(dict.fromkeys(map(actor_pair, SETS)))
+OFFICIAL_TAKES = tuple(
+    f"{name}/{action:02}/{take:03}"
+    for name, counts in TAKES.items()
+    for action, count in enumerate(counts, start=1)
+    for take in range(1, count + 1)
+)
 OFFICIAL_COUNTS = {"videos": 282, "sets": 21, "interactions": 8, "actor_pairs": 13, "frames": 6822}
 LISTED_COUNTS = {"train": 188, "test": 94}
 PATTERN = "rgb_*"
@@ -120,6 +133,7 @@ def read_sbu(root: Path, *, lists: Path | None = None) -> Inventory:
         counts=counts,
         official=OFFICIAL_COUNTS if lists is None else OFFICIAL_COUNTS | LISTED_COUNTS,
         absent={
+            "videos": [take for take in OFFICIAL_TAKES if tuple(take.split("/")) not in takes],
             "sets": [name for name in SETS if name not in present],
             "actor_pairs": [name for name in ACTOR_PAIRS if name not in pairs],
         },

@@ -105,7 +105,7 @@ def read_vispr(root: Path, *, attributes: str = "68") -> Inventory:
                 continue
             found |= labels
             values = {name: str(int(bool(labels & {*any_of}))) for name, any_of in columns.items()}
-            items.append(Item(image, part, values))
+            items.append(Item(image, part, values, group=path.stem))
     counts: dict[str, int] = {
         "images": len(files),
         "attributes": len(found),

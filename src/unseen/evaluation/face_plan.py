@@ -20,6 +20,7 @@ from unseen.data.seen import digest_of
 from unseen.errors import ConfigError, DataError
 from unseen.models.recogniser import Recogniser
 from unseen.models.recognisers import load_recogniser
+from unseen.overrides import Seed
 
 
 class FaceEvaluation(BaseModel):
@@ -61,7 +62,7 @@ class FaceEvaluation(BaseModel):
     attacker_size: int = Field(64, ge=16)
     attacker_fit: FitConfig = FitConfig(epoch_clips=832)
     device: str = "cpu"
-    seed: int = 0
+    seed: Seed = 0
 
 
 @dataclass(frozen=True)

@@ -78,9 +78,18 @@ def _checks(config: RunConfig) -> list[Callable[[], object]]:
     size, frames = config.data.size, config.data.frames
     models = dict.fromkeys((config.target_model, *config.budget_models))
     checks: list[Callable[[], object]] = [partial(refuse_device, config.train.device)]
+    checks.append(partial(_refuse_same_column, config.data))
     checks.append(partial(_try_filter, config.filter, size))
     checks += [partial(_try_model, name, size, frames) for name in models]
     return checks
+
+
+def _refuse_same_column(data: DataConfig) -> None:
+    if data.private_name is None and data.target in data.private:
+        raise ConfigError(
+            f"the filter cannot both keep and hide '{data.target}': name another column by "
+            "--target or --private"
+        )
 
 
 def refuse_device(device: str) -> None:

@@ -12,7 +12,7 @@ from example_results import example_result
 from test_report_page import Page
 from unseen.cli import main
 from unseen.errors import DataError
-from unseen.evaluation.results import write_result
+from unseen.evaluation.results import read_result, write_result
 from unseen.families.family import families
 from unseen.report.claims import claims
 from unseen.report.family import Point, family_figure, read_family
@@ -189,8 +189,38 @@ def test_one_run_of_a_family_is_a_page_of_its_own(tmp_path: Path) -> None:
     sweep = _write(tmp_path, "sbu", {"raw": [(0.9, 0.95)], "grl-m1": [(0.8, 0.6)]})
     write_report([sweep], tmp_path / "page.html")
     assert "Every attacker on sbu-grl-m1-seed0" in Page((tmp_path / "page.html").read_text()).text
+    # Its figure has the published points all the same, and so has one of nothing trained yet.
+    begun = _write(tmp_path / "begun", "sbu", {"raw": [(0.9, 0.95)]})
+    for folder, keys in ((sweep, ["raw", "grl-m1"]), (begun, ["raw"])):
+        drawn = read_family([folder])
+        assert sorted(point.key for point in drawn.measured) == sorted(keys)
+        where = _ids(family_figure(drawn).wide)
+        assert "published:downsample:28" in where
+        assert {f"measured:{key}" for key in keys} < set(where)
+    loose = tmp_path / "loose.json"
+    loose.write_bytes((sweep / "results" / "sbu-grl-m1-seed0.json").read_bytes())
     with pytest.raises(DataError, match="not results of several runs of one family"):
-        read_family([sweep])
+        read_family([loose])
+
+
+@pytest.mark.parametrize("stored", [0.4, 0.8])
+def test_the_leak_is_the_worst_of_pixels_and_codec(stored: float, tmp_path: Path) -> None:
+    sweep = _write(tmp_path, "sbu", {"grl-m1": [(0.8, 0.6)], "grl-m2": [(0.8, 0.7)]})
+    for path in (sweep / "results").iterdir():
+        result = example_result(path.stem, 0.8, 0.6)
+        result["training"]["preset"] = path.stem.removesuffix("-seed0")
+        result["codec"] = example_result(path.stem, 0.8, stored)["codec"]
+        write_result(path, result)
+    drawn = read_family([sweep])
+    assert drawn.codec is not None
+    results = [read_result(path) for path in (sweep / "results").iterdir()]
+    leaks = {(each["privacy"]["leak"], each["codec"]["privacy"]["leak"]) for each in results}
+    ((pixels, through),) = leaks
+    assert (pixels < through) == (stored == 0.8)
+    worst = (results[0]["codec"] if through > pixels else results[0])["privacy"]
+    for point in drawn.measured:
+        assert point.leak == max(pixels, through)
+        assert point.leak_interval == tuple(worst["interval"])
 
 
 def test_a_sweep_without_results_says_so(tmp_path: Path) -> None:

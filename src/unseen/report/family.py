@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from unseen.errors import DataError
+from unseen.evaluation.results import worst_privacy
 from unseen.families.family import Family, Member, families, members
 from unseen.files import written_whole
 from unseen.report.canvas import (
@@ -22,7 +23,7 @@ from unseen.report.canvas import (
     percent_axis,
     picture,
 )
-from unseen.report.entries import Entry, common_codec, read_entries
+from unseen.report.entries import Entry, common_codec, read_entries, result_files
 
 _COLOURS = {
     "grl": "#059669",
@@ -47,8 +48,9 @@ class Point:
         line: of the figure; empty for a handcrafted anonymizer.
         size: M or K; the rate of a downsampling.
         restarting: whether budget models were restarted.
-        leak, target: measured: the mean over seeds. A_T is that of the f_T which was trained with
-            the filter (Wang19 3.5); of a handcrafted anonymizer, of one that was trained behind it.
+        leak, target: measured: the mean over seeds. The leak is the worst of pixels and codec. A_T
+            is that of the f_T which was trained with the filter (Wang19 3.5); of a handcrafted
+            anonymizer, of one that was trained behind it.
         leak_interval, target_interval: from the lowest to the highest end of the seeds' 95%
             intervals; None where there are none, as for published points.
         retrained, retrained_interval: A_T of a fresh f_T behind the filter, mean over seeds.
@@ -81,7 +83,7 @@ class Drawn:
         metrics: of the target and of the leak (`accuracy`, `cmap`).
         chance: of the leak.
         attackers: how many, of the result that met most.
-        codec: through which all was measured; None: the pixels.
+        codec: through which every A_T was measured; None: the pixels.
     """
 
     family: Family
@@ -139,7 +141,7 @@ def _measured(
     key: str, entries: Sequence[Entry], member: Member | None, codec: str | None
 ) -> Point:
     targets = [entry.part("target", codec is not None) for entry in entries]
-    leaks = [entry.part("privacy", codec is not None) for entry in entries]
+    leaks = [worst_privacy(entry.result)[0] for entry in entries]
     fresh = [target["retrained_accuracy"] for target in targets]
     own = [target["accuracy"] for target in targets if target["accuracy"] is not None]
     of_fresh = [target["interval"] for target in targets]
@@ -329,13 +331,16 @@ def _legend(drawn: Drawn) -> list[Line2D]:
 
 
 def read_family(results: Sequence[Path]) -> Drawn:
-    """The family of which these results are.
+    """The family of which these results are: by the names of files in a sweep, where one run or
+    none but handcrafted anonymizers are enough, or by what several trained runs say.
 
     Raises:
         DataError: they are not several runs of one family, or cannot be read.
     """
     entries = read_entries(results)
-    family = family_of(entries)
+    names = {path.stem.rpartition("-seed")[0] for path in result_files(results)}
+    of_sweep = {member.family for name in names if (member := members().get(name))}
+    family = families()[of_sweep.pop()] if len(of_sweep) == 1 else family_of(entries)
     if family is None:
         raise DataError(
             "these are not results of several runs of one family (`unseen sweep`); "

@@ -1,6 +1,7 @@
 """PA-HMDB51 as a test, on miniature trees of the three data sets, down to the command line."""
 
 import json
+import shutil
 import signal
 from collections.abc import Iterator
 from fractions import Fraction
@@ -16,7 +17,7 @@ from unseen.cli import main
 from unseen.config import DataConfig
 from unseen.data.clips import SPLITS
 from unseen.data.hmdb51 import read_hmdb51
-from unseen.data.load import load_data
+from unseen.data.load import check_data, load_data
 from unseen.data.official import check
 from unseen.data.pa_hmdb51_labels import ATTRIBUTES
 from unseen.data.video import write_video
@@ -311,3 +312,35 @@ def test_from_the_three_data_sets_to_a_result(
     assert run("evaluate", "other", *tested, "-o", "no.json") == 2
     assert "train it with --test-on pa-hmdb51, which leaves them out" in capsys.readouterr().err
     assert not Path("no.json").exists()
+
+
+@pytest.mark.parametrize("decode", [False, True])
+def test_the_annotations_are_checked_with_the_videos(
+    decode: bool, roots: dict[str, Path], tmp_path: Path
+) -> None:
+    pa = roots["test_on_root"]
+    report = check_data(f"pa-hmdb51:{roots['root']}", pa, decode=decode)
+    assert report.faults == ()
+    assert report.notices[-1] == (
+        "split 1 of HMDB51 trains on 2 annotated videos; a run with --test-on pa-hmdb51 trains on "
+        "none"
+    )
+    root = tmp_path / "hmdb51"
+    shutil.copytree(roots["root"], root)
+    gone, short, other = (name(action, s, c) for action, s, c in
+                          ((ACTIONS[0], 4, 0), (ACTIONS[0], 5, 1), (ACTIONS[1], 4, 0)))  # fmt: skip
+    (root / ACTIONS[0] / gone).unlink()
+    (root / ACTIONS[0] / short).unlink()
+    write_video(tmp_path / "v.mp4", np.zeros((8, 16, 16, 3), np.uint8), Fraction(10), "lossless")
+    (tmp_path / "v.mp4").rename(root / ACTIONS[0] / short)
+    names = root / "testTrainMulti_7030_splits" / f"{ACTIONS[1]}_test_split1.txt"
+    names.write_text(names.read_text().replace(f"{other} 1\n", ""))
+    seen: list[tuple[int, int]] = []
+    report = check_data(
+        f"pa-hmdb51:{root}", pa, decode=decode, progress=lambda *counts: seen.append(counts)
+    )
+    assert report.missing == (f"'{ACTIONS[0]}/{gone}' is annotated and not there",)
+    path = root / ACTIONS[0] / short
+    assert report.broken == (f"'{path}' has 8 frames, and is annotated up to its 9th",)
+    assert report.mistakes == (f"PA-HMDB51 annotates '{other}', which HMDB51's lists do not name",)
+    assert seen == [(1, 2), (2, 2)]

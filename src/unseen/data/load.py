@@ -78,13 +78,15 @@ def check_data(
     """Compare a published data set in a folder with its lists and its official numbers.
 
     Args:
-        name: of the data set, with its option.
+        name: of the data set, with its option (`pa-hmdb51:DIR`: with HMDB51's videos there).
         root: its folder.
         decode: read every listed file to its end.
         progress: called with (files read, files in all) while decoding.
     """
-    if name == pa_hmdb51.NAME:
-        return pa_hmdb51.check_folder(root)
+    spec = Spec.parse(name)
+    if spec.name == pa_hmdb51.NAME:
+        hmdb51 = None if spec.option is None else Path(spec.option)
+        return pa_hmdb51.check_folder(root, hmdb51, decode=decode, progress=progress)
     return check(_official(name, root), decode=decode, progress=progress)
 
 

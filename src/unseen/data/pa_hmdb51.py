@@ -15,7 +15,8 @@ from itertools import combinations
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from unseen.data.hmdb51 import ACTIONS
+from unseen.data.decode import Progress
+from unseen.data.hmdb51 import ACTIONS, read_hmdb51
 from unseen.data.official import Report, expect
 from unseen.data.pa_hmdb51_labels import (
     ATTRIBUTES,
@@ -24,7 +25,8 @@ from unseen.data.pa_hmdb51_labels import (
     LabelRange,
     VideoAnnotation,
 )
-from unseen.errors import DataError
+from unseen.data.video import probe, read_frames
+from unseen.errors import DataError, VideoError
 from unseen.registry import nearest
 
 NAME = "pa-hmdb51"
@@ -80,12 +82,25 @@ def check_annotations(folder: Path) -> Findings:
     return _read(folder)[1]
 
 
-def check_folder(folder: Path) -> Report:
+def check_folder(
+    folder: Path,
+    hmdb51: Path | None = None,
+    *,
+    decode: bool = False,
+    progress: Progress | None = None,
+) -> Report:
     """`check_annotations` in the form of `official.check`, and the published test list if it is
     in the same folder.
 
+    Args:
+        folder: of the annotations.
+        hmdb51: the folder of HMDB51, to be told which annotated videos are missing, too short for
+            their labels, or of another action there; None: annotations alone.
+        decode: read those videos to their ends, instead of what they say of their length.
+        progress: called with (videos read, videos in all).
+
     Raises:
-        DataError: there is no such folder.
+        DataError: there is no such folder, or `hmdb51` holds no lists of HMDB51.
     """
     expect(NAME, folder, {})
     videos, findings = _read(folder)
@@ -99,6 +114,29 @@ def check_folder(folder: Path) -> Report:
         "videos": (len(videos), PUBLISHED_VIDEOS),
         "classes": (len({video.action for video in videos}), len(ACTIONS)),
     }
+    missing, broken, mistakes, trained = [], [], [], []
+    if hmdb51 is not None:
+        names = {video.name: video.action for video in videos}
+        inventory = read_hmdb51(hmdb51, annotated=names)
+        mistakes = list(inventory.faults)
+        paths = {item.path.rpartition("/")[2]: item.path for item in inventory.items}
+        there = [video for video in videos if paths.get(video.name) in inventory.files]
+        lost = sorted({paths[name] for name in names if name in paths} - inventory.files)
+        missing = [f"'{path}' is annotated and not there" for path in lost]
+        for done, video in enumerate(there, start=1):
+            if fault := _too_short(hmdb51 / paths[video.name], video, decode=decode):
+                broken.append(fault)
+            if progress is not None:
+                progress(done, len(there))
+        official = read_hmdb51(hmdb51)
+        in_train = {
+            item.path.rpartition("/")[2] for item in official.items if item.split == "train"
+        }
+        if kept := sorted(in_train & set(names)):
+            trained = [
+                f"split 1 of HMDB51 trains on {len(kept)} annotated videos; a run with --test-on "
+                f"{NAME} trains on none"
+            ]
     return Report(
         name=NAME,
         root=folder,
@@ -108,13 +146,24 @@ def check_folder(folder: Path) -> Report:
             for key, (found, official) in counts.items()
             if found != official
         ),
-        missing=(),
-        broken=(),
+        missing=tuple(missing),
+        broken=tuple(broken),
         unlisted=(),
-        mistakes=(*findings.faults, *unreadable),
+        mistakes=(*findings.faults, *unreadable, *mistakes),
         overlaps=(),
-        notices=(*findings.notices, *check_splits(videos, (), listed).notices),
+        notices=(*findings.notices, *check_splits(videos, (), listed).notices, *trained),
     )
+
+
+def _too_short(path: Path, video: VideoAnnotation, *, decode: bool) -> str | None:
+    """What is wrong with an annotated video; None where it reaches as far as its labels."""
+    try:
+        frames = sum(1 for _ in read_frames(path)) if decode else probe(path).frames
+    except VideoError as error:
+        return str(error)
+    if frames is not None and frames < video.frames:
+        return f"'{path}' has {frames} frames, and is annotated up to its {video.frames}th"
+    return None
 
 
 def read_test_list(folder: Path) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from unseen.data.codec import Codec
 from unseen.errors import ConfigError, RunError, WeightsError, together
 from unseen.evaluation.attacks import Attacked
 from unseen.evaluation.cost import network_cost
+from unseen.evaluation.finished import Finished, finished_folder
 from unseen.evaluation.protocol import (
     choose_attackers,
     privacy_section,
@@ -193,7 +194,8 @@ def evaluate(
         anonymizer: a run's folder or a name, see `load_anonymizer`.
         data: labelled clips; test is read once, at the end. Of two data sets (`clips.across`) the
             target is measured on the one, the leak on the other.
-        out: the result file; sample clips go beside it.
+        out: the result file; sample clips go beside it, and, while it is not written, models that
+            are done: called again after it was killed, it goes on with those that are left.
         config: see `EvaluationConfig`.
 
     Returns:
@@ -215,15 +217,22 @@ def evaluate(
     )  # fmt: skip
     versions = anonymized(data)
     others = None if data.other is None else anonymized(data.other)
+    finished = Finished.of(
+        finished_folder(out), data, [versions, *([] if others is None else [others])]
+    )
     fresh, measured = train_on_versions(
         data, versions, config.target_model, subject.attackers,
         target_fit=config.target_fit, attacker_fit=config.attacker_fit,
         jobs=config.jobs, device=config.device, private_versions=others,
+        finished=finished,
     )  # fmt: skip
+    # Pictures that no file may show are not made.
     shown = _shown(data)
+    reconstructed = shown if data.other is None and _raw_shown(data, config) else []
     attacks = run_attacks(
         data.private_data, others or versions, subject.attacks, fit=config.attacker_fit,
-        jobs=config.jobs, device=config.device, shown=shown if data.other is None else (),
+        jobs=config.jobs, device=config.device, shown=reconstructed,
+        finished=finished,
     )  # fmt: skip
     views = versions["test"].views()
     own = [predict(target, view, config.device) if target else None for view in views]
@@ -277,6 +286,7 @@ def evaluate(
     else:
         write_previews(out, _previews(data, versions["test"], config, shown, attacks))
     write_result(out, result)
+    finished.clear()
     return result
 
 
@@ -351,7 +361,7 @@ def _previews(
         captions=tuple(names),
         before=np.ascontiguousarray(data.test.clips[chosen]) if raw else None,
         after_codec=np.ascontiguousarray(views[1][chosen]) if len(views) > 1 else None,
-        reconstructed=made if raw else None,
+        reconstructed=made,
     )
 
 

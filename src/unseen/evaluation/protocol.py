@@ -12,10 +12,11 @@ and are measured on each. A random anonymizer is drawn several times for trainin
 draw would flatter it.
 """
 
+import hashlib
 import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
@@ -30,6 +31,7 @@ from unseen.data.clips import SPLITS, ClipDataset, LabelSet
 from unseen.errors import ConfigError, Faults, together
 from unseen.evaluation.attacks import Array, Attacked, AttackJob
 from unseen.evaluation.curriculum import follow_curriculum
+from unseen.evaluation.finished import Arrays, Finished
 from unseen.evaluation.reconstruction import reconstruct
 from unseen.evaluation.retrieval import retrieve
 from unseen.evaluation.versions import KeptClips, Versions
@@ -156,6 +158,42 @@ class _Task:
     frames: int
     fit: FitConfig
 
+    @property
+    def depends_on(self) -> dict[str, Any]:
+        """What its outcome depends on beside clips and labels."""
+        return {"role": self.role, **_depends_on(self.model, self.fit)}
+
+
+def _depends_on(model: str, fit: FitConfig) -> dict[str, Any]:
+    _, _, file = model.partition("@")
+    weights = hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else None
+    return {"model": model, "weights": weights, "fit": fit.model_dump(mode="json")}
+
+
+def _packed(measured: Measured) -> tuple[Any, Arrays]:
+    about = asdict(measured) | {"fitted": measured.fitted.as_json(), "logits": None}
+    return about, {f"logits{k}": each for k, each in enumerate(measured.logits)}
+
+
+def _unpacked(about: Any, arrays: Arrays) -> Measured:
+    fitted = Fitted(**about["fitted"] | {"curve": tuple(about["fitted"]["curve"])})
+    return Measured(**about | {"fitted": fitted, "logits": _logits(arrays)})
+
+
+def _packed_attack(attacked: Attacked) -> tuple[Any, Arrays]:
+    arrays: Arrays = {f"logits{k}": each for k, each in enumerate(attacked.logits)}
+    if attacked.shown is not None:
+        arrays["shown"] = attacked.shown
+    return {"name": attacked.name, "figures": attacked.figures}, arrays
+
+
+def _unpacked_attack(about: Any, arrays: Arrays) -> Attacked:
+    return Attacked(about["name"], _logits(arrays), tuple(about["figures"]), arrays.get("shown"))
+
+
+def _logits(arrays: Arrays) -> tuple[Array, ...]:
+    return tuple(arrays[f"logits{k}"] for k in range(sum(key != "shown" for key in arrays)))
+
 
 def _work(task: _Task) -> float:
     """Multiply-accumulates for one clip of a training step; the most where weights are loaded."""
@@ -198,6 +236,7 @@ def train_on_versions(
     jobs: int,
     device: str = "cpu",
     private_versions: Mapping[str, Versions] | None = None,
+    finished: Finished | None = None,
 ) -> tuple[Measured, list[Measured]]:
     """Train a fresh f_T and all attackers on the same anonymized clips, `jobs` at a time.
 
@@ -211,6 +250,7 @@ def train_on_versions(
         jobs: how many at a time.
         device: where.
         private_versions: of `data.private_data`, where that is another data set.
+        finished: models that were trained before, and where to keep those that are trained now.
 
     Returns:
         The target model, and the attackers in the order given.
@@ -235,12 +275,13 @@ def train_on_versions(
         )
         results = _side_by_side(
             "attackers", jobs,
-            [
-                delayed(_train_one)(at, task, kept[task.role], _threads(jobs), device)
+            {
+                at: delayed(_train_one)(at, task, kept[task.role], _threads(jobs), device)
                 # The longest first: the processes then end at about the same time.
                 for at, task in sorted(enumerate(tasks), key=lambda pair: -_work(pair[1]))
-            ],
+            },
             lambda measured: f"{measured.name} {100 * measured.fitted.validation:.1f}%",
+            _Kept(finished, [task.depends_on for task in tasks], _unpacked, _packed),
         )  # fmt: skip
     return results[0], results[1:]
 
@@ -254,6 +295,7 @@ def run_attacks(
     jobs: int,
     device: str = "cpu",
     shown: Sequence[int] = (),
+    finished: Finished | None = None,
 ) -> list[Attacked]:
     """Attack in other ways than by classifying; see `unseen.evaluation.attacks`.
 
@@ -265,21 +307,29 @@ def run_attacks(
         jobs: attacks side by side.
         device: where.
         shown: test clips of which a picture is kept, see `Attacked.shown`.
+        finished: as in `train_on_versions`; pictures are kept there as well.
     """
     if not models:
         return []
     labels: dict[str, Array] = {name: data.split(name).private for name in SPLITS}
     with tempfile.TemporaryDirectory(prefix="unseen-") as folder:
         clips = KeptClips.keep(Path(folder) / "clips", versions, data)
-        work = [
-            delayed(_attack)(
+        work = {
+            at: delayed(_attack)(
                 at, name,
                 AttackJob(clips, labels, data.private, model, fit, tuple(shown), device),
                 _threads(jobs),
             )
             for at, (name, model) in enumerate(models.items())
-        ]  # fmt: skip
-        return _side_by_side("attacks", jobs, work, lambda attacked: str(attacked.name))
+        }  # fmt: skip
+        depends_on = [
+            {"attack": name, "shown": list(shown), **_depends_on(model, fit)}
+            for name, model in models.items()
+        ]
+        return _side_by_side(
+            "attacks", jobs, work, lambda attacked: str(attacked.name),
+            _Kept(finished, depends_on, _unpacked_attack, _packed_attack),
+        )  # fmt: skip
 
 
 def _attack(at: int, name: str, job: AttackJob, threads: int) -> tuple[int, Attacked]:
@@ -291,17 +341,39 @@ def _threads(jobs: int) -> int:
     return max(1, torch.get_num_threads() // jobs)
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """How results of `_side_by_side` are kept and found again, by position."""
+
+    finished: Finished | None
+    depends_on: Sequence[dict[str, Any]]
+    unpacked: Callable[[Any, Arrays], Any]
+    packed: Callable[[Any], tuple[Any, Arrays]]
+
+    def before(self) -> dict[int, Any]:
+        if self.finished is None:
+            return {}
+        found = {at: self.finished.read(each) for at, each in enumerate(self.depends_on)}
+        return {at: self.unpacked(*kept) for at, kept in found.items() if kept is not None}
+
+    def add(self, at: int, result: Any) -> None:
+        if self.finished is not None:
+            self.finished.write(self.depends_on[at], *self.packed(result))
+
+
 def _side_by_side(
-    what: str, jobs: int, work: Sequence[Any], about: Callable[[Any], str]
+    what: str, jobs: int, work: Mapping[int, Any], about: Callable[[Any], str], kept: _Kept
 ) -> list[Any]:
     """Do what gives (position, result), `jobs` at a time; results by position.
 
     On a terminal, each is named as soon as it is done.
     """
     run = Parallel(n_jobs=jobs, return_as="generator_unordered", mmap_mode="c")
-    done: dict[int, Any] = {}
+    done = kept.before()
     with progress(len(work), what, "model") as bar:
-        for at, result in run(work):
+        bar.update(len(done))
+        for at, result in run([call for at, call in work.items() if at not in done]):
+            kept.add(at, result)
             done[at] = result
             bar.update(1)
             bar.set_postfix_str(about(result))

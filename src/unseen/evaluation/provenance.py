@@ -12,7 +12,7 @@ import torch
 def provenance(seed: int, device: str) -> dict[str, Any]:
     """Commit, seed, device, machine, and the date in UTC."""
     return {
-        "commit": _commit(),
+        "commit": source_commit(),
         "seed": seed,
         "device": device,
         "machine": _machine(),
@@ -20,7 +20,7 @@ def provenance(seed: int, device: str) -> dict[str, Any]:
     }
 
 
-def _commit() -> str | None:
+def source_commit() -> str | None:
     """The commit of the checkout that runs, if it is one; `-dirty` where its code was changed."""
     here = Path(__file__)
     try:

@@ -123,7 +123,7 @@ def test_only_the_same_work_is_found_again(
         assert trained("noise:0.2") == everything
         assert trained(seed=5) == everything  # other noise
         labels = DATA.test.private[::-1].copy()
-        other = replace(DATA, test=replace(DATA.test, private=labels), hash="other")
+        other = replace(DATA, test=replace(DATA.test, private=labels))
         assert trained(data=other) == everything
         # A file that is no whole one is as good as none.
         for path in finished_folder(out).iterdir():

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from unseen import __version__
-from unseen.data.clips import ClipDataset
+from unseen.data.clips import SPLITS, ClipDataset
 from unseen.evaluation.provenance import source_commit
 from unseen.evaluation.versions import Versions
 from unseen.files import written_whole
@@ -49,11 +49,17 @@ class Finished:
     ) -> "Finished":
         """Those of an evaluation on these clips behind the anonymizer."""
         sha = hashlib.sha256()
-        said = [__version__, torch.__version__, source_commit(), data.hash]
-        sha.update(json.dumps([*said, data.other and data.other.hash]).encode())
+        said = [__version__, torch.__version__, source_commit()]
+        for of in (data, data.private_data):
+            said.append(of.hash)
+            # A copy with other labels (`dataclasses.replace`) still has the hash of the first.
+            for split in map(of.split, SPLITS):
+                sha.update(np.ascontiguousarray(split.target).data)
+                sha.update(np.ascontiguousarray(split.private).data)
+        sha.update(json.dumps(said).encode())
         for each in versions:
-            for name, split in sorted(each.items()):
-                for clips in split.all():
+            for name, passed in sorted(each.items()):
+                for clips in passed.all():
                     sha.update(f"{name} {clips.shape}".encode())
                     for clip in clips:
                         sha.update(np.ascontiguousarray(clip).data)

@@ -26,8 +26,8 @@ import torch
 from unseen.anonymizers.load import load_anonymizer
 from unseen.config import RunConfig, load_config
 from unseen.data.load import load_data
-from unseen.evaluation.protocol import choose_attackers
 from unseen.evaluation.results import read_result
+from unseen.evaluation.suite import choose_attackers
 from unseen.evaluation.versions import anonymize_split
 
 

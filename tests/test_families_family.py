@@ -6,7 +6,7 @@ import pytest
 
 from unseen.config import RunConfig, about_preset, load_config, preset_names
 from unseen.errors import ConfigError
-from unseen.evaluation.protocol import choose_attackers
+from unseen.evaluation.suite import choose_attackers
 from unseen.families.family import families, find_members, members
 from unseen.models import canonical
 from unseen.registry import Spec

@@ -23,7 +23,6 @@ from unseen.evaluation.attacks import Attacked
 from unseen.evaluation.cost import network_cost
 from unseen.evaluation.finished import Finished, finished_folder
 from unseen.evaluation.protocol import (
-    choose_attackers,
     privacy_section,
     run_attacks,
     target_section,
@@ -31,6 +30,7 @@ from unseen.evaluation.protocol import (
 )
 from unseen.evaluation.provenance import provenance
 from unseen.evaluation.results import Previews, previews_path, write_previews, write_result
+from unseen.evaluation.suite import choose_attackers
 from unseen.evaluation.versions import Versions, anonymize_all, refuse_clips
 from unseen.files import refuse_unwritable
 from unseen.machine import device_of

@@ -18,7 +18,7 @@ import torch
 from unseen.config import load_config
 from unseen.data.load import load_data
 from unseen.training.game import Game
-from unseen.training.run import make_fabric
+from unseen.training.processes import make_fabric
 
 
 def median_seconds(act: Callable[[], object], count: int) -> float:
@@ -38,7 +38,7 @@ def main() -> None:
     args = parser.parse_args()
     small = ["data.train=208", "data.val=104", "data.test=104"]
     config = load_config(args.preset, small)
-    game = Game(config, load_data(config.data), make_fabric(config))
+    game = Game(config, load_data(config.data), make_fabric(config.train))
     everyone = range(game.ensemble)
 
     def step() -> None:

@@ -108,3 +108,12 @@ def test_whom_to_make_is_told_only_where_it_is_asked_for() -> None:
         load_face_config("lfw-faces", ["modifier.looks=8"])
     overrides = ["modifier.looks=8", "game.l1_goal=stranger"]
     assert load_face_config("lfw-faces", overrides).modifier.looks == 8
+
+
+def test_shares_of_processes_are_equal() -> None:
+    with pytest.raises(ConfigError, match="train: batch 9 does not divide over 2 devices"):
+        load_face_config(None, ["train.batch=9", "train.devices=2"])
+    frames = ["train.frames=3", "train.devices=2"]
+    assert load_face_config(None, frames).train.devices == 2
+    with pytest.raises(ConfigError, match="train: frames 3 does not divide over 2 devices"):
+        load_face_config(None, [*frames, "data.actions=duet"])

@@ -19,7 +19,8 @@ from unseen.training.batches import Order, augmented
 from unseen.training.classifier import predict
 from unseen.training.game import Game
 from unseen.training.metrics import score
-from unseen.training.run import make_fabric, train
+from unseen.training.processes import make_fabric
+from unseen.training.run import train
 from unseen.types import to_clips, to_stored
 
 NAMES = ("long_hair", "glasses", "skirt")
@@ -37,7 +38,7 @@ def data() -> ClipDataset:
 
 
 def _game(data: ClipDataset, config: RunConfig = CONFIG) -> Game:
-    return Game(config, data, make_fabric(config))
+    return Game(config, data, make_fabric(config.train))
 
 
 def _moved(module: nn.Module, before: list[torch.Tensor]) -> bool:

@@ -17,8 +17,9 @@ from unseen.faces.align import align
 from unseen.models.sphereface import angular_softmax
 from unseen.training.face_game import FaceBatch, FaceGame
 from unseen.training.face_objectives import FACE_OBJECTIVES
+from unseen.training.processes import make_fabric
 
-CPU = torch.device("cpu")
+CPU = make_fabric(tiny_config().train)
 
 
 def _game(*overrides: str, actions: bool = False) -> FaceGame:

@@ -46,9 +46,15 @@ from tiny_faces import tiny_config, tiny_data
 from unseen.training.face_run import train_faces
 if __name__ == "__main__":
     config = tiny_config(*sys.argv[3:])
-    data = tiny_data(actions=True)
+    data = tiny_data(actions=config.data.actions is not None)
     train_faces(config, data, Path(sys.argv[1]), resume=sys.argv[2] == "resume")
 """
+# Small steps: Adam divides by a gradient's size, and so enlarges what rounding does to it.
+SLOW = tuple(f"train.lr_{player}=1e-5" for player in ("modifier", "recogniser", "critic"))
+STRANGERS = (
+    "game.l1_goal=stranger", "game.occluders=2", "modifier.sees=8", "modifier.looks=6",
+    "modifier.noise=0.1", "game.realism=0.1", "game.objectives=random_label", "game.average=0.5",
+)  # fmt: skip
 
 
 def test_a_run_leaves_an_anonymizer_a_recogniser_a_detector_and_its_account(
@@ -73,11 +79,16 @@ def test_a_run_leaves_an_anonymizer_a_recogniser_a_detector_and_its_account(
     assert (account["people"], account["pictures"]) == (4, 12)
 
 
-def test_killed_at_any_step_and_resumed_it_ends_with_the_same_bits(tmp_path: Path) -> None:
-    script = tmp_path / "train.py"
+def _command(folder: Path, run: str) -> list[str]:
+    """Trains tiny data in a process of its own."""
+    script = folder / "train.py"
     script.write_text(SCRIPT.format(tests=str(Path(__file__).parent)))
-    overrides = [*LIMITED, "train.steps=6"]
-    command = [sys.executable, str(script), str(tmp_path / "killed")]
+    return [sys.executable, str(script), str(folder / run)]
+
+
+def test_killed_at_any_step_and_resumed_it_ends_with_the_same_bits(tmp_path: Path) -> None:
+    overrides = [*LIMITED, "train.steps=6", "data.actions=duet"]
+    command = _command(tmp_path, "killed")
     process = subprocess.Popen([*command, "new", *overrides], env=os.environ.copy())
     saved = tmp_path / "killed" / CHECKPOINT
     while not saved.exists() and process.poll() is None:
@@ -90,6 +101,45 @@ def test_killed_at_any_step_and_resumed_it_ends_with_the_same_bits(tmp_path: Pat
         killed, whole = (load_file(tmp_path / run / name) for run in ("killed", "whole"))
         assert killed.keys() == whole.keys()
         assert all(torch.equal(killed[key], whole[key]) for key in whole), name
+
+
+@pytest.mark.parametrize("settings", [(*LIMITED, *SLOW), (*STRANGERS, *SLOW)])
+def test_two_processes_train_as_one(settings: tuple[str, ...], tmp_path: Path) -> None:
+    """Gradients averaged over halves of a batch are those of the batch, but for rounding."""
+    command = _command(tmp_path, "two")
+    told = subprocess.run(
+        [*command, "new", *settings, "train.devices=2"], check=True, capture_output=True
+    )
+    assert told.stdout == told.stderr == b""
+    train_faces(tiny_config(*settings), tiny_data(), tmp_path / "one")
+    none = [f"train.{stage}=0" for stage in ("init_recogniser", "init_modifier", "steps", "finish")]
+    train_faces(tiny_config(*settings, *none), tiny_data(), tmp_path / "start")
+    one, two, start = (load_file(tmp_path / run / CHECKPOINT) for run in ("one", "two", "start"))
+    assert one.keys() == two.keys()
+    for player in ("modifier", "recogniser", "critic"):
+        keys = [key for key in one if key.startswith(f"{player}/") and one[key].ndim == 4]
+        assert keys
+        for key in keys:
+            apart, moved = (float((one[key] - run[key]).abs().mean()) for run in (two, start))
+            assert moved > 1e-5, key
+            assert apart < 0.02 * moved, key
+    accounts = [json.loads((tmp_path / run / TRAINING_FILE).read_text()) for run in ("one", "two")]
+    for a, b in zip(*(account["rows"] for account in accounts), strict=True):
+        assert {k: v for k, v in b.items() if k != "seconds"} == {
+            k: v if k in ("stage", "step") or v is None else pytest.approx(v, rel=1e-4)
+            for k, v in a.items() if k != "seconds"
+        }  # fmt: skip
+
+
+def test_two_processes_share_frames_of_actions(tmp_path: Path) -> None:
+    settings = (*LIMITED, *SLOW, "data.actions=duet", "train.devices=2")
+    command = _command(tmp_path, "two")
+    subprocess.run([*command, "new", *settings], check=True)
+    account = json.loads((tmp_path / "two" / TRAINING_FILE).read_text())
+    assert account["rows"][-1]["stage"] == "detector"
+    assert account["rows"][-1]["detection"] > 0
+    # Resumed by one process: what was written belongs together.
+    train_faces(tiny_config(*settings[:-1]), tiny_data(actions=True), tmp_path / "two", resume=True)
 
 
 @pytest.mark.parametrize("restart", [0, 2])
@@ -319,6 +369,10 @@ def test_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert main([*command, *tiny]) == 0
     assert "verification by its own recogniser" in capsys.readouterr().out
     assert load_anonymizer(run).random
+    two = [*command[:-1], str(tmp_path / "two"), *tiny, "train.devices=2"]
+    told = subprocess.run([sys.executable, "-m", "unseen", *two], check=True, capture_output=True)
+    assert told.stdout.count(b"verification by its own recogniser") == 1
+    assert told.stderr == b""
     assert main([*command, *tiny]) == 2
     assert "already holds a run" in capsys.readouterr().err
     assert main([*command, "--resume"]) == 0

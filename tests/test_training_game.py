@@ -18,7 +18,7 @@ from unseen.training.classifier import predict
 from unseen.training.game import Game
 from unseen.training.metrics import score
 from unseen.training.moves import FilterMove, PrivacyMove
-from unseen.training.run import make_fabric
+from unseen.training.processes import make_fabric
 from unseen.types import to_clips, to_stored
 
 CLIP = 5.0  # the norm at which each player's gradient is cut
@@ -38,7 +38,7 @@ def multi() -> ClipDataset:
 
 
 def _game(data: ClipDataset, config: RunConfig = CONFIG) -> Game:
-    return Game(config, data, make_fabric(config))
+    return Game(config, data, make_fabric(config.train))
 
 
 def _weights(module: nn.Module) -> dict[str, Tensor]:

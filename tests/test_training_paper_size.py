@@ -9,7 +9,7 @@ from tiny_game import tiny_data
 from unseen.config import load_config
 from unseen.models import parameter_count
 from unseen.training.game import Game
-from unseen.training.run import make_fabric
+from unseen.training.processes import make_fabric
 from unseen.types import to_clips
 
 SMALL_DATA = (
@@ -23,7 +23,7 @@ def test_one_step_of_every_player() -> None:
     config = load_config("sbu-entropy-restart-m2", SMALL_DATA)
     data = tiny_data(config)
     assert data.train.clips.shape == (2, 16, 112, 112, 3)
-    game = Game(config, data, make_fabric(config))
+    game = Game(config, data, make_fabric(config.train))
     # Wu18 section 5 says over 70 million and 1.3 million; the latter is not Johnson's network.
     assert parameter_count(game.target) > 70e6
     assert parameter_count(game.filter) == 1_679_235

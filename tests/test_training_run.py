@@ -262,6 +262,18 @@ def test_no_gpu(data: ClipDataset, tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
+def test_fewer_gpus_than_processes(
+    data: ClipDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    for device in ("auto", "cuda"):
+        config = tiny_config(f"train.device={device}", "train.batch=4", "train.devices=2")
+        with pytest.raises(RunError, match=r"train\.devices=2, but GPUs that PyTorch sees: 1; use"):
+            train(config, data, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
 # Steps so small that no weight changes: scores stay where they are, and no threshold is reached.
 STUCK = (
     "train.lr_filter=1e-30", "train.lr_target=1e-30", "train.lr_budget=1e-30",

@@ -10,7 +10,10 @@ from tiny_faces import tiny_config, tiny_data
 from unseen.errors import DataError
 from unseen.faces.align import TEMPLATE, lay_over
 from unseen.training.face_game import FaceGame
+from unseen.training.processes import make_fabric
 from unseen.training.strangers import occlude, occluders, someone_else
+
+CPU = make_fabric(tiny_config().train)
 
 
 def test_a_face_is_laid_over_another_as_scikit_image_does() -> None:
@@ -64,7 +67,7 @@ def test_l1_is_to_the_goal(goal: str) -> None:
         tiny_config(f"game.l1_goal={goal}", "game.occluders=2"),
         tiny_data().train,
         None,
-        torch.device("cpu"),
+        CPU,
     )
     batch = game.draw()
     own = game.batch(
@@ -84,16 +87,16 @@ def test_measuring_sees_faces_as_they_are() -> None:
         tiny_config("game.l1_goal=stranger", "game.occluders=3"),
         tiny_data().train,
         None,
-        torch.device("cpu"),
+        CPU,
     )
     chosen = np.arange(3)
-    plain = FaceGame(tiny_config(), tiny_data().train, None, torch.device("cpu"))
+    plain = FaceGame(tiny_config(), tiny_data().train, None, CPU)
     assert torch.equal(game.batch(game.faces, chosen).faces, plain.batch(game.faces, chosen).faces)
 
 
 def test_m_is_told_the_look_of_whom_it_is_asked_for() -> None:
     overrides = ("game.l1_goal=stranger", "modifier.sees=8", "modifier.looks=6")
-    game = FaceGame(tiny_config(*overrides), tiny_data().train, None, torch.device("cpu"))
+    game = FaceGame(tiny_config(*overrides), tiny_data().train, None, CPU)
     batch = game.draw()
     assert batch.looks is not None
     own = game.modifier.looks_of(batch.faces)
@@ -114,4 +117,4 @@ def test_m_is_told_the_look_of_whom_it_is_asked_for() -> None:
 def test_more_looks_than_faces_tell_apart_are_refused() -> None:
     overrides = ("game.l1_goal=stranger", "modifier.sees=8", "modifier.looks=12")
     with pytest.raises(DataError, match="more than 12 faces to learn from, and there are 12"):
-        FaceGame(tiny_config(*overrides), tiny_data().train, None, torch.device("cpu"))
+        FaceGame(tiny_config(*overrides), tiny_data().train, None, CPU)

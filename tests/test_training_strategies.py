@@ -17,8 +17,9 @@ from unseen.training import checkpoint
 from unseen.training.folder import CHECKPOINT
 from unseen.training.game import Game
 from unseen.training.moves import Batch, PrivacyMove
+from unseen.training.processes import make_fabric
 from unseen.training.restarting import Restarting
-from unseen.training.run import make_fabric, train
+from unseen.training.run import train
 from unseen.training.schedules import SCHEDULES
 from unseen.training.state import STAGES, State
 
@@ -131,7 +132,7 @@ def _same(one: list[Tensor], other: list[Tensor]) -> bool:
 
 def _tiny(data: ClipDataset, name: str, *overrides: str) -> tuple[RunConfig, Game]:
     config = tiny_config(*SCHEDULED, f"game.schedule={name}", THREE, *overrides)
-    return config, Game(config, data, make_fabric(config))
+    return config, Game(config, data, make_fabric(config.train))
 
 
 @pytest.mark.parametrize("objective", ["negative_entropy", "gradient_reversal"])

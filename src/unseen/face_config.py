@@ -110,9 +110,10 @@ class FaceTrainConfig(_Section):
     Attributes:
         seed: of weights, batches and noise.
         device: `auto`, `cpu`, `cuda`.
-        threads: on a CPU.
-        batch: faces a step.
-        frames: of actions a step.
+        devices: processes on one machine (gloo on CPU, NCCL on GPU).
+        threads: of each process on a CPU.
+        batch: faces a step, over all devices.
+        frames: of actions a step, over all devices.
         init_recogniser: steps in which D learns real faces.
         init_modifier: steps in which M learns L1 alone.
         steps: T1 of algorithm 1: D, then M and A together.
@@ -127,6 +128,7 @@ class FaceTrainConfig(_Section):
 
     seed: Seed = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: Workers = 1
     threads: Workers = 2
     batch: int = Field(32, ge=2)
     frames: int = Field(2, ge=1)
@@ -143,6 +145,12 @@ class FaceTrainConfig(_Section):
     lr_drop: float = Field(7 / 12, gt=0, le=1)
     checkpoint_every: float = Field(30.0, ge=0)
     log_every: int = Field(100, ge=1)
+
+    @model_validator(mode="after")
+    def _shares_are_equal(self) -> "FaceTrainConfig":
+        if self.batch % self.devices:
+            raise ValueError(f"batch {self.batch} does not divide over {self.devices} devices")
+        return self
 
 
 class FaceRunConfig(_Section):
@@ -171,6 +179,13 @@ class FaceRunConfig(_Section):
                 "modifier.looks tells M whom to make, and L1 asks it for another face: set "
                 "game.l1_goal=stranger, or modifier.looks=0"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _frames_are_shared(self) -> "FaceRunConfig":
+        frames, devices = self.train.frames, self.train.devices
+        if self.data.actions is not None and frames % devices:
+            raise ValueError(f"train: frames {frames} does not divide over {devices} devices")
         return self
 
 

@@ -1,5 +1,6 @@
 """Progress of long work: a bar with rate and time left on a terminal, nothing in a pipe."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,8 +39,13 @@ def counting(what: str, unit: str = "it") -> Callable[[int, int], None]:
     return show
 
 
+def speaks() -> bool:
+    """Whether this process is the one that says how it goes, of several that train together."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
 def _bar(total: int | None, what: str, unit: str, start: int) -> Any:
-    quiet = not sys.stderr.isatty()
+    quiet = not (sys.stderr.isatty() and speaks())
     return tqdm(
         total=total, desc=what, unit=unit, initial=start, disable=quiet, leave=False,
         dynamic_ncols=True,

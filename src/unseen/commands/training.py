@@ -20,6 +20,7 @@ from unseen.commands.settings import (
     refuse_unused_folders,
 )
 from unseen.errors import ConfigError, Faults, UnseenError, together
+from unseen.progress import speaks
 
 if TYPE_CHECKING:
     from unseen.anonymizers.base import BoxKind
@@ -118,6 +119,8 @@ def _train(args: argparse.Namespace) -> None:
     load = together(ConfigError, f"{args.out} cannot be trained and measured so", checks)[0]
     refuse_evaluation(config.evaluation, config.budget_models)
     trained = train(config, load(), args.out, resume=args.resume)
+    if not speaks():
+        return
     print(
         f"{trained.folder}: validation accuracy of f_T {100 * trained.target_accuracy:.1f}% "
         f"after {trained.seconds:.0f} s; now measure the leak: "
@@ -240,6 +243,8 @@ def _train_faces(args: argparse.Namespace, base: "FaceRunConfig | None") -> None
     assert config is not None
     assert data is not None
     trained = train_faces(config, data, args.out, resume=args.resume)
+    if not speaks():
+        return
     print(
         f"{trained.folder}: verification by its own recogniser "
         f"{100 * trained.verification_raw:.1f}% on faces as they are, "

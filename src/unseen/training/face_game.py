@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from unseen.anonymizers.modifier import FaceModifier, Looks
+from unseen.anonymizers.modifier import FaceModifier, Grain, Looks
 from unseen.face_config import FaceRunConfig
 from unseen.faces.actions import FacesFound
 from unseen.faces.align import align, lay_over
@@ -27,6 +28,7 @@ from unseen.models.sphereface import Features, PerFace, Recogniser, angular_soft
 from unseen.training.batches import Order
 from unseen.training.face_objectives import FACE_OBJECTIVES, Exposed, other_identities
 from unseen.training.gradients import clip_gradients
+from unseen.training.processes import average_gradients, mean_over
 from unseen.training.strangers import occlude, occluders, someone_else
 from unseen.types import Frames, to_clips
 
@@ -42,15 +44,36 @@ class FaceBatch:
         faces: `(faces, 3, size, size)` in [0, 1].
         landmarks: `(faces, 5, 2)` in pixels of `faces`.
         labels: `(faces,)`.
-        goals: what L1 asks M to make of them; as `faces`.
-        looks: whom M is told to make; None: anybody, or nobody in particular.
     """
 
     faces: Frames
     landmarks: Float[Tensor, "faces 5 2"]
     labels: Int[Tensor, " faces"]
+
+
+@dataclass(frozen=True)
+class Draw(FaceBatch):
+    """A batch to learn from, and everything random that a move does with its faces.
+
+    Attributes:
+        goals: what L1 asks M to make of them; as `faces`.
+        looks: whom M is told to make; None: anybody, or nobody in particular.
+        grain: M's noise, see `FaceModifier.grain`.
+        others: for each face an identity that is not its own, see `random_label`.
+    """
+
     goals: Frames
-    looks: Looks | None = None
+    looks: Looks | None
+    grain: Grain
+    others: Int[Tensor, " faces"]
+
+    def share(self, number: int, of: int) -> "Draw":
+        """What one of so many processes computes."""
+        mine = slice(number, None, of)
+        return Draw(
+            self.faces[mine], self.landmarks[mine], self.labels[mine], self.goals[mine],
+            None if self.looks is None else self.looks[mine], self.grain[mine], self.others[mine],
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -77,7 +100,9 @@ class FaceGame:
         config: the run's configuration.
         faces: F, of the people to learn from.
         actions: V; None: no action detection.
-        device: where.
+        fabric: device and processes. Each draws the whole batch, its noise included, and computes
+            its share: that many make the steps of one. Frames of actions are shared out too, but
+            what the detector draws for its losses is drawn by each.
     """
 
     def __init__(
@@ -85,9 +110,10 @@ class FaceGame:
         config: FaceRunConfig,
         faces: TrainingFaces,
         actions: FacesFound | None,
-        device: torch.device,
+        fabric: Fabric,
     ) -> None:
-        self.config, self.faces, self.actions, self.device = config, faces, actions, device
+        self.config, self.faces, self.actions, self.fabric = config, faces, actions, fabric
+        self.device = device = fabric.device
         train = config.train
         torch.manual_seed(train.seed)
         self.modifier = FaceModifier(config.modifier).to(device)
@@ -176,11 +202,13 @@ class FaceGame:
         torch.manual_seed(seed * 1_000_003 + self.moves)
         return np.random.default_rng([seed, 1, self.moves])
 
-    def draw(self) -> FaceBatch:
-        """The next faces; seeds everything random that the move does with them."""
+    def draw(self) -> Draw:
+        """The next faces, or this process' share of them; seeds everything random of the move."""
         rng = self._reseed()
         chosen = self.order.at(self.moves - 1)
-        return self._with_goals(self.batch(self.faces, chosen, rng))
+        whole = self._with_goals(self.batch(self.faces, chosen, rng))
+        rank, world = self.fabric.global_rank, self.fabric.world_size
+        return whole.share(rank, world) if world > 1 else whole
 
     def batch(
         self,
@@ -195,13 +223,12 @@ class FaceGame:
             faces,
             torch.from_numpy(points).to(self.device),
             torch.from_numpy(images.identities[chosen]).to(self.device),
-            faces,
         )
 
-    def _with_goals(self, batch: FaceBatch) -> FaceBatch:
+    def _with_goals(self, batch: FaceBatch) -> Draw:
         """The batch with what the configuration asks M for, and with shapes over both."""
         game = self.config.game
-        faces, goals, looks = batch.faces, batch.goals, None
+        faces, goals, looks = batch.faces, batch.faces, None
         if game.l1_goal == "stranger":
             where = someone_else(batch.labels)
             goals = lay_over(faces[where], batch.landmarks[where], batch.landmarks)
@@ -210,13 +237,16 @@ class FaceGame:
         if game.occluders:
             shapes = occluders(len(faces), game.occluders, faces.shape[-1])
             faces, goals = occlude(faces, *shapes), occlude(goals, *shapes)
-        return FaceBatch(faces, batch.landmarks, batch.labels, goals, looks)
+        grain = self.modifier.grain(len(faces)).to(self.device)
+        others = other_identities(batch.labels, self.recogniser.identities)
+        return Draw(faces, batch.landmarks, batch.labels, goals, looks, grain, others)
 
     def _modified_frames(self, modifier: FaceModifier) -> tuple[list[Frame], list[Actions]]:
         """v' of this move's frames, which may be of different sizes, and their actions (eq. 1)."""
         assert self.actions is not None
         modified, found = [], []
-        for k in self.frame_order.at(self.moves - 1):
+        rank, world = self.fabric.global_rank, self.fabric.world_size
+        for k in self.frame_order.at(self.moves - 1)[rank::world]:
             picture = self.actions[int(k)]
             assert picture.faces is not None
             clip = to_clips(picture.image[None, None], self.device)
@@ -266,10 +296,9 @@ class FaceGame:
 
     # ---------------------------------------------------------------- losses
 
-    def _modified(self, batch: FaceBatch) -> Frames:
+    def _modified(self, batch: Draw) -> Frames:
         self.modifier.train()
-        grain = self.modifier.grain(len(batch.faces)).to(self.device)
-        return self.modifier.modify(batch.faces, grain, batch.looks)
+        return self.modifier.modify(batch.faces, batch.grain, batch.looks)
 
     def _recognition(self, faces: Frames, batch: FaceBatch) -> PerFace:
         """L_D of each face, aligned."""
@@ -288,7 +317,7 @@ class FaceGame:
             loss = critic_loss(self.critic(batch.faces), self.critic(modified))
             self._update(loss, ["critic"])
 
-    def _train_modifier(self, batch: FaceBatch, modified: Frames, *, playing: bool) -> ModifierMove:
+    def _train_modifier(self, batch: Draw, modified: Frames, *, playing: bool) -> ModifierMove:
         """arg min_{M,A} L_det + L_adv + lambda L_l1 (algorithm 1, line 9)."""
         game = self.config.game
         zero = torch.zeros((), device=self.device)
@@ -311,9 +340,9 @@ class FaceGame:
             self._update(loss, moving)
         if self.mean is not None:
             self.mean.update_parameters(self.modifier)
-        return ModifierMove(*(float(x.detach()) for x in (privacy, l1, realism, detection)))
+        return ModifierMove(*(self._mean(x) for x in (privacy, l1, realism, detection)))
 
-    def _privacy(self, modified: Frames, batch: FaceBatch) -> Float[Tensor, ""]:
+    def _privacy(self, modified: Frames, batch: Draw) -> Float[Tensor, ""]:
         self.recogniser.train()
         seen = self.recogniser(align(modified, batch.landmarks))
         with torch.no_grad():
@@ -322,7 +351,7 @@ class FaceGame:
             seen,
             real,
             batch.labels,
-            other_identities(batch.labels, self.recogniser.identities),
+            batch.others,
             self.config.game.margin,
             self.ease,
         )
@@ -345,11 +374,16 @@ class FaceGame:
     def _update(self, loss: Tensor, moving: Sequence[str]) -> float:
         for name in moving:
             self.adam[name].zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        clip_gradients(self.modules()[name] for name in moving)
+        self.fabric.backward(loss)
+        players = [self.modules()[name] for name in moving]
+        average_gradients(self.fabric, players)
+        clip_gradients(players)
         for name in moving:
             self.adam[name].step()
-        return float(loss.detach())
+        return self._mean(loss)
+
+    def _mean(self, value: Tensor) -> float:
+        return float(mean_over(self.fabric, value))
 
     # ---------------------------------------------------------------- measuring
 
@@ -358,14 +392,19 @@ class FaceGame:
         """D's features of real and of modified faces, in the order of `images`."""
         torch.manual_seed(self.config.train.seed + 5)
         self.recogniser.eval()
-        real, modified = [], []
-        for start in range(0, len(images), self.config.train.batch):
+        found = torch.zeros(2, len(images), self.recogniser.directions.shape[1]).to(self.device)
+        starts = range(0, len(images), self.config.train.batch)
+        for number, start in enumerate(starts):
             chosen = np.arange(start, min(len(images), start + self.config.train.batch))
+            grain = self.result.grain(len(chosen)).to(self.device)
+            if number % self.fabric.world_size != self.fabric.global_rank:
+                continue
             batch = self.batch(images, chosen)
-            real.append(self.recogniser.embed(align(batch.faces, batch.landmarks)))
-            faces = self.result.modify(batch.faces, self.result.grain(len(chosen)).to(self.device))
-            modified.append(self.recogniser.embed(align(faces, batch.landmarks)))
-        return torch.cat(real).cpu(), torch.cat(modified).cpu()
+            for k, faces in enumerate((batch.faces, self.result.modify(batch.faces, grain))):
+                found[k, chosen] = self.recogniser.embed(align(faces, batch.landmarks))
+        # The others have left zeros where it computed.
+        real, modified = (self.fabric.world_size * mean_over(self.fabric, found)).cpu()
+        return real, modified
 
 
 def _mean_of(module: nn.Module, decay: float) -> AveragedModel:

@@ -2,7 +2,8 @@
 
 Killed at any moment and resumed, a run ends with the same weights, bit for bit: the state between
 two steps is in the checkpoint, and randomness is a function of the step. It may go on with another
-number of threads or on another device, which round differently: the bits are then others.
+number of threads or processes or on another device, which round differently: the bits are then
+others.
 """
 
 import math
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Int
+from lightning_fabric import Fabric
 from sklearn.metrics import roc_curve
 from torch.nn import functional as F
 
@@ -23,7 +25,6 @@ from unseen.data.seen import digest_of, write_seen
 from unseen.errors import ConfigError, DataError, RunError, together
 from unseen.face_config import FaceRunConfig, stored_face_config
 from unseen.files import refuse_unwritable, write_json
-from unseen.machine import use_cores
 from unseen.models.action_detector import ActionDetector, save_detector
 from unseen.models.sphereface import Features, Recogniser, save_recogniser
 from unseen.training import checkpoint
@@ -34,9 +35,9 @@ from unseen.training.folder import (
     CONFIG_FILE,
     TRAINING_FILE,
     changed_settings,
-    refuse_device,
     refuse_other_settings,
 )
+from unseen.training.processes import make_fabric, refuse_machine
 from unseen.training.stages import Stage, StagedRun
 from unseen.training.state import known, running_mean
 
@@ -81,7 +82,7 @@ class _State:
 def refuse_faces(config: FaceRunConfig, folder: Path, *, resume: bool) -> None:
     """Raise all reasons why this run cannot be started or resumed here, or on this machine."""
     checks: list[Callable[[], object]] = [
-        partial(refuse_device, config.train.device),
+        partial(refuse_machine, config.train),
         partial(_refuse_folder, config, folder, resume=resume),
         partial(Recogniser, config.recogniser, 2),
         partial(ActionDetector, config.detector, ("action",), config.data.short_side),
@@ -117,12 +118,7 @@ def train_faces(
         resume: go on where the last checkpoint was written.
     """
     refuse_faces(config, folder, resume=resume)
-    wanted = config.train.device
-    cuda = torch.cuda.is_available() and wanted != "cpu"
-    device = torch.device("cuda" if cuda else "cpu")
-    if not cuda:
-        use_cores(config.train.threads)
-    run = _FaceRun(config, data, folder, device)
+    run = _FaceRun(config, data, folder, make_fabric(config.train))
     run.open(resume)
     return run.go()
 
@@ -130,17 +126,18 @@ def train_faces(
 class _FaceRun(StagedRun):
     state: _State
 
-    def __init__(
-        self, config: FaceRunConfig, data: FaceData, folder: Path, device: torch.device
-    ) -> None:
+    def __init__(self, config: FaceRunConfig, data: FaceData, folder: Path, fabric: Fabric) -> None:
         super().__init__(folder, config.train.log_every, config.train.checkpoint_every)
-        self.config, self.data = config, data
-        self.game = FaceGame(config, data.train, data.actions, device)
+        self.config, self.data, self.fabric = config, data, fabric
+        self.game = FaceGame(config, data.train, data.actions, fabric)
         self.state = _State()
 
     def open(self, resume: bool) -> None:
         if not resume:
-            write_json(self.folder / CONFIG_FILE, self.config.model_dump(mode="json"))
+            # All processes have looked before the first one writes.
+            self.fabric.barrier()
+            if self.fabric.global_rank == 0:
+                write_json(self.folder / CONFIG_FILE, self.config.model_dump(mode="json"))
             return
         path = self.folder / CHECKPOINT
         if not path.exists():
@@ -154,6 +151,8 @@ class _FaceRun(StagedRun):
 
     def _write(self, path: Path) -> None:
         self.state.moves = self.game.moves
+        if self.fabric.global_rank > 0:
+            return
         tensors = checkpoint.pack(self.game.modules(), self.game.optimizers())
         note = {"state": asdict(self.state), "people": self._people()}
         checkpoint.save(path, checkpoint.Checkpoint(tensors, note))
@@ -242,6 +241,8 @@ class _FaceRun(StagedRun):
     def _finish(self) -> FaceTrained:
         raw, modified = self._verification()
         trained = FaceTrained(self.folder, raw, modified, self.state.seconds)
+        if self.fabric.global_rank > 0:
+            return trained
         measured = {"verification_raw": raw, "verification_modified": modified}
         write_seen(self.folder, "people", self._people())
         save_recogniser(self.game.recogniser, self.folder)

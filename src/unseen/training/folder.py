@@ -19,6 +19,7 @@ from unseen.models import create_model
 from unseen.registry import Spec
 from unseen.stored_weights import save_weights
 from unseen.training.game import Game
+from unseen.training.processes import refuse_machine
 from unseen.training.state import STAGES, State
 
 CONFIG_FILE = "config.json"
@@ -77,7 +78,7 @@ def refuse_training(config: RunConfig) -> None:
 def _checks(config: RunConfig) -> list[Callable[[], object]]:
     size, frames = config.data.size, config.data.frames
     models = dict.fromkeys((config.target_model, *config.budget_models))
-    checks: list[Callable[[], object]] = [partial(refuse_device, config.train.device)]
+    checks: list[Callable[[], object]] = [partial(refuse_machine, config.train)]
     checks.append(partial(_refuse_same_column, config.data))
     checks.append(partial(_try_filter, config.filter, size))
     checks += [partial(_try_model, name, size, frames) for name in models]
@@ -90,12 +91,6 @@ def _refuse_same_column(data: DataConfig) -> None:
             f"the filter cannot both keep and hide '{data.target}': name another column by "
             "--target or --private"
         )
-
-
-def refuse_device(device: str) -> None:
-    """Raise `RunError` where a run is to be trained on a GPU, and there is none."""
-    if device == "cuda" and not torch.cuda.is_available():
-        raise RunError("train.device=cuda, but PyTorch sees no GPU; use train.device=cpu")
 
 
 @cache

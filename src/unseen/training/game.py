@@ -29,6 +29,7 @@ from unseen.training.classifier import blind_loss, label_loss
 from unseen.training.gradients import clip_gradients
 from unseen.training.moves import Batch, FilterMove, PrivacyMove, Validation
 from unseen.training.objectives import OBJECTIVES
+from unseen.training.processes import average_gradients, mean_over
 from unseen.training.validation import Asked, scores_and_losses
 from unseen.types import Clips, to_clips
 
@@ -41,9 +42,8 @@ class Game:
         data: labelled clips; only the train and validation splits are touched. Of two data sets
             (`clips.across`) L_T is of batches of the one, J_B and L_B of batches of the other; f_D
             passes each by itself, and no part of it is normalised over a batch.
-        fabric: device and processes. Players are not wrapped in DistributedDataParallel, whose
-            hooks would fire for players that a move leaves out: gradients of exactly the players
-            that move are averaged over processes instead.
+        fabric: device and processes; gradients of exactly the players that move are averaged over
+            these.
     """
 
     def __init__(self, config: RunConfig, data: ClipDataset, fabric: Fabric) -> None:
@@ -286,7 +286,7 @@ class Game:
 
     def _largest(self, leaks: Sequence[Tensor]) -> int:
         """The place of the largest value; the same in all processes."""
-        return int(torch.stack([self._all_mean(leak) for leak in leaks]).argmax())
+        return int(torch.stack([mean_over(self.fabric, leak) for leak in leaks]).argmax())
 
     def leaks(self, anonymized: Clips, private: Tensor, indices: Sequence[int]) -> list[Tensor]:
         """J_B of the named budget models; gradients reach the clips, not the models."""
@@ -377,16 +377,7 @@ class Game:
         for loss in losses:
             self.fabric.backward(loss)
             found.append(loss.detach())
-        parameters = [p for module in moving for p in module.parameters() if p.grad is not None]
-        if self.fabric.world_size > 1:
-            gradients = [p.grad for p in parameters if p.grad is not None]
-            flat = torch.cat([g.flatten() for g in gradients])
-            mean = self.fabric.all_reduce(flat, reduce_op="mean")
-            assert isinstance(mean, Tensor)
-            start = 0
-            for g in gradients:
-                g.copy_(mean[start : start + g.numel()].view_as(g))
-                start += g.numel()
+        average_gradients(self.fabric, moving)
         clip_gradients(moving)
         for optimizer in optimizers:
             optimizer.step()
@@ -394,15 +385,8 @@ class Game:
             module.zero_grad(set_to_none=True)
         return torch.stack(found).sum()
 
-    def _all_mean(self, value: Tensor) -> Tensor:
-        if self.fabric.world_size == 1:
-            return value.detach()
-        mean = self.fabric.all_reduce(value.detach().clone(), reduce_op="mean")
-        assert isinstance(mean, Tensor)
-        return mean
-
     def _mean(self, value: Tensor) -> float:
-        return float(self._all_mean(value))
+        return float(mean_over(self.fabric, value))
 
     # ---------------------------------------------------------------- measuring
 

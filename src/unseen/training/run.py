@@ -18,7 +18,6 @@ from unseen.config import RunConfig
 from unseen.data.clips import ClipDataset
 from unseen.errors import RunError
 from unseen.files import write_json
-from unseen.machine import use_cores
 from unseen.training import checkpoint
 from unseen.training.folder import (
     CHECKPOINT,
@@ -31,23 +30,11 @@ from unseen.training.folder import (
     write_run,
 )
 from unseen.training.game import Game
+from unseen.training.processes import make_fabric
 from unseen.training.restarting import Restarting
 from unseen.training.schedules import SCHEDULES
 from unseen.training.stages import Stage, StagedRun
 from unseen.training.state import STAGES, State, known, running_mean
-
-
-def make_fabric(config: RunConfig) -> Fabric:
-    """The device and processes of a configuration, launched."""
-    accelerator = {"auto": "auto", "cpu": "cpu", "cuda": "cuda"}[config.train.device]
-    devices = config.train.devices
-    fabric = Fabric(
-        accelerator=accelerator, devices=devices, strategy="ddp" if devices > 1 else "auto"
-    )
-    fabric.launch()
-    if fabric.device.type == "cpu":
-        use_cores(config.train.threads)
-    return fabric
 
 
 def train(config: RunConfig, data: ClipDataset, folder: Path, *, resume: bool = False) -> Trained:
@@ -60,7 +47,7 @@ def train(config: RunConfig, data: ClipDataset, folder: Path, *, resume: bool = 
         resume: go on where the last checkpoint was written.
     """
     refuse(config, folder, resume=resume)
-    fabric = make_fabric(config)
+    fabric = make_fabric(config.train)
     run = _Run(config, data, folder, fabric)
     run.open(resume)
     return run.finish() if run.state.stage >= len(STAGES) else run.go()

@@ -1,0 +1,67 @@
+"""Several processes that make each step together, every one with a share of the batch."""
+
+import logging
+from collections.abc import Iterable
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from unseen.config import TrainConfig
+from unseen.errors import RunError
+from unseen.face_config import FaceTrainConfig
+from unseen.machine import device_of, use_cores
+
+
+def refuse_machine(train: TrainConfig | FaceTrainConfig) -> None:
+    """Raise `RunError` where a run is to be trained on GPUs, and there are not as many."""
+    if device_of(train.device) != "cuda":
+        return
+    if not torch.cuda.is_available():
+        raise RunError("train.device=cuda, but PyTorch sees no GPU; use train.device=cpu")
+    if train.devices > torch.cuda.device_count():
+        raise RunError(
+            f"train.devices={train.devices}, but GPUs that PyTorch sees: "
+            f"{torch.cuda.device_count()}; use as many at most, or train.device=cpu"
+        )
+
+
+def make_fabric(train: TrainConfig | FaceTrainConfig) -> Fabric:
+    """The device and the processes, launched."""
+    # What it tells on standard error of each process that it starts is no concern of a user.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    fabric = Fabric(
+        accelerator=device_of(train.device),
+        devices=train.devices,
+        strategy="ddp" if train.devices > 1 else "auto",
+    )
+    fabric.launch()
+    if fabric.device.type == "cpu":
+        use_cores(train.threads)
+    return fabric
+
+
+def mean_over(fabric: Fabric, value: Tensor) -> Tensor:
+    """The mean of all processes' values, without gradient."""
+    if fabric.world_size == 1:
+        return value.detach()
+    mean = fabric.all_reduce(value.detach().clone(), reduce_op="mean")
+    assert isinstance(mean, Tensor)
+    return mean
+
+
+def average_gradients(fabric: Fabric, moving: Iterable[nn.Module]) -> None:
+    """Give players that move the mean of all processes' gradients.
+
+    They are not wrapped in DistributedDataParallel, whose hooks would also fire for players that a
+    move leaves out.
+    """
+    if fabric.world_size == 1:
+        return
+    every = (parameter.grad for module in moving for parameter in module.parameters())
+    gradients = [gradient for gradient in every if gradient is not None]
+    mean = mean_over(fabric, torch.cat([gradient.flatten() for gradient in gradients]))
+    start = 0
+    for gradient in gradients:
+        gradient.copy_(mean[start : start + gradient.numel()].view_as(gradient))
+        start += gradient.numel()

@@ -170,6 +170,17 @@ def test_the_annotations_as_json(tmp_path: Path) -> None:
     }
 
 
+def test_the_pickle_is_not_replaced_by_what_is_made_of_it(tmp_path: Path) -> None:
+    source = write(tmp_path / "daly.pkl", daly_annotations())
+    link = tmp_path / "link.json"
+    link.symlink_to(source)
+    before = source.read_bytes()
+    for out in (source, link):
+        with pytest.raises(DataError, match="is the pickle itself; name another file"):
+            convert_daly(source, out)
+    assert source.read_bytes() == before
+
+
 def test_another_pickle_is_refused_with_all_that_is_wrong(tmp_path: Path) -> None:
     source = write(tmp_path / "other.pkl", {"labels": [], "annot": 3})
     out = tmp_path / "daly.json"

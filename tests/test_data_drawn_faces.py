@@ -1,5 +1,7 @@
 """Generated people to verify: the same each time, in pictures that no run has learned from."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -47,3 +49,5 @@ def test_what_cannot_be_loaded() -> None:
         load_faces("lfw")
     with pytest.raises(ConfigError, match="at least 8"):
         load_faces("duet-faces:3")
+    with pytest.raises(ConfigError, match="'mine' is not read: 'duet-faces:9' is drawn"):
+        load_faces("duet-faces:9", Path("mine"))

@@ -154,6 +154,8 @@ def test_a_detector_that_is_damaged_is_refused(run: Path, tmp_path: Path) -> Non
         (("raw", "--preset", "lfw-faces"), "no frames of actions: name them with --data"),
         (("raw", "--preset", "duet"), "unknown face preset 'duet'"),
         (("raw", "train.stepz=1"), "did you mean 'train.steps'?"),
+        (("raw", "--root", "mine"), "'mine' is not read, as the frames of 'duet-faces:"),
+        (("raw", "--data", "duet:4", "--root", "mine"), "as the frames of 'duet:4' are drawn"),
     ],
 )
 def test_bad_input_ends_in_one_message(

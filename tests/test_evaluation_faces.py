@@ -271,6 +271,7 @@ def test_faces_that_are_black_for_want_of_pixels_are_counted_and_told(
     ("words", "message"),
     [
         (("verify-faces", "raw", "--root", "no", "-o", "x"), "there is no folder 'no'"),
+        (("verify-faces", "mask-body", "--root", "no", "-o", "x"), "needs body boxes, which face"),
         (("verify-faces", "raw", "--data", "lfv", "--root", ".", "-o", "x"), "unknown face data"),
         (("verify-faces", "raw", "--root", ".", "--folds", "a", "-o", "x"), "'a' names no folds"),
         (("verify-faces", "raw", "--root", ".", "--resolution", "0", "-o", "x"), "resolution: "),

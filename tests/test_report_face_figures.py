@@ -149,6 +149,34 @@ def test_detection_that_cannot_be_drawn(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("hash", "2"), ("folds", [5, 6]), ("train_folds", [2]), ("pairs", "official"), ("images", 9)],
+)
+def test_results_on_other_faces_do_not_compare(key: str, value: object, tmp_path: Path) -> None:
+    other = result("blur-8", 0.7)
+    other["data"][key] = value
+    with pytest.raises(DataError) as caught:
+        write_face_figures(write(tmp_path, result("M", 0.7), other), tmp_path / "out")
+    assert caught.value.faults == (
+        "different faces or folds were measured, which do not compare: 'M', 'blur-8'",
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_results_by_other_recognisers_do_not_compare(tmp_path: Path) -> None:
+    other = result("blur-8", 0.7)
+    other["recognisers"].reverse()
+    files = write(tmp_path, result("M", 0.7), other)
+    with pytest.raises(DataError) as caught:
+        write_face_figures(files, tmp_path / "out")
+    assert caught.value.faults == (
+        "recognisers differ, and do not compare: 'M' by fisher, 'blur-8' by dlib; name one "
+        "(--recogniser)",
+    )
+    assert write_face_figures(files, tmp_path / "out", recogniser="dlib")
+
+
 def test_all_results_that_cannot_be_drawn_are_named(tmp_path: Path) -> None:
     files = write(tmp_path, result("blur-8", 0.7))
     (tmp_path / "other.json").write_text("{}")

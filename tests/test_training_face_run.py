@@ -385,6 +385,23 @@ def test_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "--target has no meaning for face pictures" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("duet-faces", "--root", "."), "'.' is not read: data.generated=300 draws people; leave"),
+        (("duet-faces", "--actions-root", "."), "'.' is not read, as the frames of 'duet-faces"),
+        (("lfw-faces", "--actions-root", "."), "'.' is not read, as no data set is named for it"),
+    ],
+)
+def test_folders_that_would_not_be_read_are_refused(
+    words: tuple[str, ...], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for more in ([], ["train.device=cuda"]):
+        assert main(["train", "--preset", *words, *more, "-o", str(tmp_path / "run")]) == 2
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_all_that_is_wrong_is_told_at_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -196,6 +196,7 @@ _ROWS = {
 
 
 def _actions(args: argparse.Namespace) -> None:
+    from unseen.data.action_frames import refuse_unread_folder
     from unseen.evaluation.actions import evaluate_actions, prepare_actions
     from unseen.face_config import load_face_config, stored_face_config
     from unseen.report.canvas import percent
@@ -211,7 +212,10 @@ def _actions(args: argparse.Namespace) -> None:
         ]
         preset = None if base else args.preset or "duet-faces"
         config = load_face_config(preset, [*options, *args.overrides], base=base)
-    if config is None:
+    with faults.collected():
+        if args.root is not None and config is not None:
+            refuse_unread_folder(config.data.actions, args.root)
+    if faults.errors:
         with faults.collected():
             prepare_actions(args.anonymizer, args.out)
     faults.refuse("nothing was measured, for several reasons:", ConfigError)

@@ -228,6 +228,8 @@ def extract_frames(
 # that are drawn.
 Loader: TypeAlias = Callable[[Spec, Path | None, int], ActionFrames]
 ACTION_FRAMES: Registry[Loader] = Registry("action detection set")
+DRAWN: set[str] = set()
+"""Those of them that need no folder, as they are drawn."""
 
 
 def in_folder(load: Callable[[Path, Spec], ActionFrames]) -> Loader:
@@ -251,6 +253,21 @@ def in_folder(load: Callable[[Path, Spec], ActionFrames]) -> Loader:
         return frames
 
     return loader
+
+
+def refuse_unread_folder(name: str | None, root: Path | str | None) -> None:
+    """Raise `ConfigError` where a folder was named that a data set would not be read from.
+
+    Args:
+        name: of the data set; None: there is none.
+        root: the folder, if one was named.
+    """
+    if root is None or (name is not None and Spec.parse(name).name not in DRAWN):
+        return
+    why = "no data set is named for it" if name is None else f"the frames of '{name}' are drawn"
+    raise ConfigError(
+        f"the folder '{root}' is not read, as {why}; name one, or leave the folder out"
+    )
 
 
 def load_action_frames(name: str, root: Path | None = None, *, side: int = 128) -> ActionFrames:

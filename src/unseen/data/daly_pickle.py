@@ -151,8 +151,10 @@ def convert_daly(source: Path, out: Path) -> int:
 
     Raises:
         DataError: the pickle is damaged, holds more than plain data, or is not DALY's; every
-            fault is named, and nothing is written.
+            fault is named, and nothing is written. Or `out` is that file.
     """
+    if out.exists() and source.exists() and out.samefile(source):
+        raise DataError(f"'{out}' is the pickle itself; name another file for the JSON")
     annotations = read_plain_pickle(source)
     faults: list[str] = []
     videos = _videos(annotations, faults)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unseen.data.action_frames import ACTION_FRAMES, ActionFrames, ActionPicture
+from unseen.data.action_frames import ACTION_FRAMES, DRAWN, ActionFrames, ActionPicture
 from unseen.data.clips import SplitName
 from unseen.data.duet import ACTIONS, generate
 from unseen.data.duet_faces import FACE_ACTIONS, action_frame
@@ -103,3 +103,4 @@ def _duet_faces_frame(side: int, split: SplitName, number: int) -> ActionPicture
 
 ACTION_FRAMES.add("duet", _duet)
 ACTION_FRAMES.add("duet-faces", _duet_faces)
+DRAWN.update(("duet", "duet-faces"))

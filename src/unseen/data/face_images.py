@@ -294,13 +294,15 @@ def load_faces(name: str, root: Path | None = None) -> FaceImages:
 
     Raises:
         UnknownNameError: no such data set.
-        ConfigError: no folder was named.
+        ConfigError: no folder was named, or one that would not be read.
         DataError: naming every fault of its files and lists.
     """
     spec = Spec.parse(name)
     load = FACES[spec.name]
     if root is None and spec.name not in DRAWN:
         raise ConfigError(f"the faces of '{spec}' are in a folder: name it (--root DIR)")
+    if root is not None and spec.name in DRAWN:
+        raise ConfigError(f"the folder '{root}' is not read: '{spec}' is drawn; leave out one")
     return load(root or Path(), spec)
 
 

@@ -31,7 +31,7 @@ from unseen.errors import ConfigError, together
 from unseen.evaluation.face_plan import FaceEvaluation, FacePlan, plan_faces
 from unseen.evaluation.face_results import write_face_result
 from unseen.evaluation.identification import identify, split_by_person
-from unseen.evaluation.modified_faces import batches
+from unseen.evaluation.modified_faces import batches, refuse_bodies
 from unseen.evaluation.provenance import provenance
 from unseen.evaluation.results import FACES
 from unseen.evaluation.verification import verify
@@ -61,7 +61,9 @@ def prepare_faces(
     """The anonymizer; or every reason why nothing could be measured that needs no faces to tell."""
 
     def loaded() -> Anonymizer:
-        return anonymizer if isinstance(anonymizer, Anonymizer) else load_anonymizer(anonymizer)
+        it = anonymizer if isinstance(anonymizer, Anonymizer) else load_anonymizer(anonymizer)
+        refuse_bodies(it)
+        return it
 
     checks: list[Callable[[], Any]] = [
         loaded,

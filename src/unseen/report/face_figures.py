@@ -58,11 +58,13 @@ def write_face_figures(
 
     Raises:
         DataError: names every result that is missing or broken, lacks that recogniser, or has no
-            partner that measured verification.
+            partner that measured verification; or those that do not compare.
     """
     verifications: dict[str, dict[str, Any]] = {}
     detections: dict[str, dict[str, Any]] = {}
     faults: list[str] = []
+    read_by: dict[str, str] = {}
+    measured_on: dict[tuple[Any, ...], str] = {}
     for path in results:
         try:
             result = read_face_result(path)
@@ -71,7 +73,8 @@ def write_face_figures(
                 raise DataError(f"{path}: a second result of this kind for '{result['name']}'")
             kind[result["name"]] = result
             if kind is verifications:
-                verified(result, recogniser)
+                read_by.setdefault(verified(result, recogniser)["name"], result["name"])
+                measured_on.setdefault(_compared(result["data"]), result["name"])
         except DataError as error:
             faults.append(str(error))
     faults += [
@@ -79,6 +82,12 @@ def write_face_figures(
         for name in detections
         if name not in verifications
     ]
+    if len(read_by) > 1:
+        each = ", ".join(f"'{name}' by {by}" for by, name in read_by.items())
+        faults.append(f"recognisers differ, and do not compare: {each}; name one (--recogniser)")
+    if len(measured_on) > 1:
+        each = ", ".join(f"'{name}'" for name in measured_on.values())
+        faults.append(f"different faces or folds were measured, which do not compare: {each}")
     data = {result["data"]["hash"] for result in detections.values()}
     if len(data) > 1:
         faults.append("actions were detected in different test frames, which do not compare")
@@ -92,6 +101,12 @@ def write_face_figures(
         with written_whole(folder / name) as temporary:
             temporary.write_text(figure.wide, encoding="utf-8")
     return [folder / name for name in drawn]
+
+
+def _compared(data: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What two results must have in common to stand beside each other."""
+    folds = (tuple(data[key]) for key in ("folds", "train_folds"))
+    return (data["hash"], data["pairs"], data["images"], *folds)
 
 
 def verified(result: dict[str, Any], recogniser: str | None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from unseen.data.action_frames import refuse_unread_folder
 from unseen.data.lfw import PEOPLE
 from unseen.errors import ConfigError, DataError, together
 from unseen.face_config import FaceDataConfig
@@ -43,7 +44,7 @@ def load_face_data(config: FaceDataConfig) -> FaceData:
     """Read the pictures of a configuration.
 
     Raises:
-        ConfigError: where no folder is named.
+        ConfigError: where no folder is named, or one that would not be read.
         DataError: for lists or pictures that cannot be read, or too few people.
     """
     loading: tuple[Callable[[], Any], ...] = (partial(_actions, config), partial(_faces, config))
@@ -54,14 +55,15 @@ def load_face_data(config: FaceDataConfig) -> FaceData:
 def refuse_face_data(config: FaceDataConfig) -> None:
     """Raise what `load_face_data` would, as far as no picture has to be read or drawn to tell."""
     unread = config.model_copy(update={"lazy": True})
+    drawn = config.generated > 0
     checks: list[Callable[[], Any]] = [partial(_actions, config)]
-    if not config.generated:
-        checks.append(partial(_faces, unread))
+    checks.append(partial(_refuse_unread, config) if drawn else partial(_faces, unread))
     together(DataError, _NO_DATA, checks)
 
 
 def _actions(config: FaceDataConfig) -> FacesFound | None:
     """V, where the configuration has it."""
+    refuse_unread_folder(config.actions, config.actions_root)
     if config.actions is None:
         return None
     where = None if config.actions_root is None else Path(config.actions_root)
@@ -71,6 +73,7 @@ def _actions(config: FaceDataConfig) -> FacesFound | None:
 def _faces(config: FaceDataConfig) -> tuple[TrainingFaces, TrainingFaces]:
     """F to learn from, and to measure on."""
     if config.generated:
+        _refuse_unread(config)
         more = max(2, config.generated // 4)
         learned, measured = (
             draw_people(0, config.generated, config.takes, config.side),
@@ -94,6 +97,15 @@ def _faces(config: FaceDataConfig) -> tuple[TrainingFaces, TrainingFaces]:
         )  # fmt: skip
     _refuse_few(learned, measured)
     return learned, measured
+
+
+def _refuse_unread(config: FaceDataConfig) -> None:
+    """Raise `ConfigError` where people are drawn, and a folder of others was named."""
+    if config.root is not None:
+        raise ConfigError(
+            f"the folder '{config.root}' is not read: data.generated={config.generated} draws "
+            "people; leave out --root, or set data.generated=0"
+        )
 
 
 def _refuse_few(learned: TrainingFaces, measured: TrainingFaces) -> None:

@@ -278,3 +278,10 @@ def test_gradients_pass_through() -> None:
         assert clips.grad is not None
         # Every one of them averages: what a pixel gives away, its neighbours get.
         torch.testing.assert_close(clips.grad.sum(), torch.tensor(float(clips.numel())))
+
+
+def test_pixelate_has_eight_blocks_unless_told_otherwise() -> None:
+    clips = torch.rand(1, 3, 2, 24, 24)
+    plain, eight, four = (_make(f"pixelate{n}")(clips) for n in ("", ":8", ":4"))
+    assert torch.equal(plain, eight)
+    assert not torch.equal(plain, four)

@@ -295,7 +295,7 @@ def test_faces_without_anything_trained(capsys: pytest.CaptureFixture[str]) -> N
     assert not Path("x.mp4").exists()
     assert run("anonymize", *words, "--require-faces") == 3
     assert run("anonymize", *words, "--boxes", "more.csv") == 0
-    assert "1 faces covered" in capsys.readouterr().out
+    assert "1 face covered" in capsys.readouterr().out
     changed = (decode(Path("x.mp4"))[0] != images).any(3)
     assert changed.sum((1, 2)).tolist() == [0, 0, 80, 80, 0, 0]
 
@@ -311,7 +311,7 @@ def test_a_second_detector_must_agree(
     make_video(Path("in.mp4"), moving([(90.0, 40.0)] * 3)[0])
     monkeypatch.setattr(SecondStage, "_are_faces", lambda self, image, boxes: boxes[:, 0] < -1e9)
     monkeypatch.setattr(second_stage, "_SURE", 1.0)
-    for words, told in (((), "1 faces"), (("--two-stage",), "NO faces")):
+    for words, told in (((), "1 face"), (("--two-stage",), "NO faces")):
         assert run("anonymize", "in.mp4", "-o", "out.mp4", *words) == 0
         assert f", {told} covered" in capsys.readouterr().out
 

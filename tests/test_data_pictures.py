@@ -1,6 +1,8 @@
 """Pictures in and out, and folders of them."""
 
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -222,3 +224,27 @@ def test_a_picture_too_large_for_its_format_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot write .*a\.gif: "):
         write_picture(tmp_path / "a.gif", np.zeros((1, 70000, 3), np.uint8))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_large_picture_is_read_without_a_warning_and_a_huge_one_refused(tmp_path: Path) -> None:
+    """Pillow warns of so many pixels, and refuses twice as many."""
+    for side in (14, 15):
+        write_picture(tmp_path / f"{side}.png", np.zeros((side, side, 3), np.uint8))
+    script = """if True:
+        import sys
+        from pathlib import Path
+        from PIL import Image
+        from unseen.data.pictures import read_picture
+        from unseen.errors import DataError
+        Image.MAX_IMAGE_PIXELS = 100
+        print(read_picture(Path("14.png")).shape)
+        try:
+            read_picture(Path("15.png"))
+        except DataError as error:
+            print(error)
+    """
+    told = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert told.stdout == "(14, 14, 3)\n15.png has more than 200 pixels: make it smaller\n"
+    assert told.stderr == ""

@@ -77,3 +77,17 @@ def test_what_cannot_be_written_is_refused_before_work(
     with pytest.raises(ConfigError, match="no permission to write into"):
         refuse_unwritable(tmp_path / "new" / "r.json")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_longest_names_can_be_written(tmp_path: Path) -> None:
+    longest = [tmp_path / f"{letter * 249}.json" for letter in ("a", "b")]
+    assert len(longest[0].name) == 254
+    with written_whole(longest[0]) as one, written_whole(longest[1]) as other:
+        assert one != other
+        for path in (one, other):
+            path.write_text(path.name)
+    assert sorted(tmp_path.iterdir()) == longest
+    for path in longest:
+        refuse_unwritable(path)
+    with pytest.raises(ConfigError, match="its name is longer than 255 bytes"):
+        refuse_unwritable(tmp_path / f"{'é' * 126}.json")

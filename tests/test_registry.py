@@ -107,3 +107,9 @@ def test_no_option() -> None:
     Spec.parse("raw").no_option()
     with pytest.raises(ConfigError, match="'raw' takes no option, but 'raw:1' gives one"):
         Spec.parse("raw:1").no_option()
+
+
+def test_a_wrong_number_is_answered_with_a_sensible_one() -> None:
+    for text, message in (("noise", "as in 'noise:0.3'"), ("noise:x", "write e.g. 'noise:0.3'")):
+        with pytest.raises(ConfigError, match=message):
+            Spec.parse(text).number(example="0.3")

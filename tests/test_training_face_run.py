@@ -26,6 +26,7 @@ from unseen.errors import ConfigError, DataError, RunError, UnseenError
 from unseen.evaluation.evaluate import evaluate
 from unseen.evaluation.target import train_target
 from unseen.face_config import FaceDataConfig
+from unseen.faces.images import read_folds
 from unseen.models.action_detector import DETECTOR_WEIGHTS, load_detector
 from unseen.models.sphereface import load_recogniser
 from unseen.training.face_data import load_face_data
@@ -268,6 +269,10 @@ def test_people_are_split_by_folds_or_by_share(tmp_path: Path) -> None:
     assert not set(data.val.names) & set(data.train.names)
     with pytest.raises(DataError, match=r"folds 1 to 2, but the configuration asks for \[1, 5\]"):
         load_face_data(config.model_copy(update={"train_folds": (5,)}))
+    for name in read_folds(tmp_path / "people.txt")[1]:
+        (tmp_path / name).rename(tmp_path.parent / name)
+    with pytest.raises(DataError, match=r"of folds 2 of .*people\.txt nobody has a folder in"):
+        load_face_data(config)
     with pytest.raises(ConfigError, match="--root"):
         load_face_data(FaceDataConfig())
 

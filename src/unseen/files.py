@@ -1,5 +1,6 @@
 """Files that are either whole or absent: written beside their name, renamed when complete."""
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -9,12 +10,16 @@ from typing import Any
 
 from unseen.errors import ConfigError
 
+_LONGEST_NAME = 255  # bytes, on common file systems
+
 
 def refuse_unwritable(path: Path) -> None:
     """Raise `ConfigError` where a file of this name could not be written; create nothing.
 
     Cheap, so that a caller can ask before hours of work.
     """
+    if len(os.fsencode(path.name)) > _LONGEST_NAME:
+        raise ConfigError(f"{path} cannot be written: its name is longer than 255 bytes")
     if path.is_dir():
         raise ConfigError(f"{path} is a folder: give the name of a file")
     folder = next(parent for parent in path.absolute().parents if parent.exists())
@@ -32,7 +37,10 @@ def written_whole(path: Path) -> Iterator[Path]:
     an interrupt too, the temporary file is removed and `path` stays as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    stem, more = path.stem, f".{os.getpid()}.partial{path.suffix}"
+    if len(os.fsencode(f".{stem}{more}")) > _LONGEST_NAME:
+        stem = hashlib.sha256(os.fsencode(stem)).hexdigest()[:16]
+    temporary = path.with_name(f".{stem}{more}")
     try:
         yield temporary
         os.replace(temporary, path)

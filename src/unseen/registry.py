@@ -50,18 +50,23 @@ class Spec:
         return int(value)
 
     def number(
-        self, default: float | None = None, *, least: float = 0.0, most: float = float("inf")
+        self,
+        default: float | None = None,
+        *,
+        least: float = 0.0,
+        most: float = float("inf"),
+        example: str = "8",
     ) -> float:
-        """The option as a finite number from `least` to `most`."""
+        """The option as a finite number from `least` to `most`; `example` is one, for messages."""
         if self.option is None:
             if default is None:
-                raise ConfigError(f"'{self.name}' needs a number, as in '{self.name}:8'")
+                raise ConfigError(f"'{self.name}' needs a number, as in '{self.name}:{example}'")
             return default
         try:
             value = float(self.option)
         except ValueError:
             raise ConfigError(
-                f"'{self}': '{self.option}' is not a number; write e.g. '{self.name}:8'"
+                f"'{self}': '{self.option}' is not a number; write e.g. '{self.name}:{example}'"
             ) from None
         if not least <= value < float("inf"):
             raise ConfigError(f"'{self}': the option must be at least {least:g}")

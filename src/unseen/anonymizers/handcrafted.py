@@ -17,6 +17,7 @@ from unseen.registry import Registry, Spec
 from unseen.types import Boxes, Clips
 
 FACE_ENLARGEMENT = 1.6
+BLOCKS = 8  # of `pixelate` to a side, unless told otherwise: what `blur:8` lets through
 
 ANONYMIZERS: Registry[Callable[[Spec], Anonymizer]] = Registry("anonymizer")
 
@@ -214,9 +215,9 @@ def _plain(build: Callable[[], Anonymizer]) -> Callable[[Spec], Anonymizer]:
 ANONYMIZERS.add("raw", _plain(Raw))
 ANONYMIZERS.add("downsample", lambda spec: Downsample(spec.integer()))
 ANONYMIZERS.add("blur", lambda spec: Reduce("blur", spec.integer()))
-ANONYMIZERS.add("pixelate", lambda spec: Reduce("pixelate", spec.integer()))
+ANONYMIZERS.add("pixelate", lambda spec: Reduce("pixelate", spec.integer(BLOCKS)))
 ANONYMIZERS.add("grey", _plain(Grey))
-ANONYMIZERS.add("noise", lambda spec: Noise(spec.number()))
+ANONYMIZERS.add("noise", lambda spec: Noise(spec.number(example="0.3")))
 ANONYMIZERS.add("superpixel", lambda spec: Superpixel(spec.integer(SUPERPIXELS)))
 ANONYMIZERS.add("edge", _plain(Edge))
 ANONYMIZERS.add("resized", lambda spec: Resized(spec.integer()))

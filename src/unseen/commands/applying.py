@@ -76,7 +76,7 @@ def _anonymize(args: argparse.Namespace) -> None:
             written += 1
             about = f"{applied.frames} frames in {applied.seconds:.1f} s"
             if applied.faces is not None:
-                about += f", {applied.faces or 'NO'} faces covered"
+                about += f", {applied.faces or 'NO'} face{'s' * (applied.faces != 1)} covered"
                 about += " outside of what is excluded" if args.exclude else ""
             if applied.streams > 1:
                 about += f"; NOT written: {applied.streams - 1} further video stream(s)"

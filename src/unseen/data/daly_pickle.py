@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unseen.errors import DataError
-from unseen.files import write_json
+from unseen.files import refuse_unwritable, write_json
 
 SCHEMA = "unseen/daly/1"
 
@@ -153,6 +153,7 @@ def convert_daly(source: Path, out: Path) -> int:
         DataError: the pickle is damaged, holds more than plain data, or is not DALY's; every
             fault is named, and nothing is written. Or `out` is that file.
     """
+    refuse_unwritable(out)
     if out.exists() and source.exists() and out.samefile(source):
         raise DataError(f"'{out}' is the pickle itself; name another file for the JSON")
     annotations = read_plain_pickle(source)

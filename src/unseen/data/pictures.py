@@ -1,6 +1,7 @@
 """Pictures in and out: upright, 8-bit RGB, without metadata, and either whole or an error."""
 
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ _SAVE: dict[str, dict[str, Any]] = {
     ".gif": {"format": "GIF"},
 }
 PICTURES = tuple(_SAVE)
+
+# Telephones take pictures that Pillow warns of; it refuses those of twice as many pixels.
+warnings.filterwarnings("ignore", category=Pillow.DecompressionBombWarning)
 
 # How a picture with each orientation of EXIF is turned.
 _TURNED = {
@@ -66,7 +70,10 @@ def read_picture(path: Path) -> Image:
         raise
     except FileNotFoundError as error:
         raise DataError(f"no picture {path}: check the path") from error
-    except (UnidentifiedImageError, Pillow.DecompressionBombError) as error:
+    except Pillow.DecompressionBombError as error:
+        most = 2 * (Pillow.MAX_IMAGE_PIXELS or 0)
+        raise DataError(f"{path} has more than {most:,} pixels: make it smaller") from error
+    except UnidentifiedImageError as error:
         raise DataError(f"{path} cannot be read as a picture: {error}") from error
     except Exception as error:  # Pillow raises what it likes for damaged files and tags
         raise DataError(f"{path} is damaged: {error}; get an undamaged copy") from error

@@ -137,8 +137,13 @@ def _people(config: FaceDataConfig, root: Path, folder: Path) -> tuple[list[str]
             f"{listed} has folds 1 to {len(folds)}, but the configuration asks for {sorted(wanted)}"
         )
     present = set(there)
+    found = {fold: [name for name in folds[fold - 1] if name in present] for fold in wanted}
+    for chosen in (config.train_folds, config.val_folds):
+        if not any(found[fold] for fold in chosen):
+            wrong = ", ".join(map(str, chosen))
+            raise DataError(f"of folds {wrong} of {listed} nobody has a folder in {folder}")
     train, val = (
-        [name for fold in chosen for name in folds[fold - 1] if name in present]
+        [name for fold in chosen for name in found[fold]]
         for chosen in (config.train_folds, config.val_folds)
     )
     return train, val

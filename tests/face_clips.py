@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from jaxtyping import Float
 from skimage.data import astronaut
 
 from unseen.data.codec import Image
-from unseen.faces.detect import NONE, Detections, Detector
+from unseen.faces.detect import NONE, CenterFace, Detections
 from video_files import Images
 
 # Her head in that picture, and her face in that: forehead to chin, ear to ear.
@@ -56,12 +57,23 @@ def moving(
 class Blinded:
     """A detector that sees nothing in the frames of a video whose numbers are given."""
 
-    def __init__(self, detector: Detector, images: Images, blind: set[int]) -> None:
+    def __init__(self, detector: CenterFace, images: Images, blind: set[int]) -> None:
         self.detector, self.blind = detector, blind
         self._frames = {image.tobytes(): frame for frame, image in enumerate(images)}
+        self.glances = 0
+
+    def _is_blind(self, image: Image) -> bool:
+        return self._frames[image.tobytes()] in self.blind
 
     def __call__(self, image: Image) -> Detections:
-        return NONE if self._frames[image.tobytes()] in self.blind else self.detector(image)
+        return NONE if self._is_blind(image) else self.detector(image)
+
+    def glance(self, image: Image) -> Detections:
+        self.glances += 1
+        return NONE if self._is_blind(image) else self.detector.glance(image)
+
+    def within(self, image: Image, box: Float[np.ndarray, " 4"]) -> Detections:
+        return NONE if self._is_blind(image) else self.detector.within(image, box)
 
 
 def blind_runs(frames: int, part: float, longest: int, seed: int) -> set[int]:

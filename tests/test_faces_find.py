@@ -81,6 +81,25 @@ def test_a_blinded_detector_uncovers_nothing(
         assert covered(faces, frame, face), frame
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_blinded_detector_uncovers_nothing_where_a_glance_sees_less(
+    tmp_path: Path, detector: CenterFace, seed: int
+) -> None:
+    """Four times as large: a glance is then at three eighths of the size."""
+    rng = np.random.default_rng(seed)
+    steps = np.cumsum(rng.normal(0, 1.5, (40, 2)), 0) + np.array([90, 40])
+    small, truth = moving([(float(x), float(y)) for x, y in steps])
+    images = small.repeat(4, 1).repeat(4, 2)
+    video = make_video(tmp_path / "a.mp4", images, time_base=Fraction(1, 25), rate=25)
+    blind = blind_runs(40, 0.3, 8, seed) - {0, 39}
+    assert len(blind) >= 10
+    blinded = Blinded(detector, images, blind)
+    faces = find_faces(video, detector=blinded)
+    assert blinded.glances >= 5
+    for frame, face in enumerate(truth):
+        assert covered(faces, frame, 4 * face), frame
+
+
 @pytest.mark.parametrize("rate", [1, 2, 5])
 def test_slow_video_is_covered_around_what_was_seen(
     tmp_path: Path, detector: CenterFace, rate: int

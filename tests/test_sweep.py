@@ -167,6 +167,22 @@ def test_killed_it_goes_on_where_it_was(tmp_path: Path) -> None:
     assert (whole / weights).stat().st_mtime_ns == before
 
 
+def test_trainings_in_several_processes(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Each is trained by two, and nothing else is done twice; what is told of a failure is kept."""
+    command = ["sweep", "duet-entropy-m1", "-o", str(tmp_path), *TINY, "train.devices=2"]
+    assert main([*command, "train.lr_target=1e38"]) == 2
+    assert "training diverged: a gradient of" in capfd.readouterr().err
+    told = json.loads((tmp_path / "sweep.json").read_text())["runs"]["duet-entropy-m1-seed0"]
+    assert told["error"].startswith("training diverged: a gradient of")
+    shutil.rmtree(tmp_path / "runs")
+    assert main(command) == 0
+    out = capfd.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in out[1:2]] == ["[1/1] duet-entropy-m1-seed0"]
+    assert len(out) == 3
+    assert _states(tmp_path) == {"duet-entropy-m1-seed0": "done"}
+    assert run_config(tmp_path / "runs" / "duet-entropy-m1-seed0").train.devices == 2
+
+
 def test_a_failure_does_not_stop_the_rest(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

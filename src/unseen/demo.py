@@ -22,7 +22,7 @@ from unseen.files import refuse_unwritable
 from unseen.machine import use_cores
 from unseen.report.page import write_report
 from unseen.training.folder import CONFIG_FILE, TRAINING_FILE, changed_settings, run_config
-from unseen.training.run import train
+from unseen.training.run import train_among_others
 
 # How many attackers each baseline meets, the first of the suite: its leak is then a lower bound,
 # which favours the baseline. One is enough to read nearly everyone off handcrafted ones.
@@ -149,8 +149,7 @@ def _work(job: _Job, data: ClipDataset) -> str:
     what = str(job)
     if job.config is not None and job.training:
         use_cores(job.config.train.threads)
-        resume = (job.folder / CONFIG_FILE).exists()
-        train(job.config, data, job.folder, resume=resume)
+        train_among_others(job.config, data, job.folder)
     if job.out is not None and job.attacking:
         use_cores(1)
         evaluate(job.folder if job.config else job.name, data, job.out, job.settings)

@@ -44,7 +44,7 @@ from unseen.training.folder import (
     refuse_training,
     run_config,
 )
-from unseen.training.run import train
+from unseen.training.run import train_among_others
 from unseen.training.state import STAGES
 
 SCHEMA = "unseen/sweep/1"
@@ -341,8 +341,7 @@ def _work(run: SweepRun, data: ClipDataset, side_by_side: bool) -> tuple[SweepRu
         use_cores(run.config.train.threads)
     try:
         if run.training:
-            resume = (run.folder / CONFIG_FILE).exists()
-            train(run.config, data, run.folder, resume=resume)
+            train_among_others(run.config, data, run.folder)
         evaluate(run.anonymizer or run.folder, data, run.result, settings)
         # Gigabytes a run at the papers' sizes; only the last checkpoint is ever gone on from.
         for stage in STAGES:

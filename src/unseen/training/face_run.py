@@ -241,9 +241,16 @@ class _FaceRun(StagedRun):
     def _finish(self) -> FaceTrained:
         raw, modified = self._verification()
         trained = FaceTrained(self.folder, raw, modified, self.state.seconds)
-        if self.fabric.global_rank > 0:
-            return trained
-        measured = {"verification_raw": raw, "verification_modified": modified}
+        if self.fabric.global_rank == 0:
+            self._write_run(trained)
+        self.fabric.barrier()  # what follows in any process finds the whole run
+        return trained
+
+    def _write_run(self, trained: FaceTrained) -> None:
+        measured = {
+            "verification_raw": trained.verification_raw,
+            "verification_modified": trained.verification_modified,
+        }
         write_seen(self.folder, "people", self._people())
         save_recogniser(self.game.recogniser, self.folder)
         if self.game.detector is not None:
@@ -265,7 +272,6 @@ class _FaceRun(StagedRun):
             "steps": self.config.train.steps,
         }
         save_modifier(self.game.result, self.folder, about | measured)
-        return trained
 
 
 def verification(

@@ -9,6 +9,8 @@ threads or processes or on another device, which round differently: the bits are
 """
 
 import math
+import subprocess
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -51,6 +53,37 @@ def train(config: RunConfig, data: ClipDataset, folder: Path, *, resume: bool = 
     run = _Run(config, data, folder, fabric)
     run.open(resume)
     return run.finish() if run.state.stage >= len(STAGES) else run.go()
+
+
+def train_among_others(config: RunConfig, data: ClipDataset, folder: Path) -> None:
+    """`train`, or go on with it, in a program that does other things too.
+
+    Several processes (`train.devices`) are started by running the program's command again: so that
+    they do nothing else, that is then `unseen train`, which reads the data anew.
+
+    Raises:
+        RunError: it failed there.
+    """
+    path = folder / CONFIG_FILE
+    if config.train.devices == 1:
+        train(config, data, folder, resume=path.exists())
+        return
+    refuse(config, folder, resume=path.exists())
+    write_json(path, config.model_dump(mode="json"))
+    seen = sys.stderr.isatty()
+    command = [sys.executable, "-m", "unseen", "train", "-o", str(folder), "--resume"]
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=None if seen else subprocess.PIPE, text=True
+    ) as process:
+        try:
+            _, told = process.communicate()
+        except BaseException:
+            process.terminate()
+            raise
+    if process.returncode:
+        lines = (told or f"it ended with {process.returncode}, see above").strip().splitlines()
+        ours = [line.removeprefix("unseen: ") for line in lines if line.startswith("unseen: ")]
+        raise RunError((ours or lines[-1:])[0])
 
 
 class _Run(StagedRun):
@@ -197,6 +230,7 @@ class _Run(StagedRun):
         )
         if self.fabric.global_rank == 0:
             write_run(self.game, state, trained)
+        self.fabric.barrier()  # what follows in any process finds the whole run
         return trained
 
 

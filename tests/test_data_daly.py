@@ -105,6 +105,23 @@ def test_a_video_that_ends_before_a_keyframe(root: Path) -> None:
         list(data.pictures())
 
 
+def test_every_video_that_cannot_be_read_is_named_and_the_others_are_extracted(
+    root: Path, tmp_path: Path
+) -> None:
+    edit(root, lambda videos: videos["aaa.mp4"]["instances"][0]["keyframes"][0].update(frame=12))
+    data = load_daly(root)
+    (broken,) = {frame.path for frame in data.frames if frame.video == "bbb.mp4"}
+    (root / broken).write_bytes(b"nothing")
+    out = tmp_path / "frames"
+    with pytest.raises(DataError, match="not every frame of daly could be read") as caught:
+        extract_frames(data, out)
+    assert len(caught.value.faults) == 2
+    assert "aaa.mp4' has 10 frames, but frame 12 is annotated" in caught.value.faults[0]
+    assert "bbb.mp4" in caught.value.faults[1]
+    assert (out / "train" / "aaa" / "000004.png").exists()
+    assert not (out / "frames.json").exists()
+
+
 def test_all_faults_in_one_report(root: Path) -> None:
     def spoil(videos: Any) -> None:
         videos["aaa.mp4"]["instances"][0]["action"] = "Drinkin"

@@ -8,8 +8,9 @@ registers how its folder becomes `ActionFrames`; `load_action_frames` finds it b
 import json
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -21,7 +22,7 @@ from unseen.data.clips import SPLITS, SplitName
 from unseen.data.decode import Progress
 from unseen.data.official import read_image
 from unseen.data.video import read_frames
-from unseen.errors import ConfigError, DataError
+from unseen.errors import ConfigError, DataError, Faults
 from unseen.files import write_json, written_whole
 from unseen.registry import Registry, Spec
 
@@ -151,25 +152,33 @@ class AnnotatedFrames(ActionFrames):
             DataError: an image is missing or damaged, or a video ends before an annotated frame.
             VideoError: a video is missing or damaged.
         """
+        return chain.from_iterable(self.files())
+
+    def files(self) -> Iterator[Iterator[tuple[int, ActionPicture]]]:
+        """The same file by file, so that one may fail, with the errors of `pictures`, by itself."""
         inside: defaultdict[str, dict[int, int]] = defaultdict(dict)
         for index, frame in enumerate(self.frames):
             if frame.number is None:
-                yield index, self[index]
+                yield ((i, self[i]) for i in (index,))
             else:
                 inside[frame.path][frame.number] = index
         for path, wanted in inside.items():
-            last, count = max(wanted), 0
-            for number, decoded in enumerate(read_frames(self.root / path)):
-                count = number + 1
-                if number in wanted:
-                    index = wanted[number]
-                    yield index, _picture(self.frames[index], decoded.image)
-                if number == last:
-                    break
-            if count <= last:
-                raise DataError(
-                    f"'{self.root / path}' has {count} frames, but frame {last} is annotated"
-                )
+            yield self._within(path, wanted)
+
+    def _within(self, path: str, wanted: Mapping[int, int]) -> Iterator[tuple[int, ActionPicture]]:
+        """Frames of one video, by their numbers in it."""
+        last, count = max(wanted), 0
+        for number, decoded in enumerate(read_frames(self.root / path)):
+            count = number + 1
+            if number in wanted:
+                index = wanted[number]
+                yield index, _picture(self.frames[index], decoded.image)
+            if number == last:
+                break
+        if count <= last:
+            raise DataError(
+                f"'{self.root / path}' has {count} frames, but frame {last} is annotated"
+            )
 
 
 def _picture(frame: ActionFrame, image: UInt8[np.ndarray, "height width 3"]) -> ActionPicture:
@@ -195,20 +204,25 @@ def extract_frames(
         The same frames, as images in the folder.
 
     Raises:
-        DataError: the frames are drawn and not read.
+        DataError: the frames are drawn and not read; or naming every file that is missing or
+            damaged: the frames of all others are written, but not the list of them.
     """
     if not isinstance(data, AnnotatedFrames):
         raise DataError(f"'{data.name}' is drawn when it is needed: there is nothing to extract")
-    written = list(data.frames)
-    for done, (index, picture) in enumerate(data.pictures(), start=1):
-        frame = data.frames[index]
-        number = Path(frame.path).stem if frame.number is None else f"{frame.number:06d}"
-        path = f"{frame.split}/{Path(frame.video).stem}/{number}.png"
-        with written_whole(folder / path) as temporary:
-            Image.fromarray(picture.image).save(temporary)
-        written[index] = replace(frame, path=path, number=None)
-        if progress is not None:
-            progress(done, len(data))
+    written, done, faults = list(data.frames), 0, Faults()
+    for file in data.files():
+        with faults.collected():
+            for index, picture in file:
+                frame = data.frames[index]
+                number = Path(frame.path).stem if frame.number is None else f"{frame.number:06d}"
+                path = f"{frame.split}/{Path(frame.video).stem}/{number}.png"
+                with written_whole(folder / path) as temporary:
+                    Image.fromarray(picture.image).save(temporary)
+                written[index] = replace(frame, path=path, number=None)
+                done += 1
+                if progress is not None:
+                    progress(done, len(data))
+    faults.refuse(f"not every frame of {data.name} could be read, and so {folder} is no data set:")
     rows = [
         {
             "path": frame.path,

@@ -22,6 +22,7 @@ from face_clips import moving
 from unseen import __version__
 from unseen.cli import main
 from unseen.config import preset_names
+from unseen.data.pictures import write_picture
 from unseen.evaluation.results import read_previews, read_result
 from unseen.evaluation.target import load_target
 from unseen.face_config import face_preset_names
@@ -735,3 +736,18 @@ def test_labels_of_a_data_set_are_counted(
     shown = capsys.readouterr().err
     assert "did you mean 'hmdb51'?" in shown
     assert "statistics.json is no folder" in shown
+
+
+def test_too_large_a_picture_for_the_memory(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("unseen.deploy.apply.anonymize_paths", full)
+    write_picture(tmp_path / "a.png", np.zeros((8, 8, 3), np.uint8))
+    assert main(["anonymize", str(tmp_path / "a.png"), "-o", str(tmp_path / "b.png")]) == 2
+    told = capsys.readouterr().err
+    assert (
+        told == "unseen: there is not enough memory for this; give it smaller files: MemoryError\n"
+    )

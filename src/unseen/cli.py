@@ -99,12 +99,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (MemoryError, RuntimeError) as error:
         if not _no_memory(error):
             raise
-        print(
-            "unseen: there is not enough memory for this; use less at a time (train.micro_batch, "
-            "train.batch, data.size, evaluation.jobs, a narrower model): "
-            f"{str(error).partition(chr(10))[0]}",
-            file=sys.stderr,
+        less = (
+            "give it smaller files"
+            if args.verb == "anonymize"
+            else "use less at a time (train.micro_batch, train.batch, data.size, evaluation.jobs, "
+            "a narrower model)"
         )
+        why = str(error).partition("\n")[0] or type(error).__name__
+        print(f"unseen: there is not enough memory for this; {less}: {why}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("unseen: interrupted; nothing half-written was left", file=sys.stderr)

@@ -28,9 +28,6 @@ _SAVE: dict[str, dict[str, Any]] = {
 }
 PICTURES = tuple(_SAVE)
 
-# Telephones take pictures that Pillow warns of; it refuses those of twice as many pixels.
-warnings.filterwarnings("ignore", category=Pillow.DecompressionBombWarning)
-
 # How a picture with each orientation of EXIF is turned.
 _TURNED = {
     2: Pillow.Transpose.FLIP_LEFT_RIGHT,
@@ -52,7 +49,11 @@ def read_picture(path: Path) -> Image:
         DataError: missing, no picture, damaged, with several frames, or with more than 8 bits.
     """
     try:
-        with Pillow.open(path) as opened:
+        with warnings.catch_warnings():
+            # Telephones take pictures that it warns of; it refuses those of twice as many pixels.
+            warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
+            picture = Pillow.open(path)
+        with picture as opened:
             count = getattr(opened, "n_frames", 1)
             # Telephones put more pictures behind the first of a JPEG file, such as its brightness;
             # only the first is read, and written.

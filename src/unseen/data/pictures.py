@@ -49,11 +49,9 @@ def read_picture(path: Path) -> Image:
         DataError: missing, no picture, damaged, with several frames, or with more than 8 bits.
     """
     try:
-        with warnings.catch_warnings():
-            # Telephones take pictures that it warns of; it refuses those of twice as many pixels.
-            warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
-            picture = Pillow.open(path)
-        with picture as opened:
+        # Telephones take pictures that it warns of; it refuses those of twice as many pixels.
+        large = Pillow.DecompressionBombWarning
+        with warnings.catch_warnings(action="ignore", category=large), Pillow.open(path) as opened:
             count = getattr(opened, "n_frames", 1)
             # Telephones put more pictures behind the first of a JPEG file, such as its brightness;
             # only the first is read, and written.

@@ -39,7 +39,7 @@ def test_a_tree_in_the_official_layout(root: Path, folder: str) -> None:
 
 
 def test_people_without_images_and_damaged_ones(root: Path) -> None:
-    (root / "0000099").mkdir()
+    (root / "0000099" / "001.jpg").mkdir(parents=True)  # a folder is no image
     cut = root / "0000045" / "001.jpg"
     cut.write_bytes(cut.read_bytes()[:200])
     report = check(read_folders(root, "casia-webface", OFFICIAL_COUNTS), decode=True)

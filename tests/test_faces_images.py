@@ -51,7 +51,7 @@ def test_hidden_folders_and_such_without_pictures_are_no_people(tmp_path: Path) 
     write_faces(tmp_path / ".thumbnails", 1, 1)
     (tmp_path / ".git").mkdir()
     (tmp_path / ".git" / "a.png").write_bytes(b"")
-    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.png").mkdir(parents=True)
     (tmp_path / "notes" / "readme.txt").write_text("no picture")
     assert people_of(tmp_path) == ["person0", "person1"]
 

@@ -15,7 +15,8 @@ Config = TypeVar("Config", bound=BaseModel)
 SEED_LIMIT = 2**31
 Seed = Annotated[int, Field(ge=0, lt=SEED_LIMIT)]
 """Of anything random: PyTorch, NumPy and scikit-learn all take it."""
-Workers = Annotated[int, Field(ge=1, le=1024)]
+WORKER_LIMIT = 1024
+Workers = Annotated[int, Field(ge=1, le=WORKER_LIMIT)]
 """Threads, or processes on one machine."""
 
 # What a configuration says of itself: as a setting it would change the label and nothing else.

@@ -191,6 +191,7 @@ def _train_target(args: argparse.Namespace) -> None:
 
 
 def _sweep(args: argparse.Namespace) -> None:
+    from unseen.overrides import WORKER_LIMIT
     from unseen.sweep import plan, run_sweep
 
     faults = Faults()
@@ -201,8 +202,8 @@ def _sweep(args: argparse.Namespace) -> None:
         except ValueError:
             raise ConfigError(f"--seeds '{args.seeds}': write whole numbers, as in 0,1,2") from None
     with faults.collected():
-        if not 1 <= args.jobs <= 1024:
-            raise ConfigError(f"--jobs {args.jobs}: from 1 to 1024")
+        if not 1 <= args.jobs <= WORKER_LIMIT:
+            raise ConfigError(f"--jobs {args.jobs}: from 1 to {WORKER_LIMIT}")
     with faults.collected():
         runs = plan(args.out, args.names, overrides_of(args), seeds)
     faults.refuse("the sweep cannot begin, for several reasons:", ConfigError)

@@ -70,7 +70,9 @@ def _images(root: Path, name: str, faults: list[str]) -> list[tuple[str, str]]:
     people = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     found: list[tuple[str, str]] = []
     for person in people:
-        images = sorted(p for p in person.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+        images = sorted(
+            p for p in person.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.is_dir()
+        )
         if not images:
             faults.append(f"'{person.relative_to(root).as_posix()}' holds no image")
         found += [(image.relative_to(root).as_posix(), person.name) for image in images]

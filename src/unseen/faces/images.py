@@ -127,7 +127,8 @@ def read_people(
 
 
 def _pictures(person: Path) -> Iterator[Path]:
-    return (file for file in person.iterdir() if file.suffix.lower() in _PICTURES)
+    files = (file for file in person.iterdir() if file.suffix.lower() in _PICTURES)
+    return (file for file in files if not file.is_dir())
 
 
 def _read(file: Path, side: int) -> npt.NDArray[np.uint8] | None:

@@ -1,6 +1,7 @@
 """Moves of Ren18's game: who moves, in which direction, and who does not."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -194,6 +195,24 @@ def test_all_faces_of_a_frame_are_modified_and_nothing_else() -> None:
             expected[4:24, 3:19] = expected[5:31, 36:56] = True
         assert not changed[~expected].any()
         assert not k or changed[expected].mean() > 0.99
+
+
+def test_frames_of_several_processes_are_those_of_one() -> None:
+    """Each frame with noise of its own, the same whoever computes it."""
+    limited = ("modifier.sees=4", "modifier.noise=0.3", "train.frames=4")
+    one = _game(*limited, actions=True)
+    one.draw()
+    with torch.no_grad():
+        whole, _ = one._modified_frames(one.modifier)
+    found: dict[int, Tensor] = {}
+    for rank in (0, 1):
+        game = _game(*limited, actions=True)
+        game.draw()
+        game.fabric = SimpleNamespace(global_rank=rank, world_size=2)  # type: ignore[assignment]
+        with torch.no_grad():
+            share, _ = game._modified_frames(game.modifier)
+        found |= dict(zip(range(rank, 4, 2), share, strict=True))
+    assert all(torch.equal(frame, found[k]) for k, frame in enumerate(whole))
 
 
 def _detection(game: FaceGame) -> float:

@@ -16,7 +16,7 @@ def _exposed(features: torch.Tensor, label: int, other: int, margin: int = 1) ->
     cosines = torch.nn.functional.normalize(features) @ DIRECTIONS.T
     real = 2.0 * DIRECTIONS[label][None]
     labels, others = torch.tensor([label]), torch.tensor([other])
-    return Exposed(Seen(features, cosines), real, labels, others, margin)
+    return Exposed(Seen(features, cosines), lambda: real, labels, others, margin)
 
 
 def _moved(name: str, features: torch.Tensor, margin: int = 1) -> torch.Tensor:

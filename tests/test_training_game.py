@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -13,6 +15,7 @@ from tiny_game import tiny_config, tiny_data
 from unseen.config import RunConfig
 from unseen.data.clips import ClipDataset, across
 from unseen.errors import RunError
+from unseen.stored_weights import save_weights
 from unseen.training.batches import Order, augmented
 from unseen.training.classifier import predict
 from unseen.training.game import Game
@@ -422,6 +425,21 @@ def test_all_that_are_restarted_start_anew_each_with_weights_of_its_own(data: Cl
     for i, one in enumerate(sets):
         for other in sets[:i]:
             assert not any(torch.equal(one[key], other[key]) for key in drawn)
+
+
+def test_a_restart_does_not_go_back_to_a_file(data: ClipDataset, tmp_path: Path) -> None:
+    """Wu18 3.3: "random weights", also where the first ones were published ones."""
+    file = tmp_path / "w.safetensors"
+    save_weights(_game(data).budget[1], file)
+    spec = CONFIG.budget_models[1]
+    game = _game(data, tiny_config(f"budget_models=mobilenet-gn:0.01,{spec}@{file}"))
+    loaded = _weights(game.budget[1])
+    drawn = [key for key in loaded if key.endswith("weight") and loaded[key].ndim > 1]
+    stored = load_file(file)
+    assert all(torch.equal(loaded[key], stored[key]) for key in drawn)
+    game.restart([1])
+    new = _weights(game.budget[1])
+    assert not any(torch.equal(new[key], stored[key]) for key in drawn)
 
 
 def test_a_batch_is_a_function_of_seed_and_move(data: ClipDataset) -> None:

@@ -435,6 +435,44 @@ def test_two_processes_train_as_one(
         assert a["target_loss"] == pytest.approx(b["target_loss"], rel=1e-5)
 
 
+# Every process writes what it measures after some moves, and what its BatchNorm layers kept.
+PLAYERS = """
+import json, sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from tiny_game import tiny_config, tiny_data
+from unseen.training.game import Game
+from unseen.training.processes import make_fabric
+if __name__ == "__main__":
+    config = tiny_config(*sys.argv[2:])
+    game = Game(config, tiny_data(config), make_fabric(config.train))
+    game.filter_step(1.0, with_target=True)
+    game.target_step(with_filter=False)
+    game.budget_step([0])
+    found = game.validate()
+    kept = [float(v.double().sum()) for m in game.modules().values() for k, v in m.named_buffers()
+            if "running" in k]
+    path = Path(sys.argv[1]) / f"{{game.fabric.global_rank}}.json"
+    path.write_text(json.dumps([kept, found.target_loss, found.target_score, *found.budget_losses]))
+"""
+
+
+def test_processes_agree_on_what_they_measure(tmp_path: Path) -> None:
+    """BatchNorm keeps what it saw of a share; a schedule decides by what it then measures."""
+    path = tmp_path / "players.py"
+    path.write_text(PLAYERS.format(tests=str(Path(__file__).parent)))
+    settings = ("target_model=c3d-small:4", "budget_models=c3d-small:4,mobilenet:0.02")
+    process = subprocess.run(
+        [sys.executable, str(path), str(tmp_path), *settings, "train.devices=2"],
+        capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    one, other = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
+    assert len(one[0]) > 10
+    assert len(set(one[0])) > 10  # they have learned
+    assert one == other
+
+
 def _distance(one: dict[str, Tensor], other: dict[str, Tensor], player: str) -> float:
     """The mean difference of a player's weights, in the convolution where it is largest."""
     keys = [key for key in one if key.startswith(f"{player}/") and one[key].ndim > 1]

@@ -159,7 +159,8 @@ class TrainConfig(_Section):
         finish: steps in which f_T alone adapts to the final f_D.
         lr_filter, lr_target, lr_budget: Adam's step sizes (alpha_D, alpha_T, alpha_B).
         lr_schedule: `constant` (the papers), or `decay`: those of f_D and f_T rise over 30 steps
-            and fall linearly over the last 40% of the game.
+            in each stage of the initialisation, fall linearly over the last 40% of the game, and
+            from 0.3 of their size over `finish`.
         checkpoint_every: seconds between checkpoints.
         log_every: f_D steps between measurements on validation clips.
     """

@@ -45,7 +45,7 @@ class _Residual(nn.Module):
 
 
 class JohnsonNet(nn.Module):
-    """Image transformation network (Johnson et al. 2016), as f_D in Wu18 3.2 and Wang19 3.2.
+    """Image transformation network (Johnson et al. 2016), as f_D in Wu18 4.1 and Wang19 3.2.
 
     Maps frames `(batch, 3, height, width)` in [0, 1], of any height and width, to frames of the
     same shape in [0, 1]: convolution 9x9, two 3x3 of stride 2, residual blocks, two upsampling

@@ -5,8 +5,7 @@ is next. Every random number of a move is derived from the seed and the move's n
 `unseen.training.game`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +26,7 @@ from unseen.models.critic import FaceCritic, critic_loss, realism_loss
 from unseen.models.sphereface import Features, PerFace, Recogniser, angular_softmax
 from unseen.training.batches import Order
 from unseen.training.face_objectives import FACE_OBJECTIVES, Exposed, other_identities
-from unseen.training.gradients import clip_gradients
+from unseen.training.gradients import clip_gradients, frozen
 from unseen.training.processes import average_gradients, mean_over
 from unseen.training.strangers import occlude, occluders, someone_else
 from unseen.types import Frames, to_clips
@@ -101,8 +100,8 @@ class FaceGame:
         faces: F, of the people to learn from.
         actions: V; None: no action detection.
         fabric: device and processes. Each draws the whole batch, its noise included, and computes
-            its share: that many make the steps of one. Frames of actions are shared out too, but
-            what the detector draws for its losses is drawn by each.
+            its share: that many make the steps of one. So they do with frames of actions, but what
+            the detector draws for its losses is drawn by each.
     """
 
     def __init__(
@@ -245,13 +244,16 @@ class FaceGame:
         """v' of this move's frames, which may be of different sizes, and their actions (eq. 1)."""
         assert self.actions is not None
         modified, found = [], []
-        rank, world = self.fabric.global_rank, self.fabric.world_size
-        for k in self.frame_order.at(self.moves - 1)[rank::world]:
+        chosen = self.frame_order.at(self.moves - 1)
+        # Each process draws the noise of all frames: that of no two is the same.
+        grains = [modifier.grain(1).to(self.device) for _ in chosen]
+        mine = slice(self.fabric.global_rank, None, self.fabric.world_size)
+        for k, grain in zip(chosen[mine], grains[mine], strict=True):
             picture = self.actions[int(k)]
             assert picture.faces is not None
             clip = to_clips(picture.image[None, None], self.device)
             faces = torch.from_numpy(picture.faces).to(self.device)
-            modified.append(modifier(clip, faces[None, None])[0, :, 0])
+            modified.append(modifier.step(clip, grain, faces[None, None]).clips[0, :, 0])
             found.append(Actions.of(picture, self.device))
         return modified, found
 
@@ -291,7 +293,7 @@ class FaceGame:
         """arg min_A L_det with M and D frozen (algorithm 1, line 11)."""
         assert self.detector is not None
         self._reseed()
-        with _frozen([self.result]):
+        with frozen([self.result]):
             return self._update(self._detection(self.result), ["detector"])
 
     # ---------------------------------------------------------------- losses
@@ -323,7 +325,7 @@ class FaceGame:
         zero = torch.zeros((), device=self.device)
         privacy, realism, detection = zero, zero, zero
         moving = ["modifier"]
-        with _frozen([self.recogniser, *([] if self.critic is None else [self.critic])]):
+        with frozen([self.recogniser, *([] if self.critic is None else [self.critic])]):
             l1 = self._l1(modified, batch.goals)
             loss = game.l1 * l1
             if playing and self.critic is not None:
@@ -343,18 +345,14 @@ class FaceGame:
         return ModifierMove(*(self._mean(x) for x in (privacy, l1, realism, detection)))
 
     def _privacy(self, modified: Frames, batch: Draw) -> Float[Tensor, ""]:
+        @torch.no_grad()
+        def real() -> Features:
+            return self.recogniser.embed(align(batch.faces, batch.landmarks))
+
         self.recogniser.train()
         seen = self.recogniser(align(modified, batch.landmarks))
-        with torch.no_grad():
-            real = self.recogniser.embed(align(batch.faces, batch.landmarks))
-        exposed = Exposed(
-            seen,
-            real,
-            batch.labels,
-            batch.others,
-            self.config.game.margin,
-            self.ease,
-        )
+        margin = self.config.game.margin
+        exposed = Exposed(seen, real, batch.labels, batch.others, margin, self.ease)
         named = [FACE_OBJECTIVES[name](exposed) for name in self.config.game.objectives]
         return torch.stack(named).sum(0).mean()
 
@@ -409,15 +407,3 @@ class FaceGame:
 
 def _mean_of(module: nn.Module, decay: float) -> AveragedModel:
     return AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
-
-
-@contextmanager
-def _frozen(modules: Sequence[nn.Module]) -> Iterator[None]:
-    """Gradients pass through these modules, and none is computed for their weights."""
-    for module in modules:
-        module.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for module in modules:
-            module.requires_grad_(True)

@@ -3,6 +3,7 @@
 Every objective returns one value for each face, smaller meaning less privacy leaked.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from unseen.models.sphereface import Seen, angular_softmax
+from unseen.models.sphereface import Features, Seen, angular_softmax
 from unseen.registry import Registry
 from unseen.training.objectives import negative_entropy as classifier_entropy
 
@@ -27,7 +28,7 @@ class Exposed:
 
     Attributes:
         modified: what D sees in M(f).
-        real: the features of f itself, no gradient.
+        real: computes the features of f itself, without gradient: few objectives ask for them.
         labels: i_f.
         others: for each face an identity drawn from the others.
         margin: m of the angular softmax.
@@ -35,7 +36,7 @@ class Exposed:
     """
 
     modified: Seen
-    real: Float[Tensor, "faces features"]
+    real: Callable[[], Features]
     labels: Int[Tensor, " faces"]
     others: Int[Tensor, " faces"]
     margin: int = 4
@@ -91,7 +92,7 @@ def distance(exposed: Exposed) -> PerFace:
     Not in Ren18. It asks for another face than the own one and does not depend on who D was trained
     on; two strangers have a cosine of about zero.
     """
-    return F.cosine_similarity(exposed.modified.features, exposed.real).clamp_min(0.0)
+    return F.cosine_similarity(exposed.modified.features, exposed.real()).clamp_min(0.0)
 
 
 def other_identities(labels: Int[Tensor, " faces"], identities: int) -> Int[Tensor, " faces"]:

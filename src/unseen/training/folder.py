@@ -28,8 +28,10 @@ TARGET_FILE = "target.safetensors"
 TRAINING_FILE = "training.json"
 STAGE_FILE = "stage-{}.safetensors"
 # Settings of a machine, of filters and of face modifiers: other ones there do not make another
-# experiment. Data may have moved: their hash, or the people in them, is compared where they are
-# learned from. Of a person detector, which finds boxes to measure with, a sweep compares weights.
+# experiment, though other numbers come out by rounding and, of `train.devices`, by other noise and
+# by what BatchNorm normalises over. Data may have moved: their hash, or the people in them, is
+# compared where they are learned from. Of a person detector, which finds boxes to measure with, a
+# sweep compares weights.
 MACHINE_SETTINGS = frozenset(
     {
         "data.root", "data.private_root", "data.test_on_root", "data.actions_root", "data.cache",

@@ -22,14 +22,14 @@ from torch import Tensor, nn
 from unseen.anonymizers.learned import LearnedFilter
 from unseen.config import RunConfig
 from unseen.data.clips import ClipDataset, refuse_stills
-from unseen.models import create_model
+from unseen.models import create_model, without_weights
 from unseen.models.base import ClipClassifier
 from unseen.training.batches import Order, augmented
 from unseen.training.classifier import blind_loss, label_loss
-from unseen.training.gradients import clip_gradients
+from unseen.training.gradients import clip_gradients, frozen
 from unseen.training.moves import Batch, FilterMove, PrivacyMove, Validation
 from unseen.training.objectives import OBJECTIVES
-from unseen.training.processes import average_gradients, mean_over
+from unseen.training.processes import average_gradients, average_statistics, mean_over
 from unseen.training.validation import Asked, scores_and_losses
 from unseen.types import Clips, to_clips
 
@@ -56,7 +56,7 @@ class Game:
         self.target: ClipClassifier = create_model(
             config.target_model, len(data.target.classes), size=size, frames=frames
         ).to(self.device)
-        self.budget: list[ClipClassifier] = [self.new_budget(i) for i in range(self.ensemble)]
+        self.budget = [self._budget_model(spec) for spec in config.budget_models[: self.ensemble]]
         train = config.train
         self.opt_filter = torch.optim.Adam(self.filter.parameters(), lr=train.lr_filter)
         self.opt_target = torch.optim.Adam(self.target.parameters(), lr=train.lr_target)
@@ -87,10 +87,10 @@ class Game:
     def _before_noise(self) -> bool:
         return self.config.game.budget_sees == "before_noise"
 
-    def new_budget(self, index: int) -> ClipClassifier:
-        """Budget model `index` with new random weights from the global generator."""
+    def _budget_model(self, spec: str) -> ClipClassifier:
+        """One with new weights, of the file that is named or from the global generator."""
         return create_model(
-            self.config.budget_models[index],
+            spec,
             len(self.data.private.classes),
             size=self.config.data.size,
             frames=self.config.data.frames,
@@ -125,12 +125,15 @@ class Game:
                 group["lr"] = rate * factor
 
     def restart(self, indices: Sequence[int]) -> None:
-        """Give budget models new random weights and optimisers (Wu18 3.3); f_D, f_T stay."""
+        """Give budget models new random weights and optimisers (Wu18 3.3); f_D, f_T stay.
+
+        They are random also where the first ones came from a file.
+        """
         for i in indices:
             self._reseed()
             # The same weights in all processes.
             torch.manual_seed(self.config.train.seed * 1_000_003 + self.moves)
-            self.budget[i] = self.new_budget(i)
+            self.budget[i] = self._budget_model(without_weights(self.config.budget_models[i]))
             self.opt_budget[i] = self._budget_optimizer(self.budget[i])
 
     # ---------------------------------------------------------------- moves
@@ -224,7 +227,8 @@ class Game:
 
         moving: list[nn.Module] = [self.filter, self.target] if with_target else [self.filter]
         optimizers = [self.opt_filter, self.opt_target] if with_target else [self.opt_filter]
-        self._update(losses(), optimizers, moving)
+        with frozen([] if with_target else [self.target]):
+            self._update(losses(), optimizers, moving)
         privacy = self._mean(torch.stack(leaks).sum()) if leaks else 0.0
         target_loss = self._mean(torch.stack(target_losses).sum())
         return FilterMove(privacy, hardest, target_loss, torch.cat(shown) if shown else None, met)
@@ -292,13 +296,13 @@ class Game:
         """J_B of the named budget models; gradients reach the clips, not the models."""
         assert self.objective is not None
         values = []
-        for model in (self.budget[i] for i in indices):
-            model.requires_grad_(False)
-            model.train()
-            logits = model(self._frames_for(model, anonymized))
-            per_clip = self.objective(logits, private, self.data.private.multi_label)
-            values.append(per_clip.mean())
-            model.requires_grad_(True)
+        models = [self.budget[i] for i in indices]
+        with frozen(models):
+            for model in models:
+                model.train()
+                logits = model(self._frames_for(model, anonymized))
+                per_clip = self.objective(logits, private, self.data.private.multi_label)
+                values.append(per_clip.mean())
         return values
 
     def target_step(self, *, with_filter: bool) -> float:
@@ -383,6 +387,7 @@ class Game:
             optimizer.step()
         for module in (self.filter, self.target):
             module.zero_grad(set_to_none=True)
+        average_statistics(self.fabric, self.modules().values())
         return torch.stack(found).sum()
 
     def _mean(self, value: Tensor) -> float:
@@ -412,7 +417,9 @@ class Game:
             found = measured(own.clips, [target, *against])
         else:
             found = measured(own.clips, [target]) + measured(other.clips, against)
-        (score, loss), *rest = found
+        # Decisions hang on them: processes must not differ by rounding either.
+        same = mean_over(self.fabric, torch.tensor(found, dtype=torch.float64, device=self.device))
+        (score, loss), *rest = same.tolist()
         return Validation(score, loss, [each[0] for each in rest], [each[1] for each in rest])
 
 

@@ -1,6 +1,7 @@
 """What every step of a game does with its gradients."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -8,6 +9,18 @@ from torch import nn
 from unseen.errors import RunError
 
 _LARGEST_NORM = 5.0
+
+
+@contextmanager
+def frozen(modules: Sequence[nn.Module]) -> Iterator[None]:
+    """Gradients pass through these modules, and none is computed for their weights."""
+    for module in modules:
+        module.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for module in modules:
+            module.requires_grad_(True)
 
 
 def clip_gradients(modules: Iterable[nn.Module]) -> None:

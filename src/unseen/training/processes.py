@@ -1,11 +1,12 @@
 """Several processes that make each step together, every one with a share of the batch."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from unseen.config import TrainConfig
 from unseen.errors import RunError
@@ -50,6 +51,19 @@ def mean_over(fabric: Fabric, value: Tensor) -> Tensor:
     return mean
 
 
+def average_statistics(fabric: Fabric, players: Iterable[nn.Module]) -> None:
+    """Give BatchNorm layers the mean of what all processes' shares of a batch taught them.
+
+    Otherwise models with the same weights would measure differently in evaluation mode, and what
+    is decided by that, as by a file of one process, would be another one's.
+    """
+    if fabric.world_size == 1:
+        return
+    layers = [m for player in players for m in player.modules() if isinstance(m, _BatchNorm)]
+    kept = [each for layer in layers for each in (layer.running_mean, layer.running_var)]
+    _average(fabric, [statistic for statistic in kept if statistic is not None])
+
+
 def average_gradients(fabric: Fabric, moving: Iterable[nn.Module]) -> None:
     """Give players that move the mean of all processes' gradients.
 
@@ -59,9 +73,14 @@ def average_gradients(fabric: Fabric, moving: Iterable[nn.Module]) -> None:
     if fabric.world_size == 1:
         return
     every = (parameter.grad for module in moving for parameter in module.parameters())
-    gradients = [gradient for gradient in every if gradient is not None]
-    mean = mean_over(fabric, torch.cat([gradient.flatten() for gradient in gradients]))
-    start = 0
-    for gradient in gradients:
-        gradient.copy_(mean[start : start + gradient.numel()].view_as(gradient))
-        start += gradient.numel()
+    _average(fabric, [gradient for gradient in every if gradient is not None])
+
+
+def _average(fabric: Fabric, values: Sequence[Tensor]) -> None:
+    """Replace each by the mean of all processes'."""
+    if not values:
+        return
+    mean = mean_over(fabric, torch.cat([value.flatten() for value in values]))
+    parts = torch.split(mean, [value.numel() for value in values])
+    for value, part in zip(values, parts, strict=True):
+        value.copy_(part.view_as(value))

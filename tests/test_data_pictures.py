@@ -3,6 +3,8 @@
 import struct
 import subprocess
 import sys
+import warnings
+import weakref
 from pathlib import Path
 
 import cv2
@@ -13,7 +15,9 @@ from PIL import Image as Pillow
 
 from face_clips import background, moving
 from unseen.anonymizers.load import load_anonymizer
+from unseen.data.codec import Image
 from unseen.data.pictures import PICTURES, read_picture, write_picture
+from unseen.deploy import apply
 from unseen.deploy.apply import anonymize_paths, anonymize_picture
 from unseen.errors import ConfigError, DataError, NoFacesError
 from unseen.faces.find import FaceSettings
@@ -160,6 +164,84 @@ def test_faces_that_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="2 of 3 files failed"):
         anonymize_paths([tmp_path / "in"], tmp_path / "out", faces=required)
     assert names(tmp_path / "out") == ["a.png"]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+def test_every_orientation_is_made_upright(tmp_path: Path, suffix: str, orientation: int) -> None:
+    path, exif = tmp_path / f"a.{suffix}", Pillow.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Pillow.fromarray(FACE).save(path, exif=exif, lossless=True)  # as webp; jpg cannot
+    mirrored, turns = {
+        1: (False, 0), 2: (True, 0), 3: (False, 2), 4: (True, 2),
+        5: (True, 1), 6: (False, -1), 7: (True, -1), 8: (False, 1),
+    }[orientation]  # fmt: skip
+    upright = np.rot90(FACE[:, ::-1] if mirrored else FACE, turns)
+    shown = read_picture(path).astype(int)
+    assert shown.shape == upright.shape
+    assert np.abs(shown - upright).mean() < (3 if suffix == "jpg" else 0.01)
+
+
+def test_what_transparency_hides_stays_hidden(tmp_path: Path) -> None:
+    """An image editor's eraser may leave the colours where they were."""
+    image = np.full((20, 30, 4), (200, 0, 0, 255), np.uint8)
+    image[:10, :, 3], image[10:, :10, 3] = 0, 128
+    Pillow.fromarray(image).save(tmp_path / "a.png")
+    palette = Pillow.fromarray(image[..., :3]).quantize(2)
+    palette.save(tmp_path / "b.png", transparency=palette.getpixel((0, 0)))
+    shown = read_picture(tmp_path / "a.png")
+    assert (shown[:10] == 255).all()
+    assert (shown[10:, 10:] == (200, 0, 0)).all()
+    assert np.abs(shown[10:, :10].astype(int) - (227, 127, 127)).max() <= 1
+    assert (read_picture(tmp_path / "b.png") == 255).all()
+
+
+def test_pictures_of_16_bits_in_planes_are_refused(tmp_path: Path) -> None:
+    """Pillow reads their bytes as if they were of 8."""
+    planes = np.stack([np.full((4, 6), value << 8, "<u2") for value in (10, 20, 30)])
+    head, at = 8 + 2 + 10 * 12 + 4, 8 + 2 + 10 * 12 + 4 + 6
+    offsets = at + 24
+    tags = [
+        (256, 3, 1, 6), (257, 3, 1, 4), (258, 3, 3, head), (259, 3, 1, 1), (262, 3, 1, 2),
+        (273, 4, 3, at), (277, 3, 1, 3), (278, 3, 1, 4), (279, 4, 3, at + 12), (284, 3, 1, 2),
+    ]  # fmt: skip
+    data = struct.pack("<2sHIH", b"II", 42, 8, len(tags))
+    data += b"".join(struct.pack("<HHII", *tag) for tag in tags) + bytes(4)
+    data += struct.pack("<3H", 16, 16, 16)
+    data += struct.pack("<6I", *(offsets + 48 * plane for plane in range(3)), 48, 48, 48)
+    (tmp_path / "a.tif").write_bytes(data + planes.tobytes())
+    with Pillow.open(tmp_path / "a.tif") as opened:
+        assert (opened.size, opened.mode) == ((6, 4), "RGB")
+    with pytest.raises(DataError, match="more than 8 bits a colour"):
+        read_picture(tmp_path / "a.tif")
+
+
+def test_broken_tags_are_read_without_a_warning(tmp_path: Path) -> None:
+    exif = Pillow.Exif()
+    exif[ExifTags.Base.Make] = "somebody's"
+    data = exif.tobytes()
+    Pillow.fromarray(FACE).save(tmp_path / "a.jpg", exif=data[:-8])
+    with warnings.catch_warnings(action="error"):
+        assert read_picture(tmp_path / "a.jpg").shape == FACE.shape
+
+
+def test_a_failed_picture_does_not_stay_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        write_picture(tmp_path / name, background(40, 60))
+    kept: list[weakref.ref[Image]] = []
+
+    def read(path: Path) -> Image:
+        assert all(reference() is None for reference in kept)
+        image = read_picture(path)
+        kept.append(weakref.ref(image))
+        return image
+
+    monkeypatch.setattr(apply, "read_picture", read)
+    with pytest.raises(NoFacesError, match="3 of 3 files failed"):
+        anonymize_paths([tmp_path], tmp_path / "out", faces=FaceSettings(required=True))
+    assert len(kept) == 3
 
 
 @pytest.mark.parametrize("tag", [ExifTags.Base.XResolution, ExifTags.Base.ResolutionUnit])

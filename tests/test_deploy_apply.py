@@ -16,10 +16,13 @@ from unseen.anonymizers.base import Anonymizer, Step
 from unseen.anonymizers.learned import FilterConfig, LearnedFilter, save_filter
 from unseen.anonymizers.load import load_anonymizer
 from unseen.anonymizers.modifier import FaceModifier, ModifierConfig, save_modifier
+from unseen.data.video import read_clip
+from unseen.deploy import apply
 from unseen.deploy.apply import anonymize_paths, anonymize_video
 from unseen.deploy.paint import working_shape
 from unseen.deploy.plan import passed_over
 from unseen.errors import ConfigError, DataError, VideoError
+from unseen.faces.find import Faces, find_faces
 from unseen.types import Boxes, Clips
 from video_files import Images, decode, make_video, noise
 
@@ -442,6 +445,138 @@ def test_links_to_files_keep_their_names(tmp_path: Path) -> None:
     (tmp_path / "to/z.mp4").symlink_to(folder / "z.mp4")
     with pytest.raises(DataError, match="would replace the input"):
         anonymize_paths([folder / "z.mp4"], tmp_path / "to", Invert())
+
+
+def test_what_lies_among_the_outputs_is_told_of(tmp_path: Path) -> None:
+    """Raw files in the folder of the outputs are taken for outputs; the user is told."""
+    album, out = folder(tmp_path / "in"), tmp_path / "in/out"
+    out.mkdir()
+    make_video(out / "raw.mp4", noise(3))
+    written = [one.output for one in anonymize_paths([album], out, Invert())]
+    assert len(written) == 3
+    told = passed_over([album], out, written)
+    assert told is not None
+    assert told.endswith(f"1 files taken for outputs, as they lie in {out}, that this run did not "
+                         f"write: {out / 'raw.mp4'}")  # fmt: skip
+    (out / "raw.mp4").unlink()
+    assert passed_over([album], out, written) == "files of other kinds: 1 .txt"
+
+
+def test_folders_that_cannot_be_searched_are_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    album, scan = folder(tmp_path / "in"), os.scandir
+
+    def scandir(path: str) -> Any:
+        if Path(path).name == "sub":
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(DataError, match=r"sub cannot be searched: Permission denied"):
+        anonymize_paths([album], tmp_path / "out", Invert())
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("faces", [None, "faces"])
+def test_names_that_become_too_long_are_told_before_any_work(
+    tmp_path: Path, faces: str | None
+) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a", "n" * (249 if faces else 245), "m" * (249 if faces else 245), "z"):
+        make_video(tmp_path / "in" / f"{name}.mp4", noise(2))
+    out, json = (tmp_path / "out", tmp_path / faces) if faces else (None, None)
+    with pytest.raises(DataError) as caught:
+        anonymize_paths([tmp_path / "in"], out, faces_json=json)
+    assert str(caught.value).count("its name is longer than 255 bytes") == 2
+    assert len(names(tmp_path / "in")) == 4
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_source_that_is_replaced_meanwhile_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also by a video of as many frames of the same size: nobody looked for its faces."""
+    for times in ([0, 1, 2], [0, 1, 3]):
+        src = make_video(tmp_path / "a.mp4", noise(3))
+        other = make_video(tmp_path / "b.mp4", noise(3, seed=1), pts=times)
+
+        def find(path: Path, *more: Any, other: Path = other, **named: Any) -> Faces:
+            found = find_faces(path, *more, **named)
+            other.replace(path)
+            return found
+
+        monkeypatch.setattr(apply, "find_faces", find)
+        with pytest.raises(VideoError, match=r"while it (was|is) anonymized"):
+            anonymize_video(src, tmp_path / "out.mp4")
+        assert names(tmp_path) == ["a.mp4"]
+
+
+def test_sound_that_was_cut_off_does_not_come_back(tmp_path: Path) -> None:
+    """What an edit list leaves out is still in the file, and played by nobody."""
+    src = make_video(tmp_path / "a.mp4", noise(25), sound=True)
+    data = src.read_bytes()
+    at = data.rindex(b"elst", 0, data.index(b"soun")) + 16
+    src.write_bytes(data[:at] + (4000).to_bytes(4, "big") + data[at + 4 :])  # of 8000 a second
+    with av.open(str(src)) as source:
+        packets = [packet for packet in source.demux(audio=0) if packet.size]
+    cut = [bytes(packet) for packet in packets if packet.is_discard]
+    kept = [bytes(packet) for packet in packets if not packet.is_discard]
+    assert len(cut) > 2
+    assert len(kept) > 2
+    for suffix in ("mp4", "mkv"):
+        out = tmp_path / f"b.{suffix}"
+        anonymize_video(src, out, Invert(), codec="lossless", keep_audio=True)
+        with av.open(str(out)) as written:
+            assert [bytes(packet) for packet in written.demux(audio=0) if packet.size] == kept
+        assert not any(packet in out.read_bytes() for packet in cut)
+        assert len(decode(out)[1]) == 25
+
+
+def test_comments_in_the_sound_are_dropped(tmp_path: Path) -> None:
+    src = tmp_path / "a.mkv"
+    with av.open(str(src), "w") as output:
+        video: Any = output.add_stream("libx264rgb", rate=25)
+        video.width, video.height, video.pix_fmt = 48, 32, "rgb24"
+        audio: Any = output.add_stream("vorbis", rate=8000, options={"strict": "-2"})
+        audio.layout = "stereo"
+        tone = np.sin(np.arange(8000) * 0.3).astype(np.float32)
+        samples = av.AudioFrame.from_ndarray(np.stack([tone, tone]), format="fltp", layout="stereo")
+        samples.sample_rate = 8000
+        output.mux(audio.encode(samples))
+        for image in noise(25):
+            output.mux(video.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
+        output.mux(video.encode(None))
+        output.mux(audio.encode(None))
+    data = src.read_bytes()
+    at = data.index(b"\3vorbis") + 11
+    length = int.from_bytes(data[at - 4 : at], "little")
+    name = b"Jane Doe of the second floor"[:length]
+    src.write_bytes(data[:at] + name + data[at + len(name) :])
+
+    def heard(path: Path) -> Any:
+        with av.open(str(path)) as source:
+            return np.concatenate([frame.to_ndarray() for frame in source.decode(audio=0)], 1)
+
+    for suffix in ("mkv", "mp4"):
+        out = tmp_path / f"b.{suffix}"
+        anonymize_video(src, out, Invert(), keep_audio=True)
+        assert b"Jane" not in out.read_bytes()
+        np.testing.assert_array_equal(heard(out)[:, :8000], heard(src)[:, :8000])
+
+
+def test_what_transparency_hides_stays_hidden(tmp_path: Path) -> None:
+    path = tmp_path / "a.mov"
+    image = np.full((32, 48, 4), (200, 0, 0, 255), np.uint8)
+    image[:16, :, 3] = 0
+    with av.open(str(path), "w") as output:
+        video: Any = output.add_stream("png", rate=25)
+        video.width, video.height, video.pix_fmt = 48, 32, "rgba"
+        output.mux(video.encode(av.VideoFrame.from_ndarray(image, "rgba")))
+        output.mux(video.encode(None))
+    shown = read_clip(path)[0]
+    assert (shown[:16] == 255).all()
+    assert (shown[16:] == (200, 0, 0)).all()
 
 
 def test_one_file(tmp_path: Path) -> None:

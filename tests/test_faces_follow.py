@@ -64,6 +64,11 @@ def circle(frames: int) -> list[tuple[int, int] | None]:
     return [(round(100 + 40 * np.cos(a)), round(50 + 40 * np.sin(a))) for a in angles]
 
 
+def test_a_very_thin_picture_is_no_fault() -> None:
+    """A side of less than a pixel, once it is made small to follow faces in it."""
+    Follower(1.0).add(0, 0.0, np.zeros((1, 3_000_000, 3), np.uint8))
+
+
 def test_it_is_followed_on_any_way_in_both_directions() -> None:
     places = circle(31)
     (track,) = follow(clip(places), {15: places[15]})  # type: ignore[dict-item]

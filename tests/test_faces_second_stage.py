@@ -61,6 +61,12 @@ def test_crops_are_squares_and_black_outside() -> None:
     assert (levels[:, 30:] == 0).all()
 
 
+def test_a_crop_wholly_outside_is_black() -> None:
+    image = np.full((50, 50, 3), 255, np.uint8)
+    boxes = [[10.0, -90.0, 40.0, -60.0], [-90.0, 5.0, -60.0, 35.0], [70.0, 70.0, 90.0, 90.0]]
+    assert ((_crops(image, np.array(boxes), 24) * 128 + 127.5).round() == 0).all()
+
+
 @pytest.mark.parametrize("fault", ["package", "file"])
 def test_without_the_networks(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if fault == "package":

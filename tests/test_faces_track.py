@@ -228,6 +228,20 @@ def test_a_closer_look_at_a_frame_replaces_a_glance() -> None:
     assert second.frames == [2]
 
 
+def test_a_weak_closer_look_takes_no_cover_away() -> None:
+    """Something weak beside a face that only the glance saw is not where the face is."""
+    tracker = Tracker(0.2, INTERVAL, HOLD)
+    tracker.update(5, 0.2, seen(square(160, 50)))
+    tracker.update(5, 0.2, seen(square(152, 50), score=0.12))
+    (track,) = tracker.tracks
+    times, boxes = track.sure()
+    assert times == [0.2]
+    np.testing.assert_array_equal(boxes, [square(160, 50)])
+    box = track.box(0.2, INTERVAL, 5, HOLD)
+    assert holds(box, square(160, 50))
+    assert holds(box, square(152, 50))
+
+
 def test_two_frames_in_a_row_tell_little_of_the_speed() -> None:
     """Within 60 ms, 2 pixels of jitter are not 33 pixels a second but 20."""
     (track,) = follow({0.0: seen(square(100, 50)), 0.06: seen(square(102, 50))})

@@ -13,12 +13,17 @@ from unseen.errors import ConfigError
 _LONGEST_NAME = 255  # bytes, on common file systems
 
 
+def has_long_name(path: Path) -> bool:
+    """Whether no common file system has a file of this name."""
+    return len(os.fsencode(path.name)) > _LONGEST_NAME
+
+
 def refuse_unwritable(path: Path) -> None:
     """Raise `ConfigError` where a file of this name could not be written; create nothing.
 
     Cheap, so that a caller can ask before hours of work.
     """
-    if len(os.fsencode(path.name)) > _LONGEST_NAME:
+    if has_long_name(path):
         raise ConfigError(f"{path} cannot be written: its name is longer than 255 bytes")
     if path.is_dir():
         raise ConfigError(f"{path} is a folder: give the name of a file")

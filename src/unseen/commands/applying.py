@@ -60,7 +60,7 @@ def _anonymize(args: argparse.Namespace) -> None:
                 refuse_unusable(anonymizer, args.region, args.codec, 1, faces, args.faces_json)
     faults.refuse("nothing was done, for several reasons:")
     current: Path | None = None
-    written = 0
+    written: list[Path] = []
     with progress(None, "frames", "frame") as bar:
 
         def show(source: Path, done: int, total: int | None) -> None:
@@ -72,8 +72,7 @@ def _anonymize(args: argparse.Namespace) -> None:
             bar.update(done - bar.n)
 
         def tell(applied: Applied) -> None:
-            nonlocal written
-            written += 1
+            written.append(applied.output)
             about = f"{applied.frames} frames in {applied.seconds:.1f} s"
             if applied.faces is not None:
                 about += f", {applied.faces or 'NO'} face{'s' * (applied.faces != 1)} covered"
@@ -89,7 +88,7 @@ def _anonymize(args: argparse.Namespace) -> None:
                 region=args.region, faces=faces, faces_json=args.faces_json,
             )  # fmt: skip
         finally:  # also where some files fail, or the work is stopped
-            left = passed_over(args.inputs) if written else None
+            left = passed_over(args.inputs, args.out, written) if written else None
             if left is not None:
                 bar.write(f"unseen: not anonymized and not copied: {left}", file=sys.stderr)
 

@@ -121,7 +121,8 @@ class ToCoded:
 
 
 class ToRGB:
-    """Decoded frames as RGB images, whatever colours they are stored in.
+    """Decoded frames as RGB images, whatever colours they are stored in; on white where they are
+    transparent: what that hides, as something erased, is not in them.
 
     Args:
         threads: 0: as many as there are cores.
@@ -137,16 +138,24 @@ class ToRGB:
         """`uint8 (height, width, 3)`, as stored: not yet turned upright."""
         # Untagged colours: players take BT.709 for high definition, BT.601 (the default) below.
         untagged = frame.colorspace == _UNTAGGED and (frame.width >= 1280 or frame.height > 576)
+        transparent = any(part.is_alpha for part in frame.format.components)
         rgb = self._reformatter.reformat(
             frame,
-            format="rgb24",
+            format="rgba" if transparent else "rgb24",
             src_colorspace=Colorspace.ITU709 if untagged else None,
             dst_color_range=ColorRange.JPEG,
             interpolation=self._interpolation,
             threads=self._threads,
         )
         image: Image = rgb.to_ndarray()
-        return image
+        return _on_white(image) if transparent else image
+
+
+def _on_white(image: UInt8[np.ndarray, "height width 4"]) -> Image:
+    """RGB of RGBA."""
+    cover = image[..., 3:].astype(np.uint16)
+    mixed = image[..., :3] * cover + 255 * (255 - cover)
+    return ((mixed + 127) // 255).astype(np.uint8)
 
 
 @dataclass(frozen=True)

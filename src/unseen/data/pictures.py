@@ -43,15 +43,16 @@ Part = UInt8[np.ndarray, "rows columns 3"]
 
 
 def read_picture(path: Path) -> Image:
-    """A picture as upright RGB, `uint8 (height, width, 3)`; what is transparent becomes opaque.
+    """A picture as upright RGB, `uint8 (height, width, 3)`, on white where it is transparent.
+
+    Colours that its transparency hides, as of something erased, are not in it.
 
     Raises:
         DataError: missing, no picture, damaged, with several frames, or with more than 8 bits.
     """
     try:
-        # Telephones take pictures that it warns of; it refuses those of twice as many pixels.
-        large = Pillow.DecompressionBombWarning
-        with warnings.catch_warnings(action="ignore", category=large), Pillow.open(path) as opened:
+        # Of telephones' many pixels, of which it refuses twice as many, and of odd tags.
+        with warnings.catch_warnings(action="ignore"), Pillow.open(path) as opened:
             count = getattr(opened, "n_frames", 1)
             # Telephones put more pictures behind the first of a JPEG file, such as its brightness;
             # only the first is read, and written.
@@ -59,11 +60,16 @@ def read_picture(path: Path) -> Image:
                 raise DataError(f"{path} holds {count} pictures: save each as a file")
             # Colours of 16 bits are read as 8 without a word: only the raw modes of the parts tell.
             raw = " ".join(str(part[-1]) for part in getattr(opened, "tile", ()))
-            if opened.mode.startswith(("I", "F")) or re.search(";16[BLN]", raw):
+            bits = getattr(opened, "tag_v2", {}).get(ExifTags.Base.BitsPerSample, (8,))
+            if opened.mode.startswith(("I", "F")) or re.search(";16[BLN]", raw) or max(bits) > 8:
                 raise DataError(f"{path} has more than 8 bits a colour: save it with 8")
+            opened.load()  # turns TIFF files, and takes their tag away
             # Not by Pillow's exif_transpose, which fails on files with odd other tags.
             turn = _TURNED.get(opened.getexif().get(ExifTags.Base.Orientation, 1))
             upright = opened if turn is None else opened.transpose(turn)
+            if upright.has_transparency_data:
+                white = Pillow.new("RGBA", upright.size, "white")
+                upright = Pillow.alpha_composite(white, upright.convert("RGBA"))
             return np.array(upright.convert("RGB"), np.uint8)
     except DataError:
         raise

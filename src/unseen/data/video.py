@@ -335,11 +335,15 @@ class VideoWriter:
                 f"{self.path.name}: write to .mkv, or leave the sound out"
             ) from error
 
+        if stream.codec_context.name == "vorbis":
+            copy.codec_context.extradata = _without_comments(stream.codec_context.extradata)
+
         def packets() -> Iterator[Any]:
             for packet in container.demux(stream):
                 if packet.is_corrupt:
                     raise VideoError(f"the sound of {source} is damaged: leave it out")
-                if packet.size:
+                # An edit list may leave sound out that is still in the file.
+                if packet.size and not packet.is_discard:
                     packet.stream = copy
                     yield packet
 
@@ -368,6 +372,21 @@ class VideoWriter:
                 f"cannot write {self.path}: {count} of {self.frames} frames came out; "
                 "free disk space"
             )
+
+
+def _without_comments(headers: bytes) -> bytes:
+    """The three headers of Vorbis, of which the second holds comments: a title, an artist.
+
+    They are laced as in Matroska: a 2, the sizes of the first two in bytes of up to 255, and all.
+    """
+    sizes, at = [0, 0], 1
+    for which in (0, 1):
+        while headers[at] == 255:
+            sizes[which], at = sizes[which] + 255, at + 1
+        sizes[which], at = sizes[which] + headers[at], at + 1
+    first, setup = headers[at : at + sizes[0]], headers[at + sum(sizes) :]
+    comments = b"\3vorbis" + bytes(8) + b"\1"  # nobody's program, no comment
+    return bytes([2, len(first), len(comments)]) + first + comments + setup
 
 
 def write_video(

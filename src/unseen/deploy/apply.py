@@ -7,6 +7,7 @@ anonymizer is ever written, and an output of an earlier run stays as it was.
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -118,17 +119,24 @@ def _same_file(one: Path, other: Path) -> bool:
 
 def _refuse_output(src: Path, dst: Path, faces_json: Path | None) -> None:
     """Raise `ConfigError` where the output cannot be `dst`, or its faces cannot be written."""
+    for path in (dst, faces_json):
+        if path is not None:
+            refuse_unwritable(path)
     if _same_file(dst, src):
         raise ConfigError(f"{dst} is the input itself: choose another output")
-    if dst.is_dir():
-        raise ConfigError(f"the output {dst} is a folder: give the name of a file")
     if faces_json is not None:
         for what, other in (("input", src), ("output", dst)):
             if _same_file(faces_json, other):
                 raise ConfigError(f"{faces_json} is the {what} itself: name another file of faces")
-    for path in (dst, faces_json):
-        if path is not None:
-            refuse_unwritable(path)
+
+
+def _version(path: Path) -> tuple[int, int, int] | None:
+    """What is another when a file has been written or replaced; None: it is gone."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_ino, state.st_size, state.st_mtime_ns
 
 
 def _refuse_faces(found: Faces, src: Path) -> None:
@@ -216,7 +224,7 @@ def anonymize_video(
     region = refuse_unusable(anonymizer, region, codec, chunk, faces, faces_json)
     _refuse_output(src, dst, faces_json)
     begin = time.perf_counter()
-    info = probe(src)
+    info, version = probe(src), _version(src)
     size = max(1, min(chunk, _PIXELS // (info.height * info.width)))
     # Files that do not tell how long their last frame is shown: as long as the average frame.
     usual = round(1 / (info.rate * info.time_base))
@@ -249,7 +257,7 @@ def anonymize_video(
             if progress is not None:
                 progress(before + writer.frames, total)
         count = writer.frames
-        if found is not None and count != before:
+        if found is not None and (count != before or _version(src) != version):
             raise VideoError(f"{src} changed while it was anonymized: do not touch it meanwhile")
     if found is not None and faces_json is not None:
         found.write(faces_json)
@@ -399,7 +407,9 @@ def anonymize_paths(
                     faces_json=job.faces,
                 )
         except UnseenError as error:
-            failed.append(error)
+            failed.append(copy(error))  # which does not keep in memory what it failed with
+        except OSError as error:
+            failed.append(DataError(f"{job.source}: {error}"))
         else:
             done.append(one)
             if finished is not None:

@@ -42,7 +42,8 @@ class FacesOnly:
         for frame, (image, time) in enumerate(zip(images, times, strict=True), first):
             where = f"frame {frame} of {self.source}"
             size = (self.found.height, self.found.width, 3)
-            if frame >= len(self.found.times) or image.shape != size:
+            known = frame < len(self.found.times) and self.found.times[frame] == time
+            if not known or image.shape != size:
                 raise VideoError(
                     f"{where} was not there when faces were looked for: do not change a video "
                     "while it is anonymized"

@@ -1,5 +1,6 @@
 """Which files are anonymized, and where to: all faults of the inputs, before any work."""
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from pathlib import Path
 from unseen.data.pictures import PICTURES
 from unseen.data.video import WRITABLE, probe
 from unseen.errors import ConfigError, DataError, VideoError
-from unseen.files import refuse_unwritable
+from unseen.files import has_long_name, refuse_unwritable
 
 # What a folder is searched for; those that cannot be read are reported, not skipped.
 VIDEOS = (
@@ -18,6 +19,7 @@ VIDEOS = (
 )
 # Pictures that are not read: they are reported as well.
 _OTHER_PICTURES = (".heic", ".heif", ".avif", ".jxl", ".jp2", ".dng", ".cr2", ".nef", ".arw")
+_WANTED = (*VIDEOS, *PICTURES, *_OTHER_PICTURES)
 _MARK = ".anonymized"
 
 
@@ -40,43 +42,76 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in PICTURES
 
 
-def _files(folder: Path, out: Path | None) -> Iterator[Path]:
+def _below(folder: Path, faults: list[str]) -> list[Path]:
+    """What is in a folder and below, but for what is hidden; links to folders are not entered.
+
+    Folders that cannot be searched go to `faults`.
+    """
+
+    def unreadable(error: OSError) -> None:
+        faults.append(f"{error.filename} cannot be searched: {error.strerror}")
+
+    found: list[Path] = []
+    for at, folders, files in os.walk(folder, onerror=unreadable):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(at) / name for name in (*folders, *files) if not name.startswith(".")]
+    return sorted(found)
+
+
+def _is_output(path: Path, folder: Path, out: Path | None) -> bool:
+    """Whether a file in a folder is taken for an output: by its name, or as it lies in `out`."""
+    if path.stem.endswith(_MARK):
+        return True
+    top, outputs = folder.resolve(), out and out.resolve()
+    nested = outputs is not None and outputs != top and outputs.is_relative_to(top)
+    return nested and outputs is not None and path.resolve().is_relative_to(outputs)
+
+
+def _files(folder: Path, out: Path | None, faults: list[str]) -> Iterator[Path]:
     """What can be anonymized in a folder and below, except hidden files and own outputs."""
-    top = folder.resolve()
-    nested = out is not None and out.resolve() != top and out.resolve().is_relative_to(top)
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        written = path.stem.endswith(_MARK) or (
-            nested and out is not None and path.resolve().is_relative_to(out.resolve())
-        )
-        wanted = path.suffix.lower() in (*VIDEOS, *PICTURES, *_OTHER_PICTURES)
-        if wanted and path.is_file() and not hidden and not written:
+    for path in _below(folder, faults):
+        wanted = path.suffix.lower() in _WANTED and path.is_file()
+        if wanted and not _is_output(path, folder, out):
             yield path
 
 
-def passed_over(inputs: Sequence[Path]) -> str | None:
+def passed_over(
+    inputs: Sequence[Path], out: Path | None = None, written: Sequence[Path] = ()
+) -> str | None:
     """What lies in the folders named and is not anonymized, in words; None: nothing.
 
-    Files of other kinds, links to folders, which are not entered, and what is no file whatever its
-    name (a link to nothing, a pipe). Hidden files and `NAME.anonymized.*` are told of nowhere.
+    Files of other kinds, links to folders, which are not entered, what is no file whatever its
+    name (a link to nothing, a pipe), and what lies in `out`, within such a folder, and was not
+    `written` there. Hidden files and `NAME.anonymized.*` are told of nowhere.
     """
     kinds: Counter[str] = Counter()
     links: list[str] = []
     no_files: list[str] = []
+    unwritten: list[str] = []
+    outputs = {path.resolve() for path in written}
     for folder in (path for path in inputs if path.is_dir()):
-        for path in sorted(folder.rglob("*")):
-            if any(part.startswith(".") for part in path.relative_to(folder).parts):
-                continue
+        for path in _below(folder, []):
             if path.is_symlink() and path.is_dir():
                 links.append(str(path))
-            elif not path.is_file() and not path.is_dir():
+            elif path.is_dir():
+                continue
+            elif not path.is_file():
                 no_files.append(str(path))
-            elif path.is_file() and path.suffix.lower() not in (
-                *VIDEOS, *PICTURES, *_OTHER_PICTURES,
-            ):  # fmt: skip
+            elif path.suffix.lower() not in _WANTED:
                 kinds[path.suffix.lower() or "no suffix"] += 1
+            elif (
+                not path.stem.endswith(_MARK)
+                and _is_output(path, folder, out)
+                and path.resolve() not in outputs
+            ):
+                unwritten.append(str(path))
     told = [f"links to folders: {', '.join(links)}"] if links else []
     told += [f"no files: {', '.join(no_files)}"] if no_files else []
+    if unwritten:
+        told.append(
+            f"{len(unwritten)} files taken for outputs, as they lie in {out}, that this run did "
+            f"not write: {unwritten[0]}{', ...' if len(unwritten) > 1 else ''}"
+        )
     if kinds:
         listed = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
         told.insert(0, f"files of other kinds: {listed}")
@@ -100,9 +135,9 @@ def plan(inputs: Sequence[Path], out: Path | None, faces_json: Path | None = Non
 
     Raises:
         DataError: with every fault: missing inputs, files that are no videos, or damaged ones as
-            far as their headers and their first frame tell, folders without any, two inputs for one
-            output or for one file of faces, an output or a file of faces that is an input, a file
-            of faces that is an output.
+            far as their headers and their first frame tell, folders without any or that cannot be
+            searched, outputs that cannot be written, two inputs for one output or for one file of
+            faces, an output or a file of faces that is an input, a file of faces that is an output.
         ConfigError: `out` cannot hold the outputs.
     """
     faults: list[str] = []
@@ -112,8 +147,9 @@ def plan(inputs: Sequence[Path], out: Path | None, faces_json: Path | None = Non
     unusable = None if out is None else _unusable(out, inputs[0] if as_file else None)
     for path in inputs:
         if path.is_dir():
-            found = [(file, file.relative_to(path)) for file in _files(path, out)]
-            if not found:
+            before = len(faults)
+            found = [(file, file.relative_to(path)) for file in _files(path, out, faults)]
+            if not found and len(faults) == before:
                 faults.append(f"{path}: no videos or pictures in this folder")
         elif not path.exists():
             faults.append(f"{path}: no such file or folder")
@@ -164,10 +200,12 @@ def _unusable(out: Path, source: Path | None) -> str | None:
 def _output_faults(jobs: dict[Path, Job]) -> list[str]:
     """Outputs that cannot be written, or are not of one input alone."""
     faults = []
-    # One for each folder: where one output cannot be written, mostly none can be.
-    for output in {job.output.parent: job.output for job in jobs.values()}.values():
+    every = [path for job in jobs.values() for path in (job.output, job.faces) if path]
+    # One for each folder: where one output cannot be written, mostly none can be; each long name.
+    folders = {path.parent: path for path in every if not has_long_name(path)}
+    for path in [*folders.values(), *filter(has_long_name, every)]:
         try:
-            refuse_unwritable(output)
+            refuse_unwritable(path)
         except ConfigError as error:
             faults.append(str(error))
     inputs = {job.source.resolve() for job in jobs.values()}

@@ -82,7 +82,7 @@ class FaceSettings:
         if not 0 < self.threshold < 1:
             faults.append(f"threshold is {self.threshold}: it must be between 0 and 1")
         if self.every is not None and self.every < 1:
-            faults.append(f"every (--detect-every) is {self.every}: it must be at least 1 frame")
+            faults.append(f"every is {self.every}: it must be at least 1 frame (--detect-every)")
         if not 0 <= self.hold < float("inf"):
             faults.append(f"hold is {self.hold}: it must be 0 seconds or more")
         if not 1 <= self.enlarge <= _LARGEST:

@@ -103,7 +103,7 @@ class Follower:
         height, width = image.shape[:2]
         self._scale = min(1.0, (_PIXELS / (height * width)) ** 0.5)
         if self._scale < 1:
-            size = (round(width * self._scale), round(height * self._scale))
+            size = (max(1, round(width * self._scale)), max(1, round(height * self._scale)))
             image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
         self._past.append((frame, time, grey))

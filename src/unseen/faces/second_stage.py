@@ -54,9 +54,11 @@ def _crops(
         x0, y0, x1, y1 = (round(float(value)) for value in box)
         x1, y1 = max(x1, x0 + 1), max(y1, y0 + 1)
         patch = np.zeros((y1 - y0, x1 - x0, 3), np.uint8)
-        inside = image[max(y0, 0) : min(y1, height), max(x0, 0) : min(x1, width)]
+        # Ends below zero would count from the other side.
+        inside = image[max(y0, 0) : max(0, min(y1, height)), max(x0, 0) : max(0, min(x1, width))]
         top, left = max(-y0, 0), max(-x0, 0)
-        patch[top : top + inside.shape[0], left : left + inside.shape[1]] = inside
+        if inside.size:
+            patch[top : top + inside.shape[0], left : left + inside.shape[1]] = inside
         crop[:] = cv2.resize(patch, (size, size), interpolation=cv2.INTER_AREA)
     # These networks were made by a program that counts columns first.
     return (crops.transpose(0, 2, 1, 3) - 127.5) / 128

@@ -74,8 +74,14 @@ class Track:
     followed: dict[int, Box] = field(default_factory=dict)
 
     def add(self, frame: int, time: float, found: Detections, which: int) -> None:
-        """Append detection number `which` of a frame; a closer look replaces a glance."""
+        """Append detection number `which` of a frame; a closer look replaces a glance.
+
+        But a weak detection replaces no strong one: it adds to what is covered.
+        """
         if self.frames[-1:] == [frame]:
+            if self.scores[-1] >= self.threshold > found.scores[which]:
+                self.follow(frame, found.boxes[which].astype(np.float64))
+                return
             for values in (self.frames, self.times, self.boxes, self.scores, self.landmarks):
                 del values[-1]
         self.frames.append(frame)

@@ -274,6 +274,13 @@ def test_faults_of_attributes(twelve: Path) -> None:
         "attribute 'coat' is never 1 in 'test': it has no precision there",
         "attribute 'tie' is never 1 in 'test': it has no precision there",
     ]
+    rows = [f"v{i}.mp4,{SPLITS[i // 4]},{'ab'[i % 2]},{int(not 0 < i < 3)},{i % 2}"
+            for i in range(12)]  # fmt: skip
+    path = write_csv(twelve.parent / "ones.csv", "path,split,what,hat,coat", rows)
+    assert faults_of(path, ["hat", "coat"]) == [
+        f"attribute 'hat' is always 1 in '{name}': it has no precision there"
+        for name in ("val", "test")
+    ]
     assert faults_of(path, ["what"]) == [
         "column 'what' is chosen 2 times, as target or private",
     ]

@@ -14,7 +14,7 @@ from unseen.data.action_frames import ACTION_FRAMES, ActionFrames, ActionPicture
 from unseen.data.clips import SPLITS, SplitName
 from unseen.data.drawn_actions import DrawnFrames
 from unseen.errors import ConfigError, DataError, RunError, UnseenError
-from unseen.evaluation.actions import evaluate_actions
+from unseen.evaluation.actions import _refuse_other_split, evaluate_actions
 from unseen.evaluation.face_results import read_face_result, write_face_result
 from unseen.face_config import FaceRunConfig, load_face_config
 from unseen.faces.actions import FacesFound
@@ -98,6 +98,26 @@ def test_the_detector_learns_from_what_it_is_shown(config: FaceRunConfig) -> Non
     )
     with pytest.raises(RunError, match="diverged: a gradient of ActionDetector is not finite"):
         train_detector(wild, frames, shown, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("learned", "measured", "refused"),
+    [
+        ("jhmdb", "jhmdb:2", True), ("jhmdb:3", "jhmdb:1", True), ("jhmdb", "jhmdb:1", False),
+        ("daly", "jhmdb:2", False), ("duet-faces:40", "duet-faces:80", False),
+    ],
+)  # fmt: skip
+def test_a_run_is_not_measured_on_what_it_learned_from(
+    learned: str, measured: str, refused: bool, tmp_path: Path
+) -> None:
+    """The test videos of one split of JHMDB are mostly in the training of another."""
+    run = load_face_config("duet-faces", [f"data.actions={learned}"])
+    (tmp_path / "config.json").write_text(run.model_dump_json(indent=2))
+    if refused:
+        with pytest.raises(ConfigError, match=f"learned from {learned}, and {measured} tests on"):
+            _refuse_other_split(tmp_path, measured)
+    else:
+        _refuse_other_split(tmp_path, measured)
 
 
 @pytest.fixture(scope="module")

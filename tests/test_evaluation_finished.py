@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import unseen.evaluation.evaluate as evaluating
+import unseen.evaluation.finished as finishing
 import unseen.evaluation.protocol as protocol
 from unseen.config import EvaluationConfig
 from unseen.evaluation.evaluate import evaluate
@@ -96,6 +97,22 @@ def test_killed_again_and_again_it_ends_as_if_never_stopped(
     assert np.array_equal(one.reconstructed, other.reconstructed)
 
 
+def test_weights_are_those_of_the_file_where_one_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "w.safetensors"
+    found = []
+    for content in (b"1", b"2"):
+        file.write_bytes(content)
+        found.append(protocol._depends_on(f"cnn@{file}", FIT)["weights"])
+    assert len({*found, None}) == 3
+    for name in ("cnn", "timm:resnet18@pretrained"):
+        assert protocol._depends_on(name, FIT)["weights"] is None
+
+
+def test_each_result_has_a_folder_of_its_own() -> None:
+    names = [finished_folder(Path(name)).name for name in ("r.json", "v1.2", "v1.3", "v1.json")]
+    assert names == ["r.partial", "v1.2.partial", "v1.3.partial", "v1.partial"]
+
+
 def test_only_the_same_work_is_found_again(
     tmp_path: Path, done: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,6 +142,10 @@ def test_only_the_same_work_is_found_again(
         labels = DATA.test.private[::-1].copy()
         other = replace(DATA, test=replace(DATA.test, private=labels))
         assert trained(data=other) == everything
+        with monkeypatch.context() as changed:  # code that is not committed
+            changed.setattr(finishing, "source_hash", lambda: "other")
+            assert trained() == everything
+        assert trained() == []
         # A file that is no whole one is as good as none.
         for path in finished_folder(out).iterdir():
             path.write_bytes(path.read_bytes()[:50])

@@ -33,6 +33,19 @@ def test_the_commit_of_somebody_elses_repository_is_not_ours(code: Path) -> None
     assert provenance.provenance(0, "cpu")["commit"] is None
 
 
+def test_the_hash_of_the_code_tells_of_every_change(code: Path) -> None:
+    provenance.source_hash.cache_clear()
+    before = provenance.source_hash()
+    assert len(before) == 64
+    code.write_text("2")
+    provenance.source_hash.cache_clear()
+    changed = provenance.source_hash()
+    code.with_name("other.py").touch()
+    provenance.source_hash.cache_clear()
+    assert len({before, changed, provenance.source_hash()}) == 3
+    provenance.source_hash.cache_clear()
+
+
 def test_changed_code_is_dirty(code: Path, tmp_path: Path) -> None:
     _git(tmp_path, "add", "src")
     _git(tmp_path, "commit", "-qm", "ours")

@@ -50,6 +50,13 @@ def test_a_budget_model_is_no_attacker_whatever_it_starts_from(tmp_path: Path) -
                 choose_attackers(attacker, [budget])
 
 
+def test_a_budget_model_may_have_lost_the_file_it_started_from() -> None:
+    """A run is evaluated elsewhere; only its attackers' weights must be at hand."""
+    assert choose_attackers("1", ["mobilenet:0.6@gone.safetensors"])
+    with pytest.raises(ConfigError, match="trained against this filter as budget model"):
+        choose_attackers("mobilenet:0.6", ["mobilenet:0.6@gone.safetensors"])
+
+
 @pytest.mark.parametrize(
     ("budget", "attacker"),
     [

@@ -145,8 +145,14 @@ def test_detection_that_cannot_be_drawn(tmp_path: Path) -> None:
     assert [fault.split(": ")[-1] for fault in caught.value.faults] == [
         "a second result of this kind for 'M'",
         "'raw' has no result of `unseen verify-faces`, whose error Fig. 4 needs",
-        "actions were detected in different test frames, which do not compare",
+        "actions were detected in different frames, or by detectors that learned otherwise, which "
+        "do not compare",
     ]
+    longer = detected("raw", 0.6)
+    longer["fresh"]["steps"] = 6
+    files = write(tmp_path, result("M", 0.7), detected("M", 0.5), result("raw", 0.9), longer)
+    with pytest.raises(DataError, match="by detectors that learned otherwise"):
+        write_face_figures(files, tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -159,9 +165,22 @@ def test_results_on_other_faces_do_not_compare(key: str, value: object, tmp_path
     with pytest.raises(DataError) as caught:
         write_face_figures(write(tmp_path, result("M", 0.7), other), tmp_path / "out")
     assert caught.value.faults == (
-        "different faces or folds were measured, which do not compare: 'M', 'blur-8'",
+        "different faces, pairs or folds were measured, which do not compare: 'M', 'blur-8'",
     )
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("key", ["seed", "pairs_per_fold", "draw_folds"])
+def test_results_on_other_drawn_pairs_do_not_compare(key: str, tmp_path: Path) -> None:
+    """A seed draws people into folds, and pairs: as many of other people have the same counts."""
+    one, other = result("M", 0.7), result("blur-8", 0.7)
+    (other if key == "seed" else other["configuration"])[key] = 5
+    files = write(tmp_path, one, other)
+    with pytest.raises(DataError, match="different faces, pairs or folds"):
+        write_face_figures(files, tmp_path / "out")
+    for each in (one, other):
+        each["data"]["pairs"] = "official"
+    assert write_face_figures(write(tmp_path, one, other), tmp_path / "out")
 
 
 def test_results_by_other_recognisers_do_not_compare(tmp_path: Path) -> None:

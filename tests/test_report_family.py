@@ -16,6 +16,7 @@ from unseen.evaluation.results import read_result, write_result
 from unseen.families.family import families
 from unseen.report.claims import claims
 from unseen.report.family import Point, family_figure, read_family
+from unseen.report.family_table import claim_rows
 from unseen.report.page import write_report
 
 # By the family's member: A_T, leak; of two seeds for one of them.
@@ -259,6 +260,16 @@ def test_claims_by_hand() -> None:
     # entropy-restart-m4 is beaten by downsample:8; nothing handcrafted keeps as much as k-beam.
     assert (against.holds, against.pairs) == (5, 6)
     assert against.leak == pytest.approx(np.mean([-0.4, -0.2, -0.45, -0.6, 0.1]))
+
+
+def test_a_claim_without_two_points_to_compare_has_no_differences() -> None:
+    """It holds, as nothing handcrafted keeps as much; a zero would be no figure of anything."""
+    points = [
+        _point("downsample:8", "", 8, False, 0.6, 0.7),
+        _point("grl-m1", "grl", 1, False, 0.5, 0.8),
+    ]
+    (row,) = claim_rows(points)
+    assert row[2:] == ["1 of 1", "–", "–"]
 
 
 def test_claims_without_points_are_not_made() -> None:

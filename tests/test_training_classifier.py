@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from unseen.config import FitConfig
 from unseen.data.clips import LabelSet
+from unseen.errors import RunError
 from unseen.models.base import ClipClassifier
 from unseen.training.classifier import Fitted, blind_loss, fit, label_loss, predict
 from unseen.training.metrics import score
@@ -67,6 +68,17 @@ def test_it_learns_and_stops_where_nothing_is_left_to_learn() -> None:
     assert fitted.epochs == len(fitted.curve) < 30
     assert fitted.curve[-1]["train_loss"] < fitted.curve[0]["train_loss"]
     assert [row["epoch"] for row in fitted.curve] == list(range(1, fitted.epochs + 1))
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_a_training_that_diverges_is_told_of(multi_label: bool) -> None:
+    """Not a model of NaN that leaks nothing, nor scikit-learn's error."""
+    labels = LabelSet("a,b,c", ("a", "b", "c"), multi_label=multi_label)
+    clips, y = _toy(60, 0)
+    truth = np.eye(3, dtype=np.float32)[y] if multi_label else y
+    config = FAST.model_copy(update={"lr": 1e38})
+    with pytest.raises(RunError, match=r"training diverged: .*smaller step size \(evaluation\."):
+        fit(_model(), [clips], truth, [clips], truth, labels, config)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

@@ -123,6 +123,34 @@ def test_interval_of_attributes_is_that_of_a_naive_loop() -> None:
     assert (low, high) == pytest.approx(tuple(np.percentile(best, [2.5, 97.5])))
 
 
+@pytest.mark.parametrize("label_set", [PAIR, YES_NO])
+def test_clips_of_one_video_are_drawn_together(label_set: LabelSet) -> None:
+    rng = np.random.default_rng(8)
+    videos = rng.integers(5, 17, 30)  # some twice, some not at all, in no order
+    labels = rng.integers(0, 2, (30, 3)) if label_set.multi_label else rng.integers(0, 3, 30)
+    signal = labels if label_set.multi_label else np.eye(3)[labels]
+    logits = [rng.normal(size=(30, 3)) + strength * signal for strength in (0.5, 1)]
+    again, best = np.random.default_rng(9), []
+    names = sorted(set(videos.tolist()))
+    for _ in range(40):
+        chosen = [i for k in again.integers(len(names), size=len(names))
+                  for i in range(30) if videos[i] == names[k]]  # fmt: skip
+        best.append(max(score(m[chosen], labels[chosen], label_set) for m in logits))
+    found = interval(logits, labels, label_set, videos, draws=40, seed=9)
+    assert found == pytest.approx(tuple(np.percentile(best, [2.5, 97.5])))
+
+
+def test_an_interval_over_videos_is_as_wide_as_their_number_asks() -> None:
+    """Ten frames of each of 50 videos, right or wrong together: as 50 clips, not as 500."""
+    right = np.random.default_rng(1).random(50) < 0.7
+    logits = np.eye(3)[np.where(right, 0, 1)]
+    one = interval([logits], np.zeros(50, np.int64), PAIR)
+    ten = np.repeat(logits, 10, 0), np.zeros(500, np.int64)
+    assert interval([ten[0]], ten[1], PAIR, np.repeat(np.arange(50), 10)) == pytest.approx(one)
+    low, high = interval([ten[0]], ten[1], PAIR)
+    assert high - low < 0.5 * (one[1] - one[0])
+
+
 def test_interval_covers_the_truth() -> None:
     """A model that is right with probability 0.7: about 95% of intervals hold 0.7."""
     rng = np.random.default_rng(6)

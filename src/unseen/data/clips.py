@@ -64,12 +64,15 @@ class Split:
         target: labels of the target task, see `LabelSet`.
         private: labels of the private attribute, see `LabelSet`.
         boxes: per kind (`face`, `body`) `float32 (clips, time, boxes, 4)`, pixels, NaN = absent.
+        videos: which video each clip is of, as a number; None: each is of one of its own. Intervals
+            are drawn over videos.
     """
 
     clips: StoredClips
     target: npt.NDArray[Any]
     private: npt.NDArray[Any]
     boxes: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    videos: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -81,6 +84,7 @@ class Split:
             self.target[which],
             self.private[which],
             {kind: boxes[which] for kind, boxes in self.boxes.items()},
+            None if self.videos is None else self.videos[which],
         )
 
 

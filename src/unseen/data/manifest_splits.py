@@ -86,9 +86,10 @@ def _split_faults(
                     f"'{label}' in column '{column}' occurs in '{name}' and never in 'train'",
                     *found[label],
                 )
-            if column in attributes and found.keys() == {"0"}:
+            if column in attributes and found.keys() in ({"0"}, {"1"}):
+                never = "never 1" if found.keys() == {"0"} else "always 1"
                 faults.add(
-                    f"attribute '{column}' is never 1 in '{name}': it has no precision there"
+                    f"attribute '{column}' is {never} in '{name}': it has no precision there"
                 )
 
 
@@ -291,6 +292,7 @@ def labelled(
             target=encode(rows[span], target_set),
             private=encode(rows[span], private_set),
             boxes={kind: boxes[span] for kind, boxes in decoded.boxes.items()},
+            videos=np.unique([row.values["path"] for row in rows[span]], return_inverse=True)[1],
         )
         first = span.stop
     return ClipDataset(

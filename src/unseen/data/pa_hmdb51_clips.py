@@ -72,13 +72,15 @@ def with_test_frames(
     columns = [ATTRIBUTES.index(name) for name in wanted]
     ranges: list[ClipRange] = []
     labels: list[np.ndarray] = []
-    for video in annotations:
+    of_video: list[int] = []
+    for which, video in enumerate(annotations):
         known = binary_frames(video)[:, columns]
         numbers = np.flatnonzero(~np.isnan(known).all(1))
         for at in np.unique(sample_frames(0, len(numbers), frames)) if len(numbers) else ():
             number = int(numbers[at])
             ranges.append(ClipRange(videos[video.name], number, number + 1))
             labels.append(known[number])
+            of_video.append(which)
     if not ranges:
         raise DataError("PA-HMDB51's annotations label no frame of these attributes")
     try:
@@ -96,6 +98,7 @@ def with_test_frames(
         for kind, its in decoded.boxes.items()
     }
     count = len(clips)
-    test = Split(clips, np.zeros((count, 0), np.float32), np.stack(labels), boxes)
+    none = np.zeros((count, 0), np.float32)
+    test = Split(clips, none, np.stack(labels), boxes, np.array(of_video))
     parts = {name: test if name == "test" else data.split(name) for name in SPLITS}
     return replace(data, test=test, name=f"{data.name}, pa-hmdb51", hash=hash_splits(parts))

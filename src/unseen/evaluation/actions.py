@@ -19,7 +19,7 @@ import torch
 
 from unseen.anonymizers.base import Anonymizer
 from unseen.anonymizers.load import load_anonymizer, refuse_device
-from unseen.data.action_frames import ActionFrames, ActionPicture
+from unseen.data.action_frames import DRAWN, ActionFrames, ActionPicture
 from unseen.data.codec import Image
 from unseen.errors import ConfigError, together
 from unseen.evaluation.face_results import write_face_result
@@ -27,14 +27,16 @@ from unseen.evaluation.frame_map import Boxes, FrameMap, frame_map
 from unseen.evaluation.modified_faces import modify_frame, refuse_bodies
 from unseen.evaluation.provenance import provenance
 from unseen.evaluation.results import ACTIONS
-from unseen.face_config import FaceRunConfig
+from unseen.face_config import FaceRunConfig, stored_face_config
 from unseen.faces.actions import FacesFound, load_frames_with_faces
 from unseen.files import refuse_unwritable
 from unseen.machine import use_cores
 from unseen.models import parameter_count
 from unseen.models.action_detector import DETECTOR_FILE, ActionDetector, load_detector
 from unseen.progress import progress
+from unseen.registry import Spec
 from unseen.training.detector import train_detector
+from unseen.training.folder import CONFIG_FILE
 from unseen.types import to_clips
 
 
@@ -59,8 +61,9 @@ def evaluate_actions(anonymizer: str | Path, config: FaceRunConfig, out: Path) -
         partial(_device, config),
         partial(_refuse_detector, config),
         partial(_frames, config),
+        partial(_refuse_other_split, Path(anonymizer), config.data.actions),
     )
-    (module, own), device, _, (train, test) = together(
+    (module, own), device, _, (train, test), _ = together(
         ConfigError, "actions cannot be measured, for several reasons:", loading
     )
     if own is not None and own.classes != train.classes:
@@ -144,6 +147,21 @@ def _device(config: FaceRunConfig) -> str:
 def _refuse_detector(config: FaceRunConfig) -> None:
     with torch.device("meta"):  # only whether there is such a network
         ActionDetector(config.detector, ("action",), config.data.short_side)
+
+
+def _refuse_other_split(run: Path, actions: str | None) -> None:
+    """What is another split's test was mostly the run's training."""
+    path = run / CONFIG_FILE
+    stored = stored_face_config(path) if path.exists() else None
+    learned = None if stored is None else stored.data.actions
+    if learned is None or actions is None:
+        return
+    one, other = Spec.parse(learned), Spec.parse(actions)
+    if one.name == other.name not in DRAWN and (one.option or "1") != (other.option or "1"):
+        raise ConfigError(
+            f"{run} learned from {learned}, and {actions} tests on much of that: measure on "
+            f"{learned}"
+        )
 
 
 def _own_detector(folder: Path) -> ActionDetector | None:

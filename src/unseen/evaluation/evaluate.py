@@ -218,7 +218,7 @@ def evaluate(
     versions = anonymized(data)
     others = None if data.other is None else anonymized(data.other)
     finished = Finished.of(
-        finished_folder(out), data, [versions, *([] if others is None else [others])]
+        finished_folder(out), data, [versions, *([] if others is None else [others])], config.device
     )
     fresh, measured = train_on_versions(
         data, versions, config.target_model, subject.attackers,

@@ -2,7 +2,8 @@
 
 Training a suite takes hours. Each classifier and each attack that is done is written beside the
 result file, so that the same command goes on after it was killed. A model is found again only if
-clips, labels, network, settings and code are the same; what is anonymized is anonymized anew.
+clips, labels, network, settings, code and device are the same; what is anonymized is anonymized
+anew.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from safetensors.numpy import save_file
 
 from unseen import __version__
 from unseen.data.clips import SPLITS, ClipDataset
-from unseen.evaluation.provenance import source_commit
+from unseen.evaluation.provenance import source_hash
 from unseen.evaluation.versions import Versions
 from unseen.files import written_whole
 
@@ -28,7 +29,7 @@ Arrays = dict[str, np.ndarray]
 
 def finished_folder(out: Path) -> Path:
     """Where the finished models of the evaluation with this result file are kept."""
-    return out.with_suffix(".partial")
+    return out.with_name(f"{out.name.removesuffix('.json')}.partial")
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,15 @@ class Finished:
 
     @classmethod
     def of(
-        cls, folder: Path, data: ClipDataset, versions: Iterable[Mapping[str, Versions]]
+        cls,
+        folder: Path,
+        data: ClipDataset,
+        versions: Iterable[Mapping[str, Versions]],
+        device: str,
     ) -> "Finished":
-        """Those of an evaluation on these clips behind the anonymizer."""
+        """Those of an evaluation on these clips behind the anonymizer, on a device."""
         sha = hashlib.sha256()
-        said = [__version__, torch.__version__, source_commit()]
+        said = [__version__, torch.__version__, source_hash(), device]
         for of in (data, data.private_data):
             said.append(of.hash)
             # A copy with other labels (`dataclasses.replace`) still has the hash of the first.

@@ -27,6 +27,7 @@ from joblib import Parallel, delayed
 
 from unseen.config import FitConfig
 from unseen.data.clips import SPLITS, ClipDataset, LabelSet
+from unseen.errors import RunError
 from unseen.evaluation.attacks import Array, Attacked, AttackJob
 from unseen.evaluation.curriculum import follow_curriculum
 from unseen.evaluation.finished import Arrays, Finished
@@ -83,7 +84,8 @@ class _Task:
 
 def _depends_on(model: str, fit: FitConfig) -> dict[str, Any]:
     _, _, file = model.partition("@")
-    weights = hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else None
+    named = file not in ("", "pretrained")
+    weights = hashlib.sha256(Path(file).read_bytes()).hexdigest() if named else None
     return {"model": model, "weights": weights, "fit": fit.model_dump(mode="json")}
 
 
@@ -134,10 +136,13 @@ def _train_one(
     model = create_model(
         task.model, len(task.label_set.classes), size=task.size, frames=task.frames
     )
-    fitted = fit(
-        model, clips.versions("train"), task.labels["train"], clips.versions("val"),
-        task.labels["val"], task.label_set, task.fit, device,
-    )  # fmt: skip
+    try:
+        fitted = fit(
+            model, clips.versions("train"), task.labels["train"], clips.versions("val"),
+            task.labels["val"], task.label_set, task.fit, device,
+        )  # fmt: skip
+    except RunError as error:
+        raise RunError(f"'{task.model}': {error}; what is done is kept") from error
     logits = tuple(predict(model, view, device) for view in clips.versions("test"))
     return at, Measured(model.spec, model.family, parameter_count(model), fitted, logits)
 
@@ -314,7 +319,7 @@ def privacy_section(
     everyone: list[Measured | Attacked] = [*attackers, *attacks]
     logits = [each.logits[view] for each in everyone]
     scores = [score(one, labels, label_set) for one in logits]
-    low, high = interval(logits, labels, label_set, seed=seed)
+    low, high = interval(logits, labels, label_set, data.test.videos, seed=seed)
     count = len(attackers)
     rows = [
         {
@@ -340,7 +345,9 @@ def privacy_section(
         section["attacks"] = {
             attack.name: {
                 "accuracy": value,
-                "interval": list(interval([attack.logits[view]], labels, label_set, seed=seed)),
+                "interval": list(
+                    interval([attack.logits[view]], labels, label_set, data.test.videos, seed=seed)
+                ),
                 **attack.figures[view],
             }
             for attack, value in zip(attacks, scores[count:], strict=True)
@@ -353,7 +360,7 @@ def target_section(
 ) -> dict[str, Any]:
     """`target` of the result file, for one view; `own` are logits of the run's f_T."""
     labels, label_set = data.test.target, data.target
-    low, high = interval([fresh.logits[view]], labels, label_set, seed=seed)
+    low, high = interval([fresh.logits[view]], labels, label_set, data.test.videos, seed=seed)
     fitted = fresh.fitted
     return {
         "model": fresh.name,
@@ -361,7 +368,7 @@ def target_section(
         "accuracy": None if own is None else score(own, labels, label_set),
         "own_interval": None
         if own is None
-        else list(interval([own], labels, label_set, seed=seed)),
+        else list(interval([own], labels, label_set, data.test.videos, seed=seed)),
         "retrained_accuracy": score(fresh.logits[view], labels, label_set),
         "chance": chance(data.train.target, labels, label_set),
         "interval": [low, high],

@@ -1,8 +1,10 @@
 """Where a figure comes from: what every file with figures says of itself."""
 
+import hashlib
 import platform
 import subprocess
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,16 @@ def source_commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return f"{commit}-dirty" if changed else commit
+
+
+@cache
+def source_hash() -> str:
+    """SHA-256 over all modules of the package, hexadecimal: of the code that runs, committed or
+    not."""
+    sha, package = hashlib.sha256(), Path(__file__).parents[1]
+    for path in sorted(package.rglob("*.py")):
+        sha.update(f"{path.relative_to(package).as_posix()}\0".encode() + path.read_bytes())
+    return sha.hexdigest()
 
 
 def _git(folder: Path, *words: str) -> str:

@@ -30,7 +30,7 @@ def choose_attackers(
     """
     if wanted.isdigit() and suite not in SUITES:
         raise _unknown_suite(suite)
-    budget = list(dict.fromkeys(map(canonical, budget_models)))
+    budget = list(dict.fromkeys(canonical(without_weights(name)) for name in budget_models))
 
     def taken(name: str) -> bool:
         return any(_same_architecture(name, other) for other in budget)

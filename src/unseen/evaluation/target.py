@@ -238,7 +238,8 @@ def _scores(learned: _Learned, data: ClipDataset, config: EvaluationConfig) -> S
     scores = []
     for view in learned.versions["test"].views():
         logits = predict(learned.model, view, config.device)
-        low, high = interval([logits], data.test.target, data.target, seed=config.seed)
+        test = data.test
+        low, high = interval([logits], test.target, data.target, test.videos, seed=config.seed)
         value = score(logits, data.test.target, data.target)
         scores.append(Score(score=value, interval=(low, high)))
     return Scores(pixels=scores[0], stored=scores[1] if len(scores) > 1 else None)

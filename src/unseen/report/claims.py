@@ -17,7 +17,7 @@ class Claim:
         source: where.
         holds: pairs in which it does.
         pairs: in all.
-        leak: mean difference of the leak, first less second, as a fraction.
+        leak: mean difference of the leak, first less second, as a fraction; None: no pair of two.
         target: mean difference of the target accuracy.
     """
 
@@ -25,8 +25,8 @@ class Claim:
     source: str
     holds: int
     pairs: int
-    leak: float
-    target: float
+    leak: float | None
+    target: float | None
 
 
 Pair = tuple[Point, Point]
@@ -114,6 +114,6 @@ def _against_handcrafted(points: Sequence[Point]) -> Iterator[Claim]:
         "Wu18 4.1 (1, 4), Wang19 4.1.3",
         without + sum(leak < 0 for leak in leaks),
         len(learned),
-        float(np.mean(leaks)) if leaks else 0.0,
-        float(np.mean(targets)) if targets else 0.0,
+        float(np.mean(leaks)) if leaks else None,
+        float(np.mean(targets)) if targets else None,
     )

@@ -74,7 +74,7 @@ def write_face_figures(
             kind[result["name"]] = result
             if kind is verifications:
                 read_by.setdefault(verified(result, recogniser)["name"], result["name"])
-                measured_on.setdefault(_compared(result["data"]), result["name"])
+                measured_on.setdefault(_compared(result), result["name"])
         except DataError as error:
             faults.append(str(error))
     faults += [
@@ -87,10 +87,14 @@ def write_face_figures(
         faults.append(f"recognisers differ, and do not compare: {each}; name one (--recogniser)")
     if len(measured_on) > 1:
         each = ", ".join(f"'{name}'" for name in measured_on.values())
-        faults.append(f"different faces or folds were measured, which do not compare: {each}")
-    data = {result["data"]["hash"] for result in detections.values()}
-    if len(data) > 1:
-        faults.append("actions were detected in different test frames, which do not compare")
+        faults.append(
+            f"different faces, pairs or folds were measured, which do not compare: {each}"
+        )
+    if len({_trained(result) for result in detections.values()}) > 1:
+        faults.append(
+            "actions were detected in different frames, or by detectors that learned otherwise, "
+            "which do not compare"
+        )
     if faults:
         raise DataError("these results cannot be drawn", faults)
     measured = list(verifications.values())
@@ -103,10 +107,20 @@ def write_face_figures(
     return [folder / name for name in drawn]
 
 
-def _compared(data: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What two results must have in common to stand beside each other."""
+def _compared(result: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What two results of verification must have in common to stand beside each other."""
+    data, settings = result["data"], result["configuration"]
     folds = (tuple(data[key]) for key in ("folds", "train_folds"))
-    return (data["hash"], data["pairs"], data["images"], *folds)
+    drawn: tuple[Any, ...] = ()
+    if data["pairs"] == "drawn":
+        drawn = (result["seed"], settings.get("pairs_per_fold"), settings.get("draw_folds"))
+    return (data["hash"], data["pairs"], data["images"], *folds, *drawn)
+
+
+def _trained(result: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The same of two results of detection: the frames, and how a detector learned."""
+    data, fresh = result["data"], result["fresh"]
+    return (data["hash"], data["train_frames"], fresh["model"], fresh["steps"])
 
 
 def verified(result: dict[str, Any], recogniser: str | None) -> dict[str, Any]:

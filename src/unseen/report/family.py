@@ -83,6 +83,7 @@ class Drawn:
         metrics: of the target and of the leak (`accuracy`, `cmap`).
         chance: of the leak.
         attackers: how many, of the result that met most.
+        attacks: whether a leak may be that of another attack than theirs.
         codec: through which every A_T was measured; None: the pixels.
     """
 
@@ -94,6 +95,7 @@ class Drawn:
     metrics: tuple[str, str]
     chance: float
     attackers: int
+    attacks: bool
     codec: str | None
 
 
@@ -133,6 +135,7 @@ def drawn_family(entries: Sequence[Entry], family: Family) -> Drawn:
         metrics=(first.part("target", codec is not None)["metric"], privacy["metric"]),
         chance=privacy["chance"],
         attackers=max(len(entry.attackers(False)) for entry in entries),
+        attacks=any(entry.result["privacy"].get("attacks") for entry in entries),
         codec=codec,
     )
 
@@ -215,6 +218,7 @@ def _draw(drawn: Drawn, width: float) -> Figure:
     target, leak = map(metric_word, drawn.metrics)
     _panel(grid[0], drawn.measured, drawn.published)
     best = f"best of {drawn.attackers} unseen attackers"
+    best += " and other attacks" if drawn.attacks else ""
     grid[0].set_xlabel(f"privacy leak: {leak}, {best}" if not narrow else f"leak: {leak},\n{best}")
     grid[0].set_ylabel(f"target {target}")
     grid[0].set_xlim(left=max(0.0, min(grid[0].get_xlim()[0], drawn.chance - 0.03)))

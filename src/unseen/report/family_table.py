@@ -36,8 +36,10 @@ def claim_rows(points: Sequence[Point]) -> list[list[str]]:
             claim.text,
             claim.source,
             f"{claim.holds} of {claim.pairs}",
-            f"{100 * claim.leak:+.1f}",
-            f"{100 * claim.target:+.1f}",
+            *(
+                "–" if difference is None else f"{100 * difference:+.1f}"
+                for difference in (claim.leak, claim.target)
+            ),
         ]
         for claim in claims(points)
     ]

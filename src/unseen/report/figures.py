@@ -244,7 +244,7 @@ def training_curves(entry: Entry) -> Picture | None:
     restarts = training["restarts"]
     at = f" at steps {', '.join(f'{step:g}' for step in restarts)}" if restarts else ""
     alt = (
-        f"Training of {entry.label} over {training['steps']} steps: accuracy of the target and the "
+        f"Training of {entry.label} over {training['steps']} moves: accuracy of the target and the "
         f"budget models, losses, gamma; {len(restarts)} restarts{at}"
     )
     return picture(lambda width: _draw_training(entry, training, width), alt)

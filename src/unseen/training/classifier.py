@@ -16,10 +16,14 @@ from torch.nn import functional as F
 
 from unseen.config import FitConfig
 from unseen.data.clips import LabelSet
+from unseen.errors import RunError
 from unseen.models.base import ClipClassifier
 from unseen.training.batches import Order, augmented, drawn, faded, frames_in_a_row, some_frames
+from unseen.training.gradients import clip_gradients
 from unseen.training.metrics import score
 from unseen.types import Logits, StoredClips, to_clips
+
+_SMALLER = "use a smaller step size (evaluation.attacker_fit.lr, evaluation.target_fit.lr)"
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,9 @@ def fit(
         each_epoch: called with each epoch's validation score.
         begin: another version of the training clips, which fades into `draws`, batch by batch.
         fade: epochs until nothing of it is left; before that no step size falls.
+
+    Raises:
+        RunError: a gradient or an output is not finite.
     """
     model.to(device)
     per_epoch = math.ceil(config.epoch_clips / config.batch)
@@ -129,8 +136,10 @@ def fit(
         return label_loss(model(to_clips(augmented(x, rng), device)), y, label_set)
 
     def validate() -> float:
-        scores = [score(predict(model, v, device), val_labels, label_set) for v in val_draws]
-        return float(np.mean(scores))
+        found = [predict(model, version, device) for version in val_draws]
+        if not all(np.isfinite(logits).all() for logits in found):
+            raise RunError(f"training diverged: {type(model).__name__} is not finite; {_SMALLER}")
+        return float(np.mean([score(logits, val_labels, label_set) for logits in found]))
 
     config = config.model_copy(update={"least": max(config.least, fade)})
     return until_plateau(model, loss, validate, config, perfect=1.0, each_epoch=each_epoch)
@@ -154,6 +163,9 @@ def until_plateau(
         config: see `FitConfig`.
         perfect: a score that cannot be bettered.
         each_epoch: called with each epoch's validation score.
+
+    Raises:
+        RunError: a gradient is not finite.
     """
     start = time.perf_counter()
     torch.manual_seed(config.seed)
@@ -175,7 +187,7 @@ def until_plateau(
             step += 1
             optimizer.zero_grad(set_to_none=True)
             value.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+            clip_gradients([model], _SMALLER)
             optimizer.step()
             total += float(value.detach())
         validation = validate()

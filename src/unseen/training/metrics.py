@@ -51,25 +51,44 @@ def chance(train_labels: Array, test_labels: Array, label_set: LabelSet) -> floa
 
 
 def interval(
-    logits: list[Array], labels: Array, label_set: LabelSet, *, draws: int = 1000, seed: int = 0
+    logits: list[Array],
+    labels: Array,
+    label_set: LabelSet,
+    videos: Array | None = None,
+    *,
+    draws: int = 1000,
+    seed: int = 0,
 ) -> tuple[float, float]:
-    """95% bootstrap interval over test clips of the best score among `logits`.
+    """95% bootstrap interval over test videos of the best score among `logits`.
 
     Each resample takes the maximum over the models anew, so that the choice of the best is part of
     the uncertainty.
+
+    Args:
+        logits: of each model, `(clips, classes)`.
+        labels: of the clips.
+        label_set: what they mean.
+        videos: which video each clip is of: those of one are alike, and drawn together. None: each
+            is of one of its own.
+        draws: resamples.
+        seed: of the resamples.
     """
     rng = np.random.default_rng(seed)
-    count = len(labels)
-    if label_set.multi_label:
-        draws = min(draws, 200)  # average precision is slow, and 200 give stable percentiles
-    hits = None if label_set.multi_label else np.stack([m.argmax(1) == labels for m in logits])
+    singly = np.arange(len(labels))
+    numbers = np.unique(singly if videos is None else videos, return_inverse=True)[1]
+    sizes = np.bincount(numbers)
     best = []
-    for _ in range(draws):
-        chosen = rng.integers(count, size=count)
-        if hits is not None:
-            best.append(float(hits[:, chosen].mean(1).max()))
-        else:
+    if label_set.multi_label:
+        clips_of = np.split(np.argsort(numbers, kind="stable"), np.cumsum(sizes)[:-1])
+        for _ in range(min(draws, 200)):  # average precision is slow; 200 give stable percentiles
+            drawn = rng.integers(len(sizes), size=len(sizes))
+            chosen = np.concatenate([clips_of[which] for which in drawn])
             best.append(max(score(m[chosen], labels[chosen], label_set) for m in logits))
+    else:
+        right = np.stack([np.bincount(numbers, m.argmax(1) == labels) for m in logits])
+        for _ in range(draws):
+            drawn = rng.integers(len(sizes), size=len(sizes))
+            best.append(float((right[:, drawn].sum(1) / sizes[drawn].sum()).max()))
     low, high = np.percentile(best, [2.5, 97.5])
     return float(low), float(high)
 

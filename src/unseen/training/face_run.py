@@ -7,7 +7,7 @@ others.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -24,18 +24,16 @@ from unseen.anonymizers.modifier import save_modifier
 from unseen.data.seen import digest_of, write_seen
 from unseen.errors import ConfigError, DataError, RunError, together
 from unseen.face_config import FaceRunConfig, stored_face_config
-from unseen.files import refuse_unwritable, write_json
+from unseen.files import write_json
 from unseen.models.action_detector import ActionDetector, save_detector
 from unseen.models.sphereface import Features, Recogniser, save_recogniser
-from unseen.training import checkpoint
 from unseen.training.face_data import FaceData
 from unseen.training.face_game import FaceGame, ModifierMove
 from unseen.training.folder import (
-    CHECKPOINT,
-    CONFIG_FILE,
     TRAINING_FILE,
     changed_settings,
     refuse_other_settings,
+    refuse_used_folder,
 )
 from unseen.training.processes import make_fabric, refuse_machine
 from unseen.training.stages import Stage, StagedRun
@@ -92,14 +90,9 @@ def refuse_faces(config: FaceRunConfig, folder: Path, *, resume: bool) -> None:
 
 
 def _refuse_folder(config: FaceRunConfig, folder: Path, *, resume: bool) -> None:
-    path = folder / CONFIG_FILE
-    if not resume and path.exists():
-        raise RunError(f"{folder} already holds a run; go on with --resume or name another folder")
+    path = refuse_used_folder(folder, resume=resume)
     if not resume:
-        refuse_unwritable(path)
         return
-    if not path.exists():
-        raise RunError(f"{folder} holds no run to resume; start it without --resume")
     stored = stored_face_config(path)
     if stored is None:
         raise RunError(f"{folder} is the run of a filter, not of a face modifier; start a new run")
@@ -127,38 +120,14 @@ class _FaceRun(StagedRun):
     state: _State
 
     def __init__(self, config: FaceRunConfig, data: FaceData, folder: Path, fabric: Fabric) -> None:
-        super().__init__(folder, config.train.log_every, config.train.checkpoint_every)
-        self.config, self.data, self.fabric = config, data, fabric
+        self.config, self.data = config, data
         self.game = FaceGame(config, data.train, data.actions, fabric)
-        self.state = _State()
+        self.people = [digest_of(name) for name in data.train.names]
+        super().__init__(config, folder, self.game, fabric, {"people": self.people})
+        self._use({})
 
-    def open(self, resume: bool) -> None:
-        if not resume:
-            # All processes have looked before the first one writes.
-            self.fabric.barrier()
-            if self.fabric.global_rank == 0:
-                write_json(self.folder / CONFIG_FILE, self.config.model_dump(mode="json"))
-            return
-        path = self.folder / CHECKPOINT
-        if not path.exists():
-            return
-        loaded = checkpoint.load(path)
-        if loaded.progress["people"] != self._people():
-            raise RunError(f"{self.folder} was trained on other people; resume it with the same")
-        self.state = _State(**loaded.progress["state"])
-        self.game.moves = self.state.moves
-        checkpoint.unpack(loaded, self.game.modules(), self.game.optimizers())
-
-    def _write(self, path: Path) -> None:
-        self.state.moves = self.game.moves
-        if self.fabric.global_rank > 0:
-            return
-        tensors = checkpoint.pack(self.game.modules(), self.game.optimizers())
-        note = {"state": asdict(self.state), "people": self._people()}
-        checkpoint.save(path, checkpoint.Checkpoint(tensors, note))
-
-    def _people(self) -> list[str]:
-        return [digest_of(name) for name in self.data.train.names]
+    def _use(self, state: Mapping[str, Any]) -> None:
+        self.state = _State(**state)
 
     # ------------------------------------------------------------ stages
 
@@ -251,7 +220,7 @@ class _FaceRun(StagedRun):
             "verification_raw": trained.verification_raw,
             "verification_modified": trained.verification_modified,
         }
-        write_seen(self.folder, "people", self._people())
+        write_seen(self.folder, "people", self.people)
         save_recogniser(self.game.recogniser, self.folder)
         if self.game.detector is not None:
             save_detector(self.game.detector, self.folder)

@@ -109,20 +109,25 @@ def _try_model(name: str, size: int, frames: int) -> None:
 
 
 def _refuse_folder(config: RunConfig, folder: Path, *, resume: bool) -> None:
-    path = folder / CONFIG_FILE
+    refuse_used_folder(folder, resume=resume)
     if not resume:
-        if path.exists():
-            raise RunError(
-                f"{folder} already holds a run; go on with --resume or name another folder"
-            )
-        refuse_unwritable(path)
         return
-    if not path.exists():
-        raise RunError(f"{folder} holds no run to resume; start it without --resume")
     # Read as a configuration: settings that are newer than the run stand at their defaults.
     changed = changed_settings(run_config(folder), config)
     # It is measured afterwards: that is no part of the training.
     refuse_other_settings(folder, [key for key in changed if not key.startswith("evaluation.")])
+
+
+def refuse_used_folder(folder: Path, *, resume: bool) -> Path:
+    """The file of settings of a run, which is new, or there to be gone on with; or `RunError`."""
+    path = folder / CONFIG_FILE
+    if not resume and path.exists():
+        raise RunError(f"{folder} already holds a run; go on with --resume or name another folder")
+    if resume and not path.exists():
+        raise RunError(f"{folder} holds no run to resume; start it without --resume")
+    if not resume:
+        refuse_unwritable(path)
+    return path
 
 
 def refuse_other_settings(folder: Path, changed: Sequence[str]) -> None:

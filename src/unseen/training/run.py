@@ -13,8 +13,9 @@ normalises over its share of a batch.
 import math
 import subprocess
 import sys
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from lightning_fabric import Fabric
 
@@ -22,9 +23,7 @@ from unseen.config import RunConfig
 from unseen.data.clips import ClipDataset
 from unseen.errors import RunError
 from unseen.files import write_json
-from unseen.training import checkpoint
 from unseen.training.folder import (
-    CHECKPOINT,
     CONFIG_FILE,
     STAGE_FILE,
     Trained,
@@ -92,44 +91,17 @@ class _Run(StagedRun):
     state: State
 
     def __init__(self, config: RunConfig, data: ClipDataset, folder: Path, fabric: Fabric) -> None:
-        super().__init__(folder, config.train.log_every, config.train.checkpoint_every)
-        self.config, self.data, self.fabric = config, data, fabric
+        self.config, self.data = config, data
         self.game = Game(config, data, fabric)
-        unknown = [math.nan] * self.game.ensemble
-        self._use(State(gamma=config.game.gamma, budget_scores=unknown))
+        super().__init__(config, folder, self.game, fabric, {"data": data.hash})
+        self._use({"gamma": config.game.gamma, "budget_scores": [math.nan] * self.game.ensemble})
 
-    def _use(self, state: State) -> None:
-        """Go on from this state: schedule and restarting write to it."""
-        self.state, game = state, self.config.game
+    def _use(self, state: Mapping[str, Any]) -> None:
+        """See `StagedRun`; schedule and restarting write to the state."""
+        self.state, game = State(**state), self.config.game
         schedule = SCHEDULES[game.schedule]
-        self.schedule = schedule(game, self.game, state, 4 * self.config.train.batch)
-        self.restarting = Restarting(game, self.game, state, self.schedule)
-
-    # ------------------------------------------------------------ the folder
-
-    def open(self, resume: bool) -> None:
-        if not resume:
-            # All processes have looked before the first one writes.
-            self.fabric.barrier()
-            if self.fabric.global_rank == 0:
-                write_json(self.folder / CONFIG_FILE, self.config.model_dump(mode="json"))
-            return
-        checkpoint_path = self.folder / CHECKPOINT
-        if not checkpoint_path.exists():
-            return
-        loaded = checkpoint.load(checkpoint_path)
-        if loaded.progress["data"] != self.data.hash:
-            raise RunError(f"{self.folder} was trained on other data; resume it with the same")
-        self._use(State(**loaded.progress["state"]))
-        self.game.moves = self.state.moves
-        checkpoint.unpack(loaded, self.game.modules(), self.game.optimizers())
-
-    def _write(self, path: Path) -> None:
-        self.state.moves = self.game.moves
-        if self.fabric.global_rank == 0:
-            tensors = checkpoint.pack(self.game.modules(), self.game.optimizers())
-            note = {"state": asdict(self.state), "data": self.data.hash}
-            checkpoint.save(path, checkpoint.Checkpoint(tensors, note))
+        self.schedule = schedule(game, self.game, self.state, 4 * self.config.train.batch)
+        self.restarting = Restarting(game, self.game, self.state, self.schedule)
 
     # ------------------------------------------------------------ stages
 

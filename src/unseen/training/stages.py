@@ -2,21 +2,47 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from unseen.config import RunConfig
+from unseen.errors import RunError
+from unseen.face_config import FaceRunConfig
+from unseen.files import write_json
 from unseen.progress import progress
-from unseen.training.folder import CHECKPOINT
+from unseen.training import checkpoint
+from unseen.training.folder import CHECKPOINT, CONFIG_FILE
 
 
 class Position(Protocol):
-    """How far a run is: the number of its stage, steps made in that, and seconds taken in all."""
+    """How far a run is: the number of its stage, steps made in that, moves made in all, and seconds
+    taken. A dataclass of what JSON can hold; a run may keep more in it.
+    """
 
+    __dataclass_fields__: ClassVar[dict[str, Any]]
     stage: int
     step: int
+    moves: int
     seconds: float
+
+
+@runtime_checkable
+class Playing(Protocol):
+    """A game whose state is its networks, their optimisers and how many moves it has made."""
+
+    moves: int
+
+    def modules(self) -> dict[str, nn.Module]:
+        """All networks by name."""
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """All optimisers by name."""
 
 
 @dataclass(frozen=True)
@@ -38,17 +64,55 @@ class StagedRun(ABC):
     """A run that goes through stages, and can go on from any step.
 
     Args:
-        folder: where checkpoints are written.
-        log_every: steps between two entries of the account.
-        checkpoint_every: seconds between checkpoints.
+        config: its settings.
+        folder: where they and checkpoints are written.
+        players: the game.
+        fabric: its processes; the first one writes.
+        learned: what it learns from, by a word for it: to be the same when it goes on.
     """
 
     state: Position
 
-    def __init__(self, folder: Path, log_every: int, checkpoint_every: float) -> None:
-        self.folder = folder
-        self._log_every, self._checkpoint_every = log_every, checkpoint_every
+    def __init__(
+        self,
+        config: RunConfig | FaceRunConfig,
+        folder: Path,
+        players: Playing,
+        fabric: Fabric,
+        learned: Mapping[str, Any],
+    ) -> None:
+        self._settings, self.folder, self.fabric = config, folder, fabric
+        self._players, self._learned = players, dict(learned)
         self._saved_at = self._clock = time.monotonic()
+
+    def open(self, resume: bool) -> None:
+        """Begin in a new folder, or go on from the last checkpoint in it.
+
+        Raises:
+            RunError: it learned from something else.
+        """
+        if not resume:
+            # All processes have looked before the first one writes.
+            self.fabric.barrier()
+            if self.fabric.global_rank == 0:
+                write_json(self.folder / CONFIG_FILE, self._settings.model_dump(mode="json"))
+            return
+        path = self.folder / CHECKPOINT
+        if not path.exists():
+            return
+        loaded = checkpoint.load(path)
+        for word, value in self._learned.items():
+            if loaded.progress[word] != value:
+                raise RunError(
+                    f"{self.folder} was trained on other {word}; resume it with the same"
+                )
+        self._use(loaded.progress["state"])
+        self._players.moves = self.state.moves
+        checkpoint.unpack(loaded, self._players.modules(), self._players.optimizers())
+
+    @abstractmethod
+    def _use(self, state: Mapping[str, Any]) -> None:
+        """Go on from this state: `asdict` of an earlier one, or nothing of it."""
 
     @abstractmethod
     def _prepare(self, stage: Stage) -> None:
@@ -62,17 +126,18 @@ class StagedRun(ABC):
     def _log(self, stage: Stage) -> None:
         """Measure, and add to the account."""
 
-    @abstractmethod
-    def _write(self, path: Path) -> None:
-        """Write everything that must be known to go on from here."""
-
     def _ended(self, stage: Stage) -> None:
         """After the last step of a stage that has any."""
         self._save(self.folder / CHECKPOINT)
 
     def _save(self, path: Path) -> None:
+        """Write everything that must be known to go on from here."""
         self._count_seconds()
-        self._write(path)
+        self.state.moves = self._players.moves
+        if self.fabric.global_rank == 0:
+            tensors = checkpoint.pack(self._players.modules(), self._players.optimizers())
+            note = {"state": asdict(self.state), **self._learned}
+            checkpoint.save(path, checkpoint.Checkpoint(tensors, note))
         self._saved_at = time.monotonic()
 
     def _count_seconds(self) -> None:
@@ -82,7 +147,7 @@ class StagedRun(ABC):
 
     def _go_through(self, stages: Sequence[Stage]) -> None:
         """From where the state stands to the end of the last stage."""
-        state = self.state
+        state, train = self.state, self._settings.train
         self._clock = time.monotonic()
         while state.stage < len(stages):
             stage = stages[state.stage]
@@ -93,9 +158,9 @@ class StagedRun(ABC):
                     state.step += 1
                     bar.update(1)
                     bar.set_postfix_str(self._status(), refresh=False)
-                    if state.step % self._log_every == 0 or state.step == stage.length:
+                    if state.step % train.log_every == 0 or state.step == stage.length:
                         self._log(stage)
-                    if time.monotonic() - self._saved_at >= self._checkpoint_every:
+                    if time.monotonic() - self._saved_at >= train.checkpoint_every:
                         self._save(self.folder / CHECKPOINT)
             state.stage += 1
             state.step = 0

@@ -69,7 +69,9 @@ def test_the_page_shows_every_task_and_what_they_cost_together(run: Path, tmp_pa
         shown = [raw, task.anonymized.pixels, task.anonymized.stored]
         for one in shown:
             assert one is None or f"{100 * one.score:.1f}%" in row
-        assert row.count("<small>") == 4 - (raw is None)  # three intervals and the metric
+        # Three intervals, the metric, and the data, which are not those of the result.
+        assert row.count("<small>") == 5 - (raw is None)
+        assert "<small>on duet</small></th>" in row
         assert "cMAP" in row
     own = table[table.index("f<sub>T</sub> action") :]
     # Retrained behind the filter, through the codec, and on raw video by the raw result.
@@ -77,6 +79,16 @@ def test_the_page_shows_every_task_and_what_they_cost_together(run: Path, tmp_pa
     together = 98_765 + skirt.cost.parameters + contact.cost.parameters
     whole = table[table.index("in all: 3 filters, 3 target models") :]
     assert f"<td>{(3 * 4_321 + together) / 1000:.3g} k</td>" in whole[: whole.index("</tr>")]
+
+
+def test_a_task_on_the_data_of_the_result_needs_no_word(run: Path, tmp_path: Path) -> None:
+    result = example_result("quiet")
+    result["data"]["name"] = "duet"
+    shutil.copytree(run, tmp_path / "quiet")
+    write_result(tmp_path / "quiet" / "result.json", result)
+    write_report([tmp_path / "quiet"], tmp_path / "report.html")
+    text = _text(tmp_path / "report.html")
+    assert "f<sub>T</sub> skirt</th>" in text
 
 
 def test_a_result_of_another_anonymizer_in_the_folder_has_no_tasks(

@@ -157,7 +157,8 @@ def _refuse_other_split(run: Path, actions: str | None) -> None:
     if learned is None or actions is None:
         return
     one, other = Spec.parse(learned), Spec.parse(actions)
-    if one.name == other.name not in DRAWN and (one.option or "1") != (other.option or "1"):
+    same = one.name == other.name and one.name not in DRAWN
+    if same and (one.option or "1") != (other.option or "1"):  # without an option: split 1
         raise ConfigError(
             f"{run} learned from {learned}, and {actions} tests on much of that: measure on "
             f"{learned}"

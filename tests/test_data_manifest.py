@@ -80,6 +80,16 @@ def test_rows_may_stand_in_any_order_and_paths_may_be_absolute(twelve: Path) -> 
         np.testing.assert_array_equal(ahead.split(name).target, behind.split(name).target[::-1])
 
 
+def test_a_video_is_one_however_its_path_is_spelt(twelve: Path) -> None:
+    """Intervals are drawn over videos."""
+    header, *rows = twelve.read_text(encoding="utf-8").splitlines()
+    again = [f"./{rows[8]}", f"{twelve.parent}/{rows[9]}"]
+    test = load(write_csv(twelve.parent / "again.csv", header, [*rows, *again])).test
+    assert test.videos is not None
+    assert len(np.unique(test.videos)) == 4
+    assert (test.videos[4:] == test.videos[:2]).all()
+
+
 def test_several_columns_are_one_multi_label_attribute(twelve: Path) -> None:
     bits = [(i % 2, i // 2 % 2) for i in range(12)]
     rows = [

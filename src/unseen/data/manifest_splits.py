@@ -178,7 +178,7 @@ def _draw_split(
     """
     members: defaultdict[str, list[int]] = defaultdict(list)
     for i, row in enumerate(rows):
-        members[str(row.clip.path) if row.clip else row.values["path"]].append(i)
+        members[_video(row)].append(i)
     rank: defaultdict[Hashable, float] = defaultdict(rng.random)
 
     def place(video: str) -> tuple[float, float, float]:
@@ -197,6 +197,11 @@ def _draw_split(
         for i in members[video]:
             splits[i] = chosen
     return splits
+
+
+def _video(row: Row) -> str:
+    """The file that a row is of, however its path is spelt."""
+    return str(row.clip.path) if row.clip else row.values["path"]
 
 
 def classes(rows: Sequence[Row], column: str) -> tuple[str, ...]:
@@ -292,7 +297,7 @@ def labelled(
             target=encode(rows[span], target_set),
             private=encode(rows[span], private_set),
             boxes={kind: boxes[span] for kind, boxes in decoded.boxes.items()},
-            videos=np.unique([row.values["path"] for row in rows[span]], return_inverse=True)[1],
+            videos=np.unique([_video(row) for row in rows[span]], return_inverse=True)[1],
         )
         first = span.stop
     return ClipDataset(

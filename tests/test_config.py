@@ -81,6 +81,12 @@ def test_null_and_words() -> None:
     assert load_config(overrides=["game.hold_loss=null"], base=config).game.hold_loss is None
 
 
+@pytest.mark.parametrize("text", ["9" * 5000, "[" * 100_000])
+def test_what_is_no_value_is_told_as_any_other(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"data\.seed"):
+        load_config(overrides=[f"data.seed={text}"])
+
+
 def test_an_unknown_key_names_the_nearest() -> None:
     with pytest.raises(ConfigError) as caught:
         load_config(overrides=["game.gama=2"])

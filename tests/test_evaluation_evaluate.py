@@ -335,6 +335,19 @@ def test_a_folder_is_no_result_file(tmp_path: Path) -> None:
         evaluate("raw", visible_data(train=4, val=4, test=4), tmp_path, BRIEF)
 
 
+def test_what_is_kept_beside_a_result_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "one.partial").write_text("mine")
+    (tmp_path / "two.clips.npz").mkdir()
+    for name, message in (
+        ("one.json", "is no folder"),
+        ("two.json", "is a folder"),
+        (f"{'x' * 250}.json", "longer than 255 bytes"),
+        ("settings.csv", "must end in .json"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            prepare("raw", BRIEF, tmp_path / name)
+
+
 @pytest.mark.parametrize("name", ["mobilenet:0.01", "mobilenet-gn:0.03"])
 def test_budget_models_of_the_run_are_no_attackers(
     name: str, trained: Path, duet: ClipDataset, tmp_path: Path

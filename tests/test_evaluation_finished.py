@@ -109,8 +109,8 @@ def test_weights_are_those_of_the_file_where_one_is_named(tmp_path: Path) -> Non
 
 
 def test_each_result_has_a_folder_of_its_own() -> None:
-    names = [finished_folder(Path(name)).name for name in ("r.json", "v1.2", "v1.3", "v1.json")]
-    assert names == ["r.partial", "v1.2.partial", "v1.3.partial", "v1.partial"]
+    names = [finished_folder(Path(name)).name for name in ("r.json", "v1.2.json", "v1.3.json")]
+    assert names == ["r.partial", "v1.2.partial", "v1.3.partial"]
 
 
 def test_only_the_same_work_is_found_again(

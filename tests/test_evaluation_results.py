@@ -1,5 +1,6 @@
 import copy
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +8,15 @@ import numpy as np
 import pytest
 
 from example_results import example_attacks, example_previews, example_result
-from unseen.errors import DataError
+from unseen.errors import ConfigError, DataError
 from unseen.evaluation.results import (
+    FACES,
+    SCHEMA,
     Previews,
     previews_path,
     read_previews,
     read_result,
+    refuse_result_file,
     worst_privacy,
     write_previews,
     write_result,
@@ -67,6 +71,7 @@ FAULTS = [
     ("training.rows.3.gamma", "high", "training.rows[3].gamma: must be number or array or null"),
     ("training.rows.3.step", DELETE, "training.rows[3]: lacks step"),
     ("date", "yesterday", "date: 'yesterday' breaks the rule pattern"),
+    ("seconds", 10**400, "seconds: must be a number that a computer counts to"),
     # NaN and infinities pass every comparison of the schema.
     ("privacy.mean", float("nan"), "privacy.mean: must be a finite number, is nan"),
     ("privacy.leak_by_n.1", float("inf"), "privacy.leak_by_n[1]: must be a finite number, is inf"),
@@ -211,6 +216,10 @@ def test_broken_previews_are_refused(tmp_path: Path) -> None:
         path.write_bytes(broken)
         with pytest.raises(DataError, match=r"run\.clips\.npz: cannot be read"):
             read_previews(result)
+    for place in range(60, len(content), 7):  # within the compressed arrays, too
+        path.write_bytes(content[:place] + bytes([content[place] ^ 255]) + content[place + 1 :])
+        with suppress(DataError):
+            read_previews(result)
     with path.open("wb") as file:
         np.save(file, whole.after)
     with pytest.raises(DataError, match="cannot be read"):
@@ -229,6 +238,28 @@ def test_broken_previews_are_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(DataError, match=message):
             write_previews(result, previews)
+
+
+def test_what_is_nested_too_deeply_is_no_result(tmp_path: Path) -> None:
+    path = tmp_path / "deep.json"
+    for depth in (500, 980, 100_000):
+        path.write_text("[" * depth + "]" * depth)
+        with pytest.raises(DataError, match=r"deep\.json"):
+            read_result(path)
+
+
+def test_only_a_result_of_the_same_kind_is_replaced(tmp_path: Path) -> None:
+    manifest, settings, result = (tmp_path / n for n in ("m.csv", "config.json", "r.json"))
+    manifest.write_text("path,split")
+    settings.write_text('{"preset": "duet"}')
+    write_result(result, example_result())
+    refuse_result_file(result, SCHEMA)
+    refuse_result_file(tmp_path / "new.json", SCHEMA)
+    with pytest.raises(ConfigError, match=r"must end in \.json"):
+        refuse_result_file(manifest, SCHEMA)
+    for path, schema in ((settings, SCHEMA), (result, FACES)):
+        with pytest.raises(ConfigError, match="is there and is no result of this kind"):
+            refuse_result_file(path, schema)
 
 
 def test_the_headline_leak_is_the_worst_of_pixels_and_codec() -> None:

@@ -48,7 +48,7 @@ def _value(text: str) -> Any:
     """JSON where it is JSON, else the bare text (`game.objective=uniform`)."""
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # also numbers of thousands of digits
         return text
 
 

@@ -1,6 +1,5 @@
 """Weights of networks in files: safetensors, written whole, read only where they fit exactly."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from unseen.errors import UnseenError, WeightsError
-from unseen.files import write_json, written_whole
+from unseen.files import read_json, write_json, written_whole
 
 Network = TypeVar("Network", bound=nn.Module)
 # What comes of files that do not hold what they must.
@@ -71,7 +70,7 @@ class StoredNetwork:
             WeightsError: there is none in `folder`, or it is damaged.
         """
         try:
-            network = build(json.loads((folder / self.about).read_text(encoding="utf-8")))
+            network = build(read_json(folder / self.about))
             load_weights(network, folder / self.weights)
         except OSError as error:
             raise WeightsError(f"{folder} holds no {self.what}: {error}") from error

@@ -5,7 +5,6 @@
 to another machine half done, goes on when it is called again.
 """
 
-import json
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -31,7 +30,7 @@ from unseen.evaluation.evaluate import (
 )
 from unseen.evaluation.results import read_result, worst_privacy
 from unseen.families.family import find_members, unknown_preset
-from unseen.files import refuse_unwritable, write_json, written_whole
+from unseen.files import read_json, refuse_unwritable, write_json, written_whole
 from unseen.machine import use_cores
 from unseen.models.person_detector import person_weights
 from unseen.overrides import SEED_LIMIT
@@ -380,7 +379,7 @@ class _Ledger:
         self.runs: dict[str, dict[str, Any]] = {}
         if self.path.is_file():
             try:
-                runs = json.loads(self.path.read_text(encoding="utf-8"))["runs"]
+                runs = read_json(self.path)["runs"]
                 self.runs = {name: {**run} for name, run in runs.items()}
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise RunError(

@@ -1,7 +1,6 @@
 """The learned filter f_D: a network between input limits and output limits."""
 
 import hashlib
-import json
 import math
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +21,7 @@ from unseen.anonymizers.limits import (
     OutputLimit,
 )
 from unseen.errors import ConfigError, UnknownNameError, WeightsError
-from unseen.files import write_json
+from unseen.files import read_json, write_json
 from unseen.registry import Spec
 from unseen.stored_weights import load_weights, save_weights
 from unseen.types import Boxes, Clips
@@ -169,7 +168,7 @@ def read_contract(folder: Path) -> dict[str, Any]:
         if not path.is_file():
             raise WeightsError(f"{folder} holds no trained anonymizer: {path.name} is missing")
     try:
-        contract: dict[str, Any] = json.loads(contract_path.read_text(encoding="utf-8"))
+        contract: dict[str, Any] = read_json(contract_path)
         contract["contract"]
     except (ValueError, KeyError, TypeError) as error:
         raise damaged(folder, error) from error

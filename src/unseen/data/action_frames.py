@@ -5,7 +5,6 @@ asked for, so that any number of them needs no more memory than one. A data set'
 registers how its folder becomes `ActionFrames`; `load_action_frames` finds it by name.
 """
 
-import json
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -23,7 +22,7 @@ from unseen.data.decode import Progress
 from unseen.data.official import read_image
 from unseen.data.video import read_frames
 from unseen.errors import ConfigError, DataError, Faults
-from unseen.files import write_json, written_whole
+from unseen.files import read_json, write_json, written_whole
 from unseen.registry import Registry, Spec
 
 SCHEMA = "unseen/action-frames/1"
@@ -306,7 +305,7 @@ def _keyframes(root: Path, spec: Spec) -> AnnotatedFrames:
     spec.no_option()
     path = root / INDEX_FILE
     try:
-        index = json.loads(path.read_text(encoding="utf-8"))
+        index = read_json(path)
         if index["schema"] != SCHEMA:
             raise ValueError(f"its schema is {index['schema']!r}, not '{SCHEMA}'")
         name, classes = str(index["name"]), tuple(map(str, index["classes"]))

@@ -7,7 +7,6 @@ without running it (`unseen.data.daly_pickle`): `classes`, and for each video it
 counted from 0, and `box`, `(x0, y0, x1, y1)` as parts of width and height.
 """
 
-import json
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from unseen.data.daly_pickle import SCHEMA
 from unseen.data.face_images import refuse_faults
 from unseen.data.official import OFFICIAL, Inventory, Item, check, expect
 from unseen.errors import DataError
+from unseen.files import read_json
 from unseen.registry import Spec, nearest
 
 _NAMES = """
@@ -156,7 +156,7 @@ def _annotations(root: Path, faults: list[str]) -> dict[str, Any]:
         where = f"'{pickled / _ANNOTATIONS}.pkl' must be converted" if pickled else "convert it"
         raise DataError(f"'{root}' holds no '{_ANNOTATIONS}.json': {where}: {how}")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         if content["schema"] != SCHEMA:
             raise ValueError(f"its schema is {content['schema']!r}, not '{SCHEMA}'")
         videos = dict(content["videos"])

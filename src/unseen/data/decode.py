@@ -20,7 +20,7 @@ from unseen.anonymizers.base import BoxKind
 from unseen.data.clips import BoxSource
 from unseen.data.video import probe, read_frames
 from unseen.errors import DataError, VideoError
-from unseen.files import write_json, written_whole
+from unseen.files import read_json, write_json, written_whole
 from unseen.types import StoredClips
 
 Progress: TypeAlias = Callable[[int, int], None]
@@ -246,7 +246,7 @@ def _kept(stored: Path, shape: tuple[int | None, ...], dtype: type) -> npt.NDArr
 def _kept_rate(facts: Path) -> float | None:
     """The frame rate of cached clips; None: to be found."""
     try:
-        fps = float(json.loads(facts.read_text(encoding="utf-8"))["fps"])
+        fps = float(read_json(facts)["fps"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return fps if 0 < fps < math.inf else None

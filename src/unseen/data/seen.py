@@ -6,12 +6,11 @@ to measure a run, and is not read to use it.
 """
 
 import hashlib
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
 from unseen.errors import RunError
-from unseen.files import write_json
+from unseen.files import read_json, write_json
 from unseen.types import StoredClips
 
 SEEN_FILE = "seen.json"
@@ -55,7 +54,7 @@ def read_seen(folder: Path, what: str) -> frozenset[str] | None:
     """
     path = folder / SEEN_FILE
     try:
-        digests = json.loads(path.read_text(encoding="utf-8"))[what]
+        digests = read_json(path)[what]
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -7,12 +7,12 @@ Without a list the annotations of its folder are taken; the folders of images ma
 the root itself.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from unseen.data.clips import SPLITS
 from unseen.data.official import OFFICIAL, Inventory, Item, expect, read_lines
+from unseen.files import read_json
 from unseen.registry import Registry, Spec, nearest
 
 _NAMES = """
@@ -150,11 +150,11 @@ def _annotations(root: Path, part: str, faults: list[str]) -> list[tuple[str, Pu
 def _labels(root: Path, path: PurePosixPath, where: str, faults: list[str]) -> set[str] | None:
     """The attributes of an annotation; None if it cannot be told which they are."""
     try:
-        annotation = json.loads((root / path).read_text(encoding="utf-8"))
+        annotation = read_json(root / path)
     except FileNotFoundError:
         faults.append(f"{where}: there is no '{path}'")
         return None
-    except (OSError, ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
+    except (OSError, ValueError) as error:
         faults.append(f"'{path}' is not JSON: {error}")
         return None
     image, labels = (

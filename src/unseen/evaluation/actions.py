@@ -26,10 +26,9 @@ from unseen.evaluation.face_results import write_face_result
 from unseen.evaluation.frame_map import Boxes, FrameMap, frame_map
 from unseen.evaluation.modified_faces import modify_frame, refuse_bodies
 from unseen.evaluation.provenance import provenance
-from unseen.evaluation.results import ACTIONS
+from unseen.evaluation.results import ACTIONS, refuse_result_file
 from unseen.face_config import FaceRunConfig, stored_face_config
 from unseen.faces.actions import FacesFound, load_frames_with_faces
-from unseen.files import refuse_unwritable
 from unseen.machine import use_cores
 from unseen.models import parameter_count
 from unseen.models.action_detector import DETECTOR_FILE, ActionDetector, load_detector
@@ -105,7 +104,7 @@ def prepare_actions(anonymizer: str | Path, out: Path) -> tuple[Anonymizer, Acti
     loading: tuple[Callable[[], Any], ...] = (
         partial(_anonymizer, anonymizer),
         partial(_own_detector, Path(anonymizer)),
-        partial(refuse_unwritable, out),
+        partial(refuse_result_file, out, ACTIONS),
     )
     module, own, _ = together(ConfigError, "actions cannot be measured so", loading)
     return module, own

@@ -29,10 +29,17 @@ from unseen.evaluation.protocol import (
     train_on_versions,
 )
 from unseen.evaluation.provenance import provenance
-from unseen.evaluation.results import Previews, previews_path, write_previews, write_result
+from unseen.evaluation.results import (
+    SCHEMA,
+    Previews,
+    previews_path,
+    refuse_result_file,
+    write_previews,
+    write_result,
+)
 from unseen.evaluation.suite import choose_attackers
 from unseen.evaluation.versions import Versions, anonymize_all, refuse_clips
-from unseen.files import refuse_unwritable
+from unseen.files import read_json, refuse_unwritable
 from unseen.machine import device_of
 from unseen.models import canonical, create_model, parameter_count, without_weights
 from unseen.stored_weights import load_weights
@@ -88,7 +95,7 @@ def prepare(
     loading: list[Callable[[], Any]] = [
         partial(load_measurable, anonymizer),
         *_checks(config, ()),
-        partial(refuse_unwritable, out),
+        partial(_refuse_out, out),
     ]
     module = together(ConfigError, f"'{anonymizer}' cannot be measured so", loading)[0]
     folder = Path(anonymizer).resolve() if isinstance(module, LearnedFilter) else None
@@ -102,6 +109,13 @@ def prepare(
         module, folder.name if folder else str(anonymizer), run,
         _training(folder) if folder else None, attackers, attacks,
     )  # fmt: skip
+
+
+def _refuse_out(out: Path) -> None:
+    """Raise where the result, or what is kept beside it, could not be written."""
+    refuse_result_file(out, SCHEMA)
+    refuse_unwritable(previews_path(out))
+    refuse_unwritable(finished_folder(out) / "model.safetensors")
 
 
 def load_measurable(anonymizer: str | Path) -> Anonymizer:
@@ -245,7 +259,7 @@ def evaluate(
             "privacy": privacy_section(data, measured, 1, config.seed, attacks),
         }
     result: dict[str, Any] = {
-        "schema": "unseen/result/1",
+        "schema": SCHEMA,
         "name": subject.name,
         "anonymizer": {
             "spec": subject.name,
@@ -313,7 +327,7 @@ def _own_target(folder: Path, run: RunConfig, data: ClipDataset) -> torch.nn.Mod
     """The run's f_T; it must have been trained for these classes."""
     contract_path = folder / CONTRACT_FILE
     try:
-        about = json.loads(contract_path.read_text(encoding="utf-8"))["about"]
+        about = read_json(contract_path)["about"]
         classes = list(about["target"]["classes"])
     except (KeyError, TypeError) as error:
         raise WeightsError(f"{contract_path} does not say what f_T was trained for") from error
@@ -396,7 +410,7 @@ def _training(folder: Path) -> dict[str, Any] | None:
         return None
     kept = ("preset", "seconds", "steps", "restarts", "stages")
     try:
-        training = json.loads(path.read_text(encoding="utf-8"))
+        training = read_json(path)
         rows = [{k: v for k, v in row.items() if k != "stage"} for row in training["rows"]]
         return {**{key: training[key] for key in kept}, "rows": rows}
     except (ValueError, KeyError, TypeError, AttributeError) as error:

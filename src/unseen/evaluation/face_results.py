@@ -3,13 +3,12 @@
 Each is checked against its schema, `faces.schema.json` or `actions.schema.json`, on every way in.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 from unseen.errors import DataError
 from unseen.evaluation.results import ACTIONS, refuse, schema_faults
-from unseen.files import write_json
+from unseen.files import read_json, write_json
 
 
 def read_face_result(path: Path) -> dict[str, Any]:
@@ -23,7 +22,7 @@ def read_face_result(path: Path) -> dict[str, Any]:
         DataError: the file is missing, is no JSON, or breaks the schema; names every field.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = read_json(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     except ValueError as error:

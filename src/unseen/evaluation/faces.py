@@ -33,10 +33,9 @@ from unseen.evaluation.face_results import write_face_result
 from unseen.evaluation.identification import identify, split_by_person
 from unseen.evaluation.modified_faces import batches, refuse_bodies
 from unseen.evaluation.provenance import provenance
-from unseen.evaluation.results import FACES
+from unseen.evaluation.results import FACES, refuse_result_file
 from unseen.evaluation.verification import verify
 from unseen.faces.region import too_small
-from unseen.files import refuse_unwritable
 from unseen.models import canonical, parameter_count
 from unseen.models.recogniser import Recogniser
 from unseen.models.recognisers import load_recogniser
@@ -68,7 +67,7 @@ def prepare_faces(
     checks: list[Callable[[], Any]] = [
         loaded,
         partial(refuse_device, config.device),
-        partial(refuse_unwritable, out),
+        partial(refuse_result_file, out, FACES),
         *(partial(load_recogniser, name) for name in config.recognisers),
         *(partial(canonical, name) for name in config.attackers),
     ]

@@ -26,6 +26,8 @@ from unseen.files import written_whole
 
 Arrays = dict[str, np.ndarray]
 
+_DIGITS = 32  # of the names of the files
+
 
 def finished_folder(out: Path) -> Path:
     """Where the finished models of the evaluation with this result file are kept."""
@@ -91,11 +93,11 @@ class Finished:
 
     def clear(self) -> None:
         """Delete what was kept, here and by evaluations before with other settings."""
-        for path in self.folder.glob("*.safetensors"):
+        for path in self.folder.glob(f"{'[0-9a-f]' * _DIGITS}.safetensors"):
             path.unlink()
         if self.folder.is_dir() and not any(self.folder.iterdir()):
             self.folder.rmdir()
 
     def _path(self, what: Mapping[str, Any]) -> Path:
         text = json.dumps([self.context, what], sort_keys=True)
-        return self.folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.safetensors"
+        return self.folder / f"{hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]}.safetensors"

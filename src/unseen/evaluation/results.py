@@ -6,7 +6,7 @@ anonymizer, for the report.
 
 import json
 import math
-import zipfile
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -18,8 +18,8 @@ import numpy as np
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from unseen.errors import DataError
-from unseen.files import write_json, written_whole
+from unseen.errors import ConfigError, DataError
+from unseen.files import read_json, refuse_unwritable, write_json, written_whole
 from unseen.types import StoredClips
 
 SCHEMA = "unseen/result/1"
@@ -39,7 +39,7 @@ def read_result(path: Path) -> dict[str, Any]:
             field at fault.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = read_json(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     except ValueError as error:
@@ -113,6 +113,26 @@ class Previews:
         return found
 
 
+def refuse_result_file(out: Path, schema: str) -> None:
+    """Raise `ConfigError` where a result cannot be written, or would replace what is none.
+
+    Args:
+        out: the result file.
+        schema: of the result; another one of the same schema may be replaced.
+    """
+    refuse_unwritable(out)
+    if out.suffix != ".json":
+        raise ConfigError(f"{out}: the name of a result must end in .json")
+    if not out.exists():
+        return
+    try:
+        there = read_json(out)
+    except (OSError, ValueError):
+        there = None
+    if not isinstance(there, dict) or there.get("schema") != schema:
+        raise ConfigError(f"{out} is there and is no result of this kind: name another file")
+
+
 def previews_path(result: Path) -> Path:
     """Where the clips that belong to a result file stand."""
     return result.with_name(f"{result.stem}.clips.npz")
@@ -137,7 +157,7 @@ def read_previews(result: Path) -> Previews | None:
                 after_codec=arrays.get("after_codec"),
                 reconstructed=arrays.get("reconstructed"),
             )
-    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # of zipfile, zlib, tokenize or numpy, by where it is damaged
         raise DataError(f"{path}: cannot be read as preview clips: {error}") from error
     refuse(path, previews.faults())
     return previews
@@ -172,9 +192,12 @@ def _check(path: Path, value: Any) -> None:
 def schema_faults(value: Any, schema: str) -> list[str]:
     """What in a document breaks a schema of this package, one line each."""
     # NaN passes every comparison of a JSON schema, so it is looked for first.
-    faults = list(_not_finite(value, ()))
-    errors = _validator(schema).iter_errors(value)
-    faults += map(_fault, sorted(errors, key=lambda error: _field(error.absolute_path)))
+    try:
+        faults = list(_not_finite(value, ()))
+        errors = _validator(schema).iter_errors(value)
+        faults += map(_fault, sorted(errors, key=lambda error: _field(error.absolute_path)))
+    except RecursionError:
+        return ["the document: is nested too deeply"]
     return list(dict.fromkeys(faults))
 
 
@@ -201,6 +224,8 @@ def _not_finite(value: Any, where: tuple[str | int, ...]) -> Iterator[str]:
             yield from _not_finite(item, (*where, index))
     elif isinstance(value, float) and not math.isfinite(value):
         yield f"{_field(where)}: must be a finite number, is {value}"
+    elif isinstance(value, int) and abs(value) > sys.maxsize:
+        yield f"{_field(where)}: must be a number that a computer counts to"
 
 
 def _fault(error: ValidationError) -> str:

@@ -7,7 +7,6 @@ evaluation, and f_T never sees raw video.
 Files: `X.safetensors` holds the weights, `X.json` beside it what they mean and how good they are.
 """
 
-import json
 import re
 import time
 from collections.abc import Mapping
@@ -38,7 +37,7 @@ from unseen.evaluation.target_contract import (
     read_contract,
 )
 from unseen.evaluation.versions import Versions, anonymize_all, refuse_clips
-from unseen.files import refuse_unwritable, write_json
+from unseen.files import read_json, refuse_unwritable, write_json
 from unseen.machine import device_of, use_cores
 from unseen.models import ClipClassifier, create_model, without_weights
 from unseen.progress import progress
@@ -255,7 +254,7 @@ def _write(made: TargetModel) -> TargetModel:
 def _hidden(folder: Path) -> list[str]:
     """The label columns that a filter was trained to hide."""
     path = folder / CONTRACT_FILE
-    contract: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    contract: dict[str, Any] = read_json(path)
     try:
         return str(contract["about"]["private"]["column"]).split(",")
     except (KeyError, TypeError) as error:

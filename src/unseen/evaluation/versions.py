@@ -30,21 +30,21 @@ class Versions:
 
     Attributes:
         draws: anonymized clips; more than one where the anonymizer is random.
-        stored: the last draw, encoded and read back; None without a codec.
+        stored: each draw, encoded and read back; none without a codec.
         bits_per_second: of the encoded video, 0 without a codec.
     """
 
     draws: tuple[StoredClips, ...]
-    stored: StoredClips | None
+    stored: tuple[StoredClips, ...]
     bits_per_second: float
 
     def all(self) -> list[StoredClips]:
         """Everything there is to train on."""
-        return [*self.draws, *([] if self.stored is None else [self.stored])]
+        return [*self.draws, *self.stored]
 
     def views(self) -> list[StoredClips]:
         """What is measured: the pixels, and the pixels read back from the codec."""
-        return [self.draws[0], *([] if self.stored is None else [self.stored])]
+        return [self.draws[0], *self.stored[:1]]
 
 
 @dataclass(frozen=True)
@@ -138,11 +138,10 @@ class _Piece:
     start: int
     split: Split
     seed: int
-    codec: str | None
 
 
 def _pieces(
-    anonymizer: Anonymizer, data: ClipDataset, *, codec: str | None, draws: int, seed: int
+    anonymizer: Anonymizer, data: ClipDataset, *, draws: int, seed: int
 ) -> Iterator[_Piece]:
     for i, name in enumerate(SPLITS):
         split = data.split(name)
@@ -150,9 +149,8 @@ def _pieces(
         for draw in range(count):
             for start in range(0, len(split), PIECE):
                 own = np.random.SeedSequence([seed, i, draw, start]).generate_state(1)[0]
-                last = draw == count - 1
                 part = split.part(slice(start, start + PIECE))
-                yield _Piece(name, draw, start, part, int(own), codec if last else None)
+                yield _Piece(name, draw, start, part, int(own))
 
 
 @dataclass(frozen=True)
@@ -165,14 +163,19 @@ class _Passed:
 
 
 def _pass(
-    anonymizer: Anonymizer, piece: _Piece, fps: Fraction, device: str, threads: int | None
+    anonymizer: Anonymizer,
+    piece: _Piece,
+    codec: str | None,
+    fps: Fraction,
+    device: str,
+    threads: int | None,
 ) -> _Passed:
     if threads:
         use_cores(threads)
     pixels = anonymize_split(anonymizer, piece.split, seed=piece.seed, device=device)
-    if piece.codec is None:
+    if codec is None:
         return _Passed(pixels)
-    trip = codec_round_trip(pixels, piece.codec, fps)
+    trip = codec_round_trip(pixels, codec, fps)
     return _Passed(pixels, trip.clips, trip.bytes)
 
 
@@ -197,13 +200,13 @@ def anonymize_all(
         device: where.
         jobs: processes.
     """
-    pieces = list(_pieces(anonymizer, data, codec=codec, draws=draws, seed=seed))
+    pieces = list(_pieces(anonymizer, data, draws=draws, seed=seed))
     fps = Fraction(data.fps).limit_denominator(1001)
     threads = max(1, torch.get_num_threads() // jobs) if jobs > 1 else None
     run = Parallel(n_jobs=jobs, return_as="generator", mmap_mode="c")
     made: dict[tuple[str, int], list[_Passed]] = {}
     with progress(len(pieces), "anonymizing", "piece") as bar:
-        done = run(delayed(_pass)(anonymizer, p, fps, device, threads) for p in pieces)
+        done = run(delayed(_pass)(anonymizer, p, codec, fps, device, threads) for p in pieces)
         for piece, passed in zip(pieces, done, strict=True):
             made.setdefault((piece.name, piece.draw), []).append(passed)
             bar.update(1)
@@ -216,9 +219,8 @@ def anonymize_all(
 def _versions(draws: list[list[_Passed]], fps: float) -> Versions:
     """The pieces of one split, put together."""
     passes = tuple(np.concatenate([piece.pixels for piece in pieces]) for pieces in draws)
-    stored = [piece.stored for piece in draws[-1] if piece.stored is not None]
-    if not stored:
-        return Versions(passes, None, 0.0)
-    bits = 8.0 * sum(piece.bytes for piece in draws[-1])
-    duration = passes[-1].shape[0] * passes[-1].shape[1] / fps
-    return Versions(passes, np.concatenate(stored), bits / duration)
+    read_back = [[p.stored for p in pieces if p.stored is not None] for pieces in draws]
+    stored = tuple(np.concatenate(clips) for clips in read_back if clips)
+    bits = 8.0 * sum(piece.bytes for pieces in draws for piece in pieces)
+    duration = sum(clips.shape[0] * clips.shape[1] for clips in passes) / fps
+    return Versions(passes, stored, bits / duration)

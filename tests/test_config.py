@@ -55,6 +55,11 @@ def test_lists_are_json_or_separated_by_commas(text: str) -> None:
     assert load_config(overrides=[f"data.private={text}"]).data.private == ("pair", "glasses")
 
 
+def test_a_list_that_may_be_null() -> None:
+    assert load_config(overrides=["data.split_by=what,who"]).data.split_by == ("what", "who")
+    assert load_config(overrides=["data.split_by=null"]).data.split_by is None
+
+
 def test_lists_of_one_and_of_none() -> None:
     config = load_config(
         overrides=["filter.output_limits=noise:0.1", "filter.input_limits=", "budget_models=a"]

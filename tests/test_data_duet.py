@@ -234,7 +234,7 @@ def test_loading_gives_the_generated_clips() -> None:
 def test_attributes_as_private_labels() -> None:
     data = load_duet(
         target="pair", private=["glasses", "contact"], size=16, frames=4, seed=0,
-        counts={"train": 20, "val": 1, "test": 1},
+        counts={"train": 20, "val": 8, "test": 8},
     )  # fmt: skip
     assert data.private.multi_label
     assert data.private.name == "glasses,contact"
@@ -246,6 +246,32 @@ def test_attributes_as_private_labels() -> None:
     np.testing.assert_array_equal(data.train.private, np.array(expected, np.float32))
     assert data.train.private.dtype == np.float32
     assert 0 < data.train.private.mean() < 1
+
+
+def test_all_attributes_are_all_but_the_target() -> None:
+    """A filter cannot keep what it hides."""
+    for target in ("glasses", "action"):
+        data = load_duet(
+            target=target, private=["all"], size=16, frames=2, seed=0,
+            counts={"train": 104, "val": 104, "test": 104},
+        )  # fmt: skip
+        assert data.private.classes == tuple(name for name in ATTRIBUTES if name != target)
+
+
+def test_attributes_that_never_vary_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"glasses is the same in all 1 clips of val: .*data.val"):
+        load_duet(
+            target="action", private=["glasses"], size=16, frames=2, seed=0,
+            counts={"train": 104, "val": 1, "test": 8},
+        )  # fmt: skip
+
+
+def test_a_column_is_named_once() -> None:
+    with pytest.raises(ConfigError, match="private column glasses, glasses: name each once"):
+        load_duet(
+            target="action", private=["glasses", "glasses"], size=16, frames=2, seed=0,
+            counts={"train": 1, "val": 1, "test": 1},
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,11 @@ def test_a_number_that_cannot_be(wanted: str) -> None:
         choose_attackers(wanted)
 
 
+def test_a_superscript_is_no_number() -> None:
+    with pytest.raises(UnknownNameError, match="²"):
+        choose_attackers("²")
+
+
 def test_names_that_cannot_be() -> None:
     with pytest.raises(UnknownNameError, match=r"did you mean 'vit-small'\?"):
         choose_attackers("cnn,vit-smal")

@@ -49,6 +49,16 @@ def test_cmap_of_a_small_ranking_worked_out_by_hand() -> None:
     assert score(logits, labels, one) == pytest.approx((1 + 2 / 3 + 3 / 4) / 3)
 
 
+def test_a_perfect_ranking_is_no_more_than_perfect() -> None:
+    """Sums of floats are: scikit-learn says 1 + 2e-16 of this one."""
+    labels = np.array([[1.0]] * 9 + [[0.0]] * 2)
+    logits = -np.arange(11.0)[:, None]
+    assert average_precision_score(labels[:, 0], logits[:, 0]) > 1
+    one = LabelSet("x", ("x",), multi_label=True)
+    assert score(logits, labels, one) == 1.0
+    assert score(-logits, labels, one) < 0.9
+
+
 def test_attributes_that_never_vary_are_left_out() -> None:
     rng = np.random.default_rng(1)
     varied = rng.integers(0, 2, 20)

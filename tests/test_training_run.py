@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from shutil import copy2
 from typing import Any
 
 import pytest
@@ -42,6 +43,7 @@ from unseen.types import to_clips
 SCRIPT = """
 import sys
 from pathlib import Path
+from shutil import copy2
 sys.path.insert(0, {tests!r})
 from tiny_game import tiny_config, tiny_data
 from unseen.training.run import train
@@ -254,6 +256,15 @@ def test_resume_with_other_data_is_refused(data: ClipDataset, tmp_path: Path) ->
         train(config, other, tmp_path, resume=True)
 
 
+def test_a_checkpoint_of_another_run_is_refused(data: ClipDataset, tmp_path: Path) -> None:
+    for name, model in (("one", "c3d-small:4"), ("two", "c3d-small:8")):
+        train(tiny_config("train.steps=0", f"budget_models={model}"), data, tmp_path / name)
+    copy2(tmp_path / "two" / CHECKPOINT, tmp_path / "one" / CHECKPOINT)
+    config = tiny_config("train.steps=0", "budget_models=c3d-small:4")
+    with pytest.raises(RunError, match="is not of a run with these settings"):
+        train(config, data, tmp_path / "one", resume=True)
+
+
 def test_no_gpu(data: ClipDataset, tmp_path: Path) -> None:
     if torch.cuda.is_available():
         return
@@ -439,6 +450,7 @@ def test_two_processes_train_as_one(
 PLAYERS = """
 import json, sys
 from pathlib import Path
+from shutil import copy2
 sys.path.insert(0, {tests!r})
 from tiny_game import tiny_config, tiny_data
 from unseen.training.game import Game

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import Annotated, Any, TypeVar, get_origin
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -79,7 +79,9 @@ def overridden(model: type[Config], values: dict[str, Any], overrides: Sequence[
             faults.append(f"unknown key '{key}'{nearest(key, known)}")
         else:
             value = _value(text)
-            if get_origin(known[key]) is tuple and not isinstance(value, list):
+            kinds = (known[key], *get_args(known[key]))  # of one that may be null, too
+            listed = any(get_origin(kind) is tuple for kind in kinds)
+            if listed and text != "null" and not isinstance(value, list):
                 value = [part for part in text.split(",") if part]
             change: Any = value
             for part in reversed(key.split(".")):

@@ -262,8 +262,8 @@ def load_duet(
     Args:
         target: `action` or `pair`; None: no target labels are wanted.
         private: `pair`, `action`, or one or more of `ATTRIBUTES` (a clip has an attribute when any
-            frame has it), which makes a multi-label private attribute; `all` of them. None: no
-            private labels are wanted. Strangers make no pairs.
+            frame has it), which makes a multi-label private attribute; `all` of them but the
+            target. None: no private labels are wanted. Strangers make no pairs.
         size: height and width in pixels.
         frames: per clip.
         seed: of the data set.
@@ -272,6 +272,8 @@ def load_duet(
         jobs: processes to generate with.
     """
     target_set = NO_LABELS if target is None else _label_set([target], "target", strangers)
+    if private is not None and list(private) == ["all"]:
+        private = [name for name in ATTRIBUTES if name != target]
     private_set = NO_LABELS if private is None else _label_set(private, "private", strangers)
     kind = {"silhouette": silhouette, "strangers": strangers}
     splits: dict[SplitName, Split] = {}
@@ -290,6 +292,7 @@ def load_duet(
                 "face": np.stack([clip.face for clip in clips]),
             },
         )
+        _refuse_constant(name, splits[name], target_set, private_set)
     return ClipDataset(
         name="duet" + ":silhouette" * silhouette + ":attributes" * strangers,
         target=target_set,
@@ -319,8 +322,6 @@ def _label_set(columns: Sequence[str], role: str, strangers: bool) -> LabelSet:
     known: dict[str, tuple[str, ...]] = {"action": ACTIONS}
     if not strangers:
         known["pair"] = tuple(f"{a}-{b}" for a, b in PAIRS)
-    if list(columns) == ["all"]:
-        columns = ATTRIBUTES
     if len(columns) == 1 and columns[0] in known:
         return LabelSet(columns[0], known[columns[0]])
     name, choices = "duet:attributes" if strangers else "duet", (*known, *ATTRIBUTES)
@@ -335,7 +336,19 @@ def _label_set(columns: Sequence[str], role: str, strangers: bool) -> LabelSet:
                 f"{name} has no {role} column '{column}'{nearest(column, choices)}; "
                 f"choose one of {', '.join(known)}, or any of {', '.join(ATTRIBUTES)}"
             )
+    if len(set(columns)) < len(columns):
+        raise ConfigError(f"{name}: {role} column {', '.join(columns)}: name each once")
     return LabelSet(",".join(columns), tuple(columns), multi_label=True)
+
+
+def _refuse_constant(name: SplitName, split: Split, *sets: LabelSet) -> None:
+    """Raise where no attribute of a set differs between the clips: any model would be perfect."""
+    for labels, given in zip(sets, (split.target, split.private), strict=True):
+        if labels.classes and labels.multi_label and (given == given[0]).all():
+            raise ConfigError(
+                f"duet: {', '.join(labels.classes)} is the same in all {len(split)} clips of "
+                f"{name}: take more clips (data.{name}=N), or other attributes"
+            )
 
 
 def _labels(clips: Sequence[DuetClip], labels: LabelSet) -> npt.NDArray[Any]:

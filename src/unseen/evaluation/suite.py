@@ -28,14 +28,14 @@ def choose_attackers(
     Raises:
         ConfigError: a named attacker was a budget model, or the suite is too small.
     """
-    if wanted.isdigit() and suite not in SUITES:
+    if wanted.isdecimal() and suite not in SUITES:
         raise _unknown_suite(suite)
     budget = list(dict.fromkeys(canonical(without_weights(name)) for name in budget_models))
 
     def taken(name: str) -> bool:
         return any(_same_architecture(name, other) for other in budget)
 
-    if wanted.isdigit():
+    if wanted.isdecimal():
         names = [name for name in map(canonical, SUITES[suite]) if not taken(name)]
         if not 1 <= int(wanted) <= len(names):
             raise ConfigError(

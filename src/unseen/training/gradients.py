@@ -9,7 +9,7 @@ from torch import nn
 from unseen.errors import RunError
 
 _LARGEST_NORM = 5.0
-_SMALLER = "begin a new run with smaller step sizes (train.lr_...)"
+SMALLER = "begin a new run with smaller step sizes (train.lr_...)"
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def frozen(modules: Sequence[nn.Module]) -> Iterator[None]:
             module.requires_grad_(True)
 
 
-def clip_gradients(modules: Iterable[nn.Module], mend: str = _SMALLER) -> None:
+def clip_gradients(modules: Iterable[nn.Module], mend: str = SMALLER) -> None:
     """Shorten the gradient of each module to a norm of 5.
 
     Where several processes share a step, their mean must be in place: all then stop together.

@@ -29,9 +29,8 @@ def score(logits: Array, labels: Array, label_set: LabelSet) -> float:
     varied = _varied(labels)
     if not varied:
         return 1.0
-    return float(
-        np.mean([average_precision_score(labels[on, k], logits[on, k]) for k, on in varied.items()])
-    )
+    each = [average_precision_score(labels[on, k], logits[on, k]) for k, on in varied.items()]
+    return min(1.0, float(np.mean(each)))  # a perfect one may be rounded to more
 
 
 def _varied(labels: Array) -> dict[int, Array]:

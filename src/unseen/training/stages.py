@@ -106,9 +106,14 @@ class StagedRun(ABC):
                 raise RunError(
                     f"{self.folder} was trained on other {word}; resume it with the same"
                 )
-        self._use(loaded.progress["state"])
-        self._players.moves = self.state.moves
-        checkpoint.unpack(loaded, self._players.modules(), self._players.optimizers())
+        try:
+            self._use(loaded.progress["state"])
+            self._players.moves = self.state.moves
+            checkpoint.unpack(loaded, self._players.modules(), self._players.optimizers())
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise RunError(
+                f"{path} is not of a run with these settings; start the run anew"
+            ) from error
 
     @abstractmethod
     def _use(self, state: Mapping[str, Any]) -> None:

@@ -10,8 +10,10 @@ import torch
 
 from unseen.anonymizers.learned import LearnedFilter
 from unseen.data.clips import LabelSet
+from unseen.errors import RunError
 from unseen.models.base import ClipClassifier
 from unseen.training.classifier import label_loss
+from unseen.training.gradients import SMALLER
 from unseen.training.metrics import score
 from unseen.types import StoredClips, to_clips
 
@@ -67,6 +69,10 @@ def scores_and_losses(
     found = []
     for kept, each in zip(outputs, asked, strict=True):
         labels, logits = each.labels[chosen], torch.cat(kept)
+        if not torch.isfinite(logits).all():
+            raise RunError(
+                f"training diverged: {type(each.model).__name__} is not finite; {SMALLER}"
+            )
         loss = float(label_loss(logits, torch.from_numpy(labels), each.label_set))
         found.append((score(logits.numpy(), labels, each.label_set), loss))
     return found

@@ -189,6 +189,19 @@ def test_a_run_knows_both_data_sets(data: ClipDataset, tmp_path: Path) -> None:
     assert train(config, data, tmp_path, resume=True) == trained
 
 
+def test_what_one_is_tested_on_the_other_must_not_learn_from(
+    data: ClipDataset, tmp_path: Path
+) -> None:
+    """As two draws of a split of one manifest may have it; no evaluation would take the filter."""
+    config = tiny_config(*CROSS, "train.steps=0")
+    swapped = replace(data.private_data, train=data.test)
+    with pytest.raises(RunError, match=r"test clips of duet are in train or val of the other"):
+        train(config, across(data, swapped), tmp_path / "one")
+    assert not (tmp_path / "one").exists()
+    # What both learn from and what both are tested on is no fault.
+    train(config, across(data, replace(data.private_data, test=data.test)), tmp_path / "two")
+
+
 def test_images_are_refused_by_a_filter_that_sees_motion_alone(data: ClipDataset) -> None:
     images = across(data, replace(data.private_data, still=True))
     _game(images)

@@ -1,6 +1,6 @@
 """The folder of a run: what is in it, what may be started there, what is written at the end."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -232,18 +232,38 @@ def refuse_seen_clips(folder: Path, data: ClipDataset) -> None:
     Such as a data set has in its own train and test both are its own affair. Runs that did not
     keep what they saw are let pass.
     """
-    seen = read_seen(folder, "clips")
-    if seen is None:
-        return
+    for found in _tested_on(data, read_seen(folder, "clips") or frozenset()):
+        raise RunError(
+            f"{found} were seen when {folder} was trained: measure it with the split it was "
+            "trained with (the same data.seed, and data.split_by where columns differ), or on "
+            "other videos"
+        )
+
+
+def refuse_shared_clips(data: ClipDataset) -> None:
+    """Raise `RunError` where, of two data sets, one is tested on what the other is learned from.
+
+    No evaluation would take a filter that was trained so.
+    """
+    if data.other is not None:
+        for found in _tested_on(data, _seen(data)):
+            raise RunError(
+                f"{found} are in train or val of the other data set: name the split in a column "
+                "'split' of the manifests, or draw both by the same columns (data.split_by)"
+            )
+
+
+def _seen(data: ClipDataset) -> set[str]:
+    return set().union(*map(_learned, _parts(data)))
+
+
+def _tested_on(data: ClipDataset, seen: Set[str]) -> Iterator[str]:
+    """How many test clips are among those seen, leaving out what a data set shares with itself."""
     for part in _parts(data):
         tested, new = clip_digests(part.test.clips), seen - _learned(part)
         count = sum(digest in new for digest in tested)
         if count:
-            raise RunError(
-                f"{count} of the {len(tested)} test clips of {part.name} were seen when {folder} "
-                "was trained: measure it with the split it was trained with (the same data.seed, "
-                "and data.split_by where columns differ), or on other videos"
-            )
+            yield f"{count} of the {len(tested)} test clips of {part.name}"
 
 
 def stage_lengths(config: RunConfig) -> dict[str, int]:
@@ -280,7 +300,7 @@ def write_run(game: Game, state: State, trained: Trained) -> None:
     }
     if data.other is not None:
         about["private_data"] = {"data": data.other.name, "data_hash": data.other.hash}
-    write_seen(folder, "clips", set().union(*map(_learned, _parts(data))))
+    write_seen(folder, "clips", _seen(data))
     save_filter(game.filter, folder, about)
     save_weights(game.target, folder / TARGET_FILE)
     first = first_steps(config)

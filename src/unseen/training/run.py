@@ -29,6 +29,7 @@ from unseen.training.folder import (
     Trained,
     first_steps,
     refuse,
+    refuse_shared_clips,
     stage_lengths,
     write_run,
 )
@@ -50,6 +51,7 @@ def train(config: RunConfig, data: ClipDataset, folder: Path, *, resume: bool = 
         resume: go on where the last checkpoint was written.
     """
     refuse(config, folder, resume=resume)
+    refuse_shared_clips(data)
     fabric = make_fabric(config.train)
     run = _Run(config, data, folder, fabric)
     run.open(resume)

@@ -4,6 +4,7 @@ import json
 import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +14,10 @@ from test_report_page import Page
 from unseen.cli import main
 from unseen.errors import DataError
 from unseen.evaluation.results import read_result, write_result
-from unseen.families.family import families
+from unseen.families.family import families, members
 from unseen.report.claims import claims
-from unseen.report.family import Point, family_figure, read_family
+from unseen.report.entries import read_entries, result_files
+from unseen.report.family import Point, family_figure, member_of, read_family
 from unseen.report.family_table import claim_rows
 from unseen.report.page import write_report
 
@@ -40,6 +42,7 @@ def _write(folder: Path, family: str, figures: dict[str, list[tuple[float, float
             result = example_result(
                 member.anonymizer or name, target, leak, learned=learned, codec=False
             )
+            result["seed"] = seed
             if learned:
                 result["training"]["preset"] = member.name
             write_result(folder / "results" / f"{name}.json", result)
@@ -120,6 +123,69 @@ def test_seeds_are_one_point_with_the_hull_of_their_intervals(tmp_path: Path) ->
     raw = drawn.measured[0]
     assert (raw.target, raw.retrained, raw.retrained_interval) == (0.88, None, None)
     assert raw.target_interval == pytest.approx((0.88 - 0.022, 0.88 + 0.017))
+
+
+def _change(path: Path, section: str, values: dict[str, Any], copy: str | None = None) -> None:
+    result = json.loads(path.read_text())
+    result[section] = result[section] | values if isinstance(values, dict) else values
+    (path.with_name(copy) if copy else path).write_text(json.dumps(result))
+
+
+def test_results_of_one_member_are_its_seeds(tmp_path: Path) -> None:
+    """Their mean is one point, so that all else must be the same."""
+    results = _write(tmp_path, "sbu", SBU) / "results"
+    one, two = (results / f"sbu-entropy-restart-m4-seed{seed}.json" for seed in (0, 1))
+    for path, gamma, jobs in ((one, 2.0, 1), (two, 3.0, 2)):
+        game = {"gamma": gamma, "restart_every": 100}
+        run = {"budget_models": ["a"] * 4, "game": game, "train": {"seed": int(path == two)}}
+        evaluation = {"seed": int(path == two), "jobs": jobs, "codec": None}
+        _change(path, "configuration", {"run": run, "evaluation": evaluation})
+    with pytest.raises(DataError, match=r"entropy-restart-m4: they differ in game\.gamma$"):
+        read_family([tmp_path])
+    _change(two, "configuration", json.loads(one.read_text())["configuration"])
+    read_family([tmp_path])
+    _change(two, "configuration", {}, copy="sbu-entropy-restart-m4-copy.json")
+    with pytest.raises(DataError, match=r"entropy-restart-m4: more than one of seed 1"):
+        read_family([tmp_path])
+
+
+@pytest.mark.parametrize(
+    "changed", [{"budget_models": ["a"]}, {"game": {"restart_every": 0, "restart_patience": 0}}]
+)
+def test_a_run_that_is_not_what_it_is_called_is_no_member(
+    changed: dict[str, Any], tmp_path: Path
+) -> None:
+    results = _write(tmp_path, "sbu", SBU) / "results"
+    path = results / "sbu-entropy-restart-m4-seed0.json"
+    run = {"budget_models": ["a"] * 4, "game": {"restart_every": 100}, "train": {"seed": 0}}
+    _change(path, "configuration", {"run": run})
+    entries = read_entries([path])
+    assert member_of(entries[0]) is members()["sbu-entropy-restart-m4"]
+    _change(path, "configuration", {"run": run | changed})
+    assert member_of(read_entries([path])[0]) is None
+
+
+def test_the_page_says_what_restarting_has_beside_it_and_what_training_said(
+    tmp_path: Path,
+) -> None:
+    results = _write(tmp_path, "sbu", SBU) / "results"
+    said = "in 2 of 3 restarts a budget model never reached th2"
+    _change(results / "sbu-k-beam-k2-seed0.json", "training", {"notes": [said]})
+    write_report([tmp_path], tmp_path / "page.html")
+    text = Page((tmp_path / "page.html").read_text()).text
+    assert "differ in this alone (of restarting: in train.steps = 400, too)" in text
+    assert f"sbu-k-beam-k2-seed0: {said}." in text
+    write_report([results / "sbu-k-beam-k2-seed0.json"], tmp_path / "one.html")
+    assert f"sbu-k-beam-k2-seed0: {said}." in Page((tmp_path / "one.html").read_text()).text
+
+
+def test_a_run_of_a_sweep_is_found_with_its_result(tmp_path: Path) -> None:
+    results = _write(tmp_path, "sbu", SBU) / "results"
+    run = tmp_path / "runs" / "sbu-entropy-m4-seed0"
+    run.mkdir(parents=True)
+    assert result_files([run]) == [results / "sbu-entropy-m4-seed0.json"]
+    (tmp_path / "sweep.json").unlink()
+    assert result_files([run]) == [run / "result.json"]
 
 
 def test_older_results_have_no_interval_of_the_own_target(tmp_path: Path) -> None:

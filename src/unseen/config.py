@@ -310,6 +310,15 @@ class RunConfig(_Section):
         return 0 if self.game.objective == "none" else len(self.budget_models)
 
 
+SEEDS = (
+    "train.seed",
+    "evaluation.seed",
+    "evaluation.target_fit.seed",
+    "evaluation.attacker_fit.seed",
+)
+"""What a seed of a sweep sets: weights, batches, noise and attackers; the data stay as they are."""
+
+
 def preset_names() -> list[str]:
     """The presets that can be named; members of families (`unseen.families`) can be as well."""
     folder = resources.files("unseen") / "presets"

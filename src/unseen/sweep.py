@@ -17,7 +17,7 @@ from typing import Any, Literal
 from joblib import Parallel, delayed
 from pydantic import ValidationError
 
-from unseen.config import DataConfig, EvaluationConfig, RunConfig, load_config, preset_names
+from unseen.config import SEEDS, DataConfig, EvaluationConfig, RunConfig, load_config, preset_names
 from unseen.data.clips import ClipDataset
 from unseen.data.find_boxes import body_source
 from unseen.data.load import find_data, has_boxes, load_data
@@ -29,7 +29,7 @@ from unseen.evaluation.evaluate import (
     refuse_evaluation,
 )
 from unseen.evaluation.results import read_result, worst_privacy
-from unseen.families.family import find_members, unknown_preset
+from unseen.families.family import find_members, members, unknown_preset
 from unseen.files import read_json, refuse_unwritable, write_json, written_whole
 from unseen.machine import use_cores
 from unseen.models.person_detector import person_weights
@@ -47,12 +47,10 @@ from unseen.training.run import train_among_others
 from unseen.training.state import STAGES
 
 SCHEMA = "unseen/sweep/1"
-SEEDS = (
-    "train.seed",
-    "evaluation.seed",
-    "evaluation.target_fit.seed",
-    "evaluation.attacker_fit.seed",
-)
+# What tells the members of a family apart, and is what their names say of them.
+_OF_MEMBERS = (
+    "budget_models", "game.objective", "game.restart_every", "game.restart_patience",
+)  # fmt: skip
 _ASKED = "what the sweep is to do is not clear"
 
 State = Literal["to do", "done", "failed"]
@@ -140,6 +138,14 @@ def plan(
     for name in names:
         with faults.collected():
             chosen |= _named(name)
+    with faults.collected():
+        told = [o for o in overrides if o.partition("=")[0] in _OF_MEMBERS]
+        named = [name for name in chosen if name in members() and chosen[name] is None]
+        if told and named:
+            raise ConfigError(
+                f"{', '.join(told)}: what {named[0]} is called after; choose another member, or "
+                f"train one run by `unseen train --preset {named[0]}`"
+            )
     configs: dict[str, RunConfig] = {}
     for name in chosen:
         with faults.collected():

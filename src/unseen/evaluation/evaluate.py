@@ -412,6 +412,7 @@ def _training(folder: Path) -> dict[str, Any] | None:
     try:
         training = read_json(path)
         rows = [{k: v for k, v in row.items() if k != "stage"} for row in training["rows"]]
-        return {**{key: training[key] for key in kept}, "rows": rows}
+        notes = list(training.get("notes", ()))
+        return {**{key: training[key] for key in kept}, "rows": rows, "notes": notes}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{path} is damaged; train the run again") from error

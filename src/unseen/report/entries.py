@@ -52,6 +52,11 @@ class Entry:
         return "raw" in (self.result["name"], self.result["anonymizer"]["spec"])
 
     @property
+    def notes(self) -> list[str]:
+        """What its training said: caps that were reached, models that never got strong."""
+        return list((self.result["training"] or {}).get("notes", ()))
+
+    @property
     def stages(self) -> list[dict[str, Any]]:
         """The stages of its training that had steps: the next begins later."""
         stages = self.result["training"]["stages"]
@@ -86,8 +91,21 @@ def result_files(paths: Sequence[Path]) -> list[Path]:
                 raise DataError(f"{path}: the sweep has no result yet")
             files += found
         else:
-            files.append(path / "result.json" if path.is_dir() else path)
+            files.append(_result_of(path) if path.is_dir() else path)
     return list(dict.fromkeys(files))
+
+
+def _run_of(result: Path) -> Path:
+    """The folder of the run that a result is of: beside it, or among those of its sweep."""
+    sweep = result.absolute().parent.parent
+    return sweep / "runs" / result.stem if (sweep / SWEEP_FILE).exists() else result.parent
+
+
+def _result_of(run: Path) -> Path:
+    """The result in the folder of a run, or, of a run of a sweep, that beside its folder."""
+    sweep = run.absolute().parent.parent
+    there = sweep / "results" / f"{run.name}.json"
+    return there if (sweep / SWEEP_FILE).exists() and there.exists() else run / "result.json"
 
 
 def read_entries(results: Sequence[Path]) -> list[Entry]:
@@ -109,7 +127,7 @@ def read_entries(results: Sequence[Path]) -> list[Entry]:
         try:
             result, previews = read_result(path), read_previews(path)
             learned = result["anonymizer"]["kind"] == "learned"
-            read.append((result, previews, read_targets(path.parent) if learned else ()))
+            read.append((result, previews, read_targets(_run_of(path)) if learned else ()))
         except DataError as error:
             faults += [str(error).splitlines()[0], *(f"  {fault}" for fault in error.faults)]
         except WeightsError as error:

@@ -1,14 +1,17 @@
 """A family's figure (Wu18 Fig. 2, 3; Wang19 Fig. 2-4, 8): measured beside published."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from unseen.config import SEEDS
 from unseen.errors import DataError
 from unseen.evaluation.results import worst_privacy
 from unseen.families.family import Family, Member, families, members
@@ -24,6 +27,7 @@ from unseen.report.canvas import (
     picture,
 )
 from unseen.report.entries import Entry, common_codec, read_entries, result_files
+from unseen.training.folder import MACHINE_SETTINGS, flat
 
 _COLOURS = {
     "grl": "#059669",
@@ -100,9 +104,17 @@ class Drawn:
 
 
 def member_of(entry: Entry) -> Member | None:
-    """The member that a result of a trained filter is one of; it was named as its preset."""
-    training = entry.result["training"]
-    return members().get(training["preset"] or "") if training else None
+    """The member that a result of a trained filter is one of: it was named as its preset, and what
+    tells members apart was not changed.
+    """
+    training, run = entry.result["training"], entry.result["configuration"].get("run")
+    member = members().get(training["preset"] or "") if training else None
+    if member is None or not run:
+        return member
+    game = run["game"]
+    restarting = bool(game["restart_every"] or game.get("restart_patience"))
+    same = (member.size, member.restarting) == (len(run["budget_models"]), restarting)
+    return member if same else None
 
 
 def family_of(entries: Sequence[Entry]) -> Family | None:
@@ -122,6 +134,7 @@ def drawn_family(entries: Sequence[Entry], family: Family) -> Drawn:
         groups.setdefault(member.key if member else entry.result["name"], []).append(entry)
     order = {member.key: member for member in family.members()}
     keys = [key for key in order if key in groups] + [key for key in groups if key not in order]
+    _refuse_unlike(groups)
     measured = tuple(_measured(key, groups[key], order.get(key), codec) for key in keys)
     like = families()[family.like] if family.like else None
     first = entries[0]
@@ -138,6 +151,40 @@ def drawn_family(entries: Sequence[Entry], family: Family) -> Drawn:
         attacks=any(entry.result["privacy"].get("attacks") for entry in entries),
         codec=codec,
     )
+
+
+def _refuse_unlike(groups: Mapping[str, Sequence[Entry]]) -> None:
+    """Raise where several results of one member are not its seeds: its point is their mean."""
+    faults = []
+    for key, entries in groups.items():
+        first, *others = [_settings(entry) for entry in entries]
+        differ = {
+            name
+            for other in others
+            for name in first.keys() & other.keys()
+            if first[name] != other[name]
+        }
+        if others and (names := sorted(differ - MACHINE_SETTINGS - {*SEEDS})):
+            faults.append(f"{key}: they differ in {', '.join(names)}")
+        again = [seed for seed, count in Counter(map(_seeds, entries)).items() if count > 1]
+        if again:
+            faults.append(f"{key}: more than one of seed {again[0][0]}")
+    if faults:
+        raise DataError("several results of one member must be of other seeds alone:", faults)
+
+
+def _settings(entry: Entry) -> dict[str, Any]:
+    """By their dotted names, and who attacked; of older results those that there were."""
+    used = entry.result["configuration"]
+    settings = dict(flat({**(used.get("run") or {}), "evaluation": used.get("evaluation") or {}}))
+    settings["attackers"] = list(entry.attackers(False))
+    settings["attacks"] = list(entry.attacks(False))
+    return settings
+
+
+def _seeds(entry: Entry) -> tuple[int, ...]:
+    run = entry.result["configuration"].get("run")
+    return (entry.result["seed"], *([run["train"]["seed"]] if run else ()))
 
 
 def _measured(

@@ -8,6 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from unseen.evaluation.results import worst_privacy
+from unseen.families.family import Family
 from unseen.files import refuse_unwritable, written_whole
 from unseen.report.canvas import Picture, metric_word, percent
 from unseen.report.entries import Entry, common_codec, read_entries
@@ -23,6 +24,7 @@ from unseen.report.figures import (
 from unseen.report.media import Example, data_uri, examples, loop
 from unseen.report.tasks import totals
 from unseen.report.tradeoff import tradeoff
+from unseen.training.folder import flat
 
 DASH = "–"
 EXAMPLES = 3
@@ -107,6 +109,7 @@ def write_report(
             if entry.targets and entry.result["cost"]
         },
         capped=[(entry.label, names) for entry in entries if (names := _capped(entry))],
+        notes=[(entry.label, entry.notes) for entry in entries if entry.notes],
     )
     _write(out, text)
 
@@ -131,8 +134,20 @@ def _family_page(drawn: Drawn, entries: Sequence[Entry], title: str) -> str:
             beside=f" on {drawn.like.name}" if drawn.like else "",
             rows=table_rows(drawn),
             claims=claim_rows(drawn.measured),
+            also=_beside_restarting(drawn.family),
             capped=[(entry.label, names) for entry in entries if (names := _capped(entry))],
+            notes=[(entry.label, entry.notes) for entry in entries if entry.notes],
         )
+    )
+
+
+def _beside_restarting(family: Family) -> str:
+    """What members with restarting have beside it that those without have not."""
+    settings = dict(flat(family.restart))
+    return ", ".join(
+        f"{name} = {value}"
+        for name, value in settings.items()
+        if not name.startswith("game.restart")
     )
 
 

@@ -143,17 +143,18 @@ def changed_settings(one: BaseModel, other: BaseModel) -> list[str]:
     """The dotted names of what differs in two configurations, but for `MACHINE_SETTINGS` and for
     what neither of them uses.
     """
-    a, b = (dict(_flat(config.model_dump(mode="json"))) for config in (one, other))
+    a, b = (dict(flat(config.model_dump(mode="json"))) for config in (one, other))
     differ = {key for key in a.keys() | b.keys() if a.get(key) != b.get(key)}
     schedules = {settings.get("game.schedule") for settings in (a, b)}
     unused = {key for key, schedule in _OF_SCHEDULE.items() if schedule not in schedules}
     return sorted(differ - MACHINE_SETTINGS - unused)
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested settings by their dotted names."""
     for key, value in values.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flat(value, f"{prefix}{key}.")
         else:
             yield prefix + key, value
 

@@ -137,6 +137,17 @@ def test_all_annotated_videos_are_test_and_none_is_in_train(roots: dict[str, Pat
     assert shown["train"] | shown["val"] == others
     assert data.target.classes == ACTIONS
     assert data.test.target.tolist() == [0, 0, 1, 1]
+    # Intervals are drawn over what was cut from one recording: of an action, or of a film.
+    assert data.train.videos is not None
+    assert len(np.unique(data.train.videos)) == 6
+    frames = data.private_data.test
+    assert frames.videos is not None
+    assert len(np.unique(frames.videos)) == 2
+    shades = [
+        {level(a, s, c, n) for a in ACTIONS for n in range(LONG)} for s, c in ((4, 0), (5, 1))
+    ]
+    for number, clip in zip(frames.videos, frames.clips, strict=True):
+        assert clip[0, 0, 0, 0] in shades[number]
 
 
 def test_a_film_of_an_annotated_video_is_left_out_in_every_action(roots: dict[str, Path]) -> None:
@@ -157,7 +168,7 @@ def test_numbered_parts_are_one_film(tmp_path: Path) -> None:
     lists = tmp_path / "testTrainMulti_7030_splits"
     lists.mkdir()
     ending = "_u_cm_np1_fr_goo_0.avi"
-    sources = ("King_1", "King_10", "King", "Kingdom_1", "King_of_2")
+    sources = ("King_1", "King_10", "King", "KING!", "Kingdom_1", "King_of_2")
     for action in ACTIONS:
         lines = [f"{source}_{action}{ending} 1\n" for source in sources]
         (lists / f"{action}_test_split1.txt").write_text("".join(lines))
@@ -165,7 +176,7 @@ def test_numbered_parts_are_one_film(tmp_path: Path) -> None:
     trained = {item.path.removesuffix(ending) for item in inventory.items if item.split == "train"}
     left = ("Kingdom_1", "King_of_2")
     assert trained == {f"{action}/{source}_{action}" for action in ACTIONS for source in left}
-    assert len(inventory.unused) == 5
+    assert len(inventory.unused) == 7
 
 
 def test_the_check_finds_no_fault(roots: dict[str, Path]) -> None:
@@ -248,7 +259,7 @@ def test_annotations_that_hmdb51_does_not_bear_out(roots: dict[str, Path], tmp_p
     (folder / "climb.json").write_text(json.dumps(videos))
     with pytest.raises(DataError, match="PA-HMDB51 cannot be tested on") as caught:
         load_data(config(roots, test_on_root=str(tmp_path), target="action"))
-    assert "frames past the end" in str(caught.value)
+    assert "has 10 frames, and 41 are annotated" in str(caught.value)
     (folder / "climb.json").write_text(json.dumps({name("climb", 9, 0): whole()}))
     with pytest.raises(DataError) as caught:
         load_data(config(roots, test_on_root=str(tmp_path)))
@@ -341,6 +352,6 @@ def test_the_annotations_are_checked_with_the_videos(
     )
     assert report.missing == (f"'{ACTIONS[0]}/{gone}' is annotated and not there",)
     path = root / ACTIONS[0] / short
-    assert report.broken == (f"'{path}' has 8 frames, and is annotated up to its 9th",)
+    assert report.broken == (f"'{path}' has 8 frames, and 9 are annotated",)
     assert report.mistakes == (f"PA-HMDB51 annotates '{other}', which HMDB51's lists do not name",)
     assert seen == [(1, 2), (2, 2)]

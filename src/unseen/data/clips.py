@@ -64,8 +64,8 @@ class Split:
         target: labels of the target task, see `LabelSet`.
         private: labels of the private attribute, see `LabelSet`.
         boxes: per kind (`face`, `body`) `float32 (clips, time, boxes, 4)`, pixels, NaN = absent.
-        videos: which video each clip is of, as a number; None: each is of one of its own. Intervals
-            are drawn over videos.
+        videos: which video or other recording each clip is of, as a number; None: each is of one of
+            its own. Intervals are drawn over them.
     """
 
     clips: StoredClips

@@ -267,6 +267,12 @@ def _tested_on_pa_hmdb51(
         split=split_number(spec),
         annotated={video.name: video.action for video in annotations},
     )
+    paths = {item.path.rpartition("/")[2]: inventory.root / item.path for item in inventory.items}
+    # Missing ones are told with all others that are.
+    there = [v for v in annotations if v.name in paths and paths[v.name].is_file()]
+    checked = [pa_hmdb51.too_short(paths[video.name], video, decode=False) for video in there]
+    if faults := [fault for fault in checked if fault is not None]:
+        raise DataError("PA-HMDB51 cannot be tested on: videos are at fault", faults)
     videos = partial(
         load_official,
         inventory,
@@ -283,7 +289,7 @@ def _tested_on_pa_hmdb51(
         frames = with_test_frames(
             private,
             annotations,
-            {item.path.rpartition("/")[2]: inventory.root / item.path for item in inventory.items},
+            paths,
             size=config.size,
             frames=config.frames,
             stills=config.stills,

@@ -200,8 +200,8 @@ def _draw_split(
 
 
 def _video(row: Row) -> str:
-    """The file that a row is of, however its path is spelt."""
-    return str(row.clip.path) if row.clip else row.values["path"]
+    """The recording that a row is of: its group, or its file, however the path is spelt."""
+    return row.group or (str(row.clip.path) if row.clip else row.values["path"])
 
 
 def classes(rows: Sequence[Row], column: str) -> tuple[str, ...]:

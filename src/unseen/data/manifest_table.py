@@ -41,12 +41,16 @@ class Faults:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the manifest; a row whose frames are at fault stands for its whole video."""
+    """One line of the manifest; a row whose frames are at fault stands for its whole video.
+
+    Rows of one `group` were cut from one recording, in whatever files they are.
+    """
 
     line: int
     values: Mapping[str, str]
     clip: ClipRange | None
     broken: bool
+    group: str | None = None
 
 
 def read_table(path: Path, faults: Faults) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:

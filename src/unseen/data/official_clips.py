@@ -153,6 +153,7 @@ def load_official(
             values={**item.labels, "path": item.path, "split": item.split or ""},
             clip=ClipRange(inventory.root / item.path, *(item.frames or (0, None))),
             broken=False,
+            group=item.group,
         )
         for number, item in enumerate(items, start=1)
     ]

@@ -124,7 +124,7 @@ def check_folder(
         lost = sorted({paths[name] for name in names if name in paths} - inventory.files)
         missing = [f"'{path}' is annotated and not there" for path in lost]
         for done, video in enumerate(there, start=1):
-            if fault := _too_short(hmdb51 / paths[video.name], video, decode=decode):
+            if fault := too_short(hmdb51 / paths[video.name], video, decode=decode):
                 broken.append(fault)
             if progress is not None:
                 progress(done, len(there))
@@ -155,14 +155,20 @@ def check_folder(
     )
 
 
-def _too_short(path: Path, video: VideoAnnotation, *, decode: bool) -> str | None:
-    """What is wrong with an annotated video; None where it reaches as far as its labels."""
+def too_short(path: Path, video: VideoAnnotation, *, decode: bool) -> str | None:
+    """What is wrong with an annotated video; None where it reaches as far as its labels.
+
+    Args:
+        path: of the video.
+        video: its annotation.
+        decode: count its frames instead of asking the file for their number.
+    """
     try:
         frames = sum(1 for _ in read_frames(path)) if decode else probe(path).frames
     except VideoError as error:
         return str(error)
     if frames is not None and frames < video.frames:
-        return f"'{path}' has {frames} frames, and is annotated up to its {video.frames}th"
+        return f"'{path}' has {frames} frames, and {video.frames} are annotated"
     return None
 
 

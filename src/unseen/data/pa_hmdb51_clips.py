@@ -26,6 +26,7 @@ from unseen.data.decode import (
     decode_clips,
     sample_frames,
 )
+from unseen.data.hmdb51 import film_of
 from unseen.data.official_clips import Stills, as_clip, drifting, held, repeated
 from unseen.data.pa_hmdb51_labels import ATTRIBUTES, VideoAnnotation, binary_frames
 from unseen.errors import DataError
@@ -72,15 +73,15 @@ def with_test_frames(
     columns = [ATTRIBUTES.index(name) for name in wanted]
     ranges: list[ClipRange] = []
     labels: list[np.ndarray] = []
-    of_video: list[int] = []
-    for which, video in enumerate(annotations):
+    films: list[str] = []
+    for video in annotations:
         known = binary_frames(video)[:, columns]
         numbers = np.flatnonzero(~np.isnan(known).all(1))
         for at in np.unique(sample_frames(0, len(numbers), frames)) if len(numbers) else ():
             number = int(numbers[at])
             ranges.append(ClipRange(videos[video.name], number, number + 1))
             labels.append(known[number])
-            of_video.append(which)
+            films.append(film_of(video.name, video.action))
     if not ranges:
         raise DataError("PA-HMDB51's annotations label no frame of these attributes")
     try:
@@ -99,6 +100,6 @@ def with_test_frames(
     }
     count = len(clips)
     none = np.zeros((count, 0), np.float32)
-    test = Split(clips, none, np.stack(labels), boxes, np.array(of_video))
+    test = Split(clips, none, np.stack(labels), boxes, np.unique(films, return_inverse=True)[1])
     parts = {name: test if name == "test" else data.split(name) for name in SPLITS}
     return replace(data, test=test, name=f"{data.name}, pa-hmdb51", hash=hash_splits(parts))

@@ -80,6 +80,17 @@ def test_a_whole_data_set_has_no_faults(three: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("items", "fault"),
+    [((), "nothing is named that could be used"), (THREE[:2], "nothing is in test"),
+     (THREE[1:], "nothing is in train")],
+)  # fmt: skip
+def test_what_could_not_be_used_is_a_fault(
+    three: Path, items: tuple[Item, ...], fault: str
+) -> None:
+    assert check(videos(three, *items)).faults == (fault,)
+
+
 def test_one_report_holds_everything(three: Path) -> None:
     whole = (three / "b.avi").read_bytes()
     (three / "b.avi").write_bytes(whole[: len(whole) // 2])
@@ -141,9 +152,9 @@ def test_only_decoding_finds_broken_and_short_videos(three: Path) -> None:
 
 
 def test_one_unlisted_file_is_not_official(three: Path) -> None:
-    report = check(videos(three, *THREE[:2]))
+    report = check(videos(three, *THREE[::2]))
     assert not report.ok
-    assert report.unlisted == ("'c.avi' is there and in no list",)
+    assert report.unlisted == ("'b.avi' is there and in no list",)
     assert not report.faults
 
 
@@ -204,7 +215,7 @@ def test_images(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=f"{name}' cannot be read as an image"):
             read_image(tmp_path / name)
     found = frozenset({"a.png", "cut.jpg"})
-    items = tuple(Item(name, "train", LABELS) for name in sorted(found))
+    items = (Item("a.png", "train", LABELS), Item("cut.jpg", "test", LABELS))
     inventory = Inventory("mini", tmp_path, "image", items, found, {}, {})
     assert check(inventory).ok
     assert len(check(inventory, decode=True).broken) == 1

@@ -187,6 +187,12 @@ def test_capitals_alone_do_not_make_another_video(root: Path) -> None:
         ),
         (
             "trainlist01.txt",
+            "Archery/v_Archery_g02_c02.avi 3",
+            "Archery/v_ArcherY_g02_c01.avi 3",
+            "trainlist01.txt, line 2 repeats line 1: 'Archery/v_ArcherY_g02_c01.avi 3'",
+        ),
+        (
+            "trainlist01.txt",
             "g02_c01.avi 3",
             "g02_c01.avi",
             "trainlist01.txt, line 1: 'Archery/v_Archery_g02_c01.avi' is not of the form "

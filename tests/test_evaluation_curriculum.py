@@ -1,5 +1,7 @@
 """The curriculum attack: led from raw to anonymized clips, it finds who is there, if anybody is."""
 
+import math
+
 import pytest
 
 from test_evaluation_retrieval import Constant, Negative
@@ -29,6 +31,10 @@ def test_who_is_there_is_found_and_who_is_gone_is_not() -> None:
     # Blind once nothing of the raw clips is left; before that their remains do not tell it on
     # validation clips, of which it sees the anonymized version only.
     assert gone.figures[0]["validation"] == pytest.approx(1 / LEVELS)
+    # It began on what it knew and ended blind: nothing else tells who is behind a grey wall.
+    losses = [row["train_loss"] for row in gone.figures[0]["curve"]]
+    assert losses[0] < 0.5 * math.log(LEVELS)
+    assert losses[-1] > 0.95 * math.log(LEVELS)
 
 
 def test_both_sides_of_the_codec_are_attacked() -> None:

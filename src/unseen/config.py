@@ -248,7 +248,7 @@ class EvaluationConfig(_Section):
         attacker_fit: training of each attacker.
         jobs: attackers trained side by side.
         device: `auto`, `cpu`, `cuda`, `cuda:1`.
-        seed: of everything random.
+        seed: of the anonymizer's noise and of intervals; networks have those of the two fits.
         previews: None: show raw frames only if the data is synthetic; True: always; False: never.
     """
 

@@ -98,6 +98,8 @@ def count_labels(name: str, root: Path) -> LabelCounts:
 def _official(name: str, root: Path) -> Inventory:
     """`read_official`, with an error that knows of all that can be checked."""
     spec = Spec.parse(name)
+    if spec.name == pa_hmdb51.NAME:
+        raise ConfigError(f"'{name}' takes no option here: write {pa_hmdb51.NAME}")
     if spec.name not in OFFICIAL:
         known = [*OFFICIAL, pa_hmdb51.NAME]
         raise UnknownNameError(

@@ -8,7 +8,7 @@ Importing a reader's module registers it. `official_clips` makes clips of an inv
 import itertools
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -213,7 +213,7 @@ def check(
         unlisted=tuple(
             f"'{path}' is there and in no list" for path in sorted(inventory.files - listed)
         ),
-        mistakes=inventory.faults,
+        mistakes=inventory.faults or tuple(_empty(inventory.items)),
         overlaps=tuple(_overlaps(inventory.items)),
     )
 
@@ -277,6 +277,15 @@ def _overlaps(items: Sequence[Item]) -> Iterable[str]:
     for group in sorted(groups):
         if len(groups[group]) > 1:
             yield f"group '{group}' is in {_names(groups[group])}"
+
+
+def _empty(items: Sequence[Item]) -> Iterator[str]:
+    """The splits without which nothing can be trained or tested; val is held out where it lacks."""
+    there = {item.split for item in items}
+    if not items:
+        yield "nothing is named that could be used"
+    elif None not in there:
+        yield from (f"nothing is in {split}" for split in ("train", "test") if split not in there)
 
 
 def _names(splits: Iterable[SplitName]) -> str:

@@ -88,11 +88,11 @@ def read_ucf101(root: Path, *, split: int = 1) -> Inventory:
                 faults.append(f"{where}: class {number}, but {action} is class {numbers[action]}")
             if named.lower() != action.lower():
                 faults.append(f"{where}: '{video}' is no video of {action}, by its name")
-            if listed in seen:
-                faults.append(f"{where} repeats line {seen[listed]}: '{text}'")
-                continue
-            seen[listed] = line
             path = listed if listed in files else spelled.get(listed.lower(), listed)
+            if path in seen:
+                faults.append(f"{where} repeats line {seen[path]}: '{text}'")
+                continue
+            seen[path] = line
             items.append(Item(path, part, {"action": action}, group=f"{action}_g{group}"))
     counts: dict[str, int] = {
         "videos": len(files),

@@ -137,12 +137,12 @@ def _annotations(root: Path, part: str, faults: list[str]) -> list[tuple[str, Pu
     for line, text in read_lines(listing, faults):
         where = f"{listing.name}, line {line}"
         path = PurePosixPath(text)
-        if len(path.parts) != 3 or path.parts[0] != "annotations" or path.suffix != ".json":
+        if path.parts[:-1] != ("annotations", part) or path.suffix != ".json":
             faults.append(f"{where}: '{text}' is not of the form 'annotations/{part}/<id>.json'")
-        elif text in seen:
-            faults.append(f"{where} repeats line {seen[text]}: '{text}'")
+        elif str(path) in seen:
+            faults.append(f"{where} repeats line {seen[str(path)]}: '{text}'")
         else:
-            seen[text] = line
+            seen[str(path)] = line
             found.append((where, path))
     return found
 

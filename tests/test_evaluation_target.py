@@ -18,6 +18,7 @@ from unseen.anonymizers.load import load_anonymizer
 from unseen.config import EvaluationConfig
 from unseen.data.clips import ClipDataset
 from unseen.errors import ConfigError, UnseenError, WeightsError
+from unseen.evaluation import target as targets
 from unseen.evaluation.evaluate import evaluate
 from unseen.evaluation.target import load_target, train_target
 from unseen.evaluation.target_contract import read_contract
@@ -83,6 +84,25 @@ def test_behind_a_handcrafted_anonymizer(tmp_path: Path) -> None:
     assert contract.anonymized.pixels.score == np.mean(answers == data.test.target)
     assert contract.cost.parameters == parameter_count(again.model)
     assert contract.cost.macs_per_frame == macs(again.model, shown[:1]) // 4
+
+
+def test_what_was_learned_is_kept_where_the_raw_one_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: str) -> None:  # what the raw one is passed through
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(targets, "load_anonymizer", fail)
+    out = tmp_path / "t.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        train_target("blur:4", visible_data(train=24, val=8, test=16), out, BRIEF, raw=True)
+    assert load_target(out).contract.raw is None
+
+
+def test_weights_that_are_missing_are_told_before_any_work(tmp_path: Path) -> None:
+    config = BRIEF.model_copy(update={"target_model": f"cnn@{tmp_path}/no.safetensors"})
+    with pytest.raises(WeightsError, match=r"no\.safetensors"):
+        targets.prepare_target("blur:4", "stripe", tmp_path / "t.safetensors", config)
 
 
 def test_it_is_the_fresh_target_model_of_the_evaluation(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ from unseen.training.folder import (
 from unseen.types import to_clips
 
 PREVIEWS = 4
-_TRIED_SIZE = 64
+TRIED_SIZE = 64
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Subject:
 
 
 def prepare(
-    anonymizer: str | Path, config: EvaluationConfig, out: Path, size: int = _TRIED_SIZE
+    anonymizer: str | Path, config: EvaluationConfig, out: Path, size: int = TRIED_SIZE
 ) -> Subject:
     """Load what is to be measured and refuse, before any work, what would fail after it.
 

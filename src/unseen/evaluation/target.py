@@ -10,7 +10,7 @@ Files: `X.safetensors` holds the weights, `X.json` beside it what they mean and 
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from unseen.config import EvaluationConfig
 from unseen.data.clips import ClipDataset
 from unseen.errors import ConfigError, Faults, RunError, WeightsError
 from unseen.evaluation.cost import network_cost
-from unseen.evaluation.evaluate import load_measurable, refuse_settings
+from unseen.evaluation.evaluate import TRIED_SIZE, load_measurable, refuse_settings
 from unseen.evaluation.provenance import provenance
 from unseen.evaluation.target_contract import (
     TARGETS_FOLDER,
@@ -39,7 +39,7 @@ from unseen.evaluation.target_contract import (
 from unseen.evaluation.versions import Versions, anonymize_all, refuse_clips
 from unseen.files import read_json, refuse_unwritable, write_json
 from unseen.machine import device_of, use_cores
-from unseen.models import ClipClassifier, create_model, without_weights
+from unseen.models import ClipClassifier, canonical, create_model, without_weights
 from unseen.progress import progress
 from unseen.stored_weights import load_weights, save_weights
 from unseen.training.classifier import Fitted, fit, predict
@@ -88,6 +88,8 @@ def prepare_target(
     learned = isinstance(module, LearnedFilter)
     with faults.collected():
         refuse_settings(config)
+        if "@" in config.target_model:  # weights that are missing or do not fit
+            create_model(canonical(config.target_model), 2, size=TRIED_SIZE, frames=2)
     with faults.collected():
         if learned and set(column.split(",")) & set(_hidden(folder)):
             raise ConfigError(
@@ -135,7 +137,8 @@ def train_target(
         data: clips with the labels of the further task as target; test is read once, at the end.
         out: the file of the weights; None: in the run's folder, `targets/COLUMN.safetensors`.
         config: `target_model`, `target_fit`, `codec`, `draws`, `jobs`, `device` and `seed` count.
-        raw: train and measure the same network on raw video too, to compare.
+        raw: train and measure the same network on raw video too, to compare; after the other one
+            was written, which is kept should this fail.
 
     Raises:
         UnseenError: see `prepare_target`; or the filter works at another size than that of the
@@ -165,7 +168,7 @@ def train_target(
         chance=chance(data.train.target, data.test.target, data.target),
         codec=config.codec,
         anonymized=_scores(learned, data, config),
-        raw=_scores(_learn(load_anonymizer("raw"), data, config), data, config) if raw else None,
+        raw=None,
         cost=NetworkCost(**network_cost(learned.model, example)),
         fit=FitNote(
             validation=learned.fitted.validation,
@@ -177,7 +180,15 @@ def train_target(
         **provenance(config.seed, config.device),
         seconds=time.perf_counter() - start,
     )
-    return _write(TargetModel(plan.weights, contract, learned.model))
+    made = TargetModel(plan.weights, contract, learned.model)
+    _write(made)
+    if not raw:
+        return made
+    scores = _scores(_learn(load_anonymizer("raw"), data, config), data, config)
+    both = {"raw": scores, "seconds": time.perf_counter() - start}
+    made = replace(made, contract=contract.model_copy(update=both))
+    _write_contract(made)
+    return made
 
 
 def load_target(weights: str | Path) -> TargetModel:
@@ -244,11 +255,14 @@ def _scores(learned: _Learned, data: ClipDataset, config: EvaluationConfig) -> S
     return Scores(pixels=scores[0], stored=scores[1] if len(scores) > 1 else None)
 
 
-def _write(made: TargetModel) -> TargetModel:
+def _write(made: TargetModel) -> None:
     """The weights first: where the contract is, all is there."""
     save_weights(made.model, made.weights)
+    _write_contract(made)
+
+
+def _write_contract(made: TargetModel) -> None:
     write_json(made.weights.with_suffix(".json"), made.contract.model_dump(mode="json"))
-    return made
 
 
 def _hidden(folder: Path) -> list[str]:

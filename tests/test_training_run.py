@@ -198,6 +198,13 @@ def test_an_existing_run_is_not_overwritten(data: ClipDataset, tmp_path: Path) -
     assert (tmp_path / WEIGHTS_FILE).read_bytes() == before
 
 
+def test_nothing_that_is_there_is_replaced(data: ClipDataset, tmp_path: Path) -> None:
+    (tmp_path / TRAINING_FILE).write_text("mine")
+    with pytest.raises(RunError, match=r"training\.json is there and would be lost: name another"):
+        train(tiny_config("train.steps=0"), data, tmp_path)
+    assert (tmp_path / TRAINING_FILE).read_text() == "mine"
+
+
 def test_resume_needs_a_run(data: ClipDataset, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="holds no run to resume; start it without --resume"):
         train(tiny_config(), data, tmp_path / "none", resume=True)

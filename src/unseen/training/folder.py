@@ -9,10 +9,16 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ValidationError
 
-from unseen.anonymizers.learned import FilterConfig, LearnedFilter, save_filter
+from unseen.anonymizers.learned import (
+    CONTRACT_FILE,
+    WEIGHTS_FILE,
+    FilterConfig,
+    LearnedFilter,
+    save_filter,
+)
 from unseen.config import DataConfig, RunConfig
 from unseen.data.clips import ClipDataset
-from unseen.data.seen import clip_digests, read_seen, write_seen
+from unseen.data.seen import SEEN_FILE, clip_digests, read_seen, write_seen
 from unseen.errors import ConfigError, RunError, together
 from unseen.files import refuse_unwritable, write_json
 from unseen.models import create_model
@@ -126,6 +132,16 @@ def refuse_used_folder(folder: Path, *, resume: bool) -> Path:
     if resume and not path.exists():
         raise RunError(f"{folder} holds no run to resume; start it without --resume")
     if not resume:
+        for name in (
+            CHECKPOINT,
+            CONTRACT_FILE,
+            WEIGHTS_FILE,
+            TARGET_FILE,
+            TRAINING_FILE,
+            SEEN_FILE,
+        ):
+            if (folder / name).exists():
+                raise RunError(f"{folder / name} is there and would be lost: name another folder")
         refuse_unwritable(path)
     return path
 

@@ -33,6 +33,7 @@ from unseen.training.folder import (
     TARGET_FILE,
     TRAINING_FILE,
     refuse,
+    run_config,
 )
 from unseen.training.run import train
 from unseen.training.schedules import PLATEAU
@@ -241,6 +242,15 @@ def test_settings_of_a_machine_are_settings() -> None:
         for key in values
     }
     assert keys >= MACHINE_SETTINGS
+
+
+def test_a_run_is_measured_as_it_was_last_asked_to_be(data: ClipDataset, tmp_path: Path) -> None:
+    train(tiny_config("train.steps=0"), data, tmp_path)
+    before = (tmp_path / WEIGHTS_FILE).read_bytes()
+    config = tiny_config("train.steps=0", "evaluation.draws=5")
+    train(config, data, tmp_path, resume=True)
+    assert run_config(tmp_path) == config
+    assert (tmp_path / WEIGHTS_FILE).read_bytes() == before
 
 
 def test_a_run_from_before_a_setting_existed_resumes(data: ClipDataset, tmp_path: Path) -> None:

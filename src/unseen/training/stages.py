@@ -14,7 +14,7 @@ from torch import nn
 from unseen.config import RunConfig
 from unseen.errors import RunError
 from unseen.face_config import FaceRunConfig
-from unseen.files import write_json
+from unseen.files import read_json, write_json
 from unseen.progress import progress
 from unseen.training import checkpoint
 from unseen.training.folder import CHECKPOINT, CONFIG_FILE
@@ -91,11 +91,14 @@ class StagedRun(ABC):
         Raises:
             RunError: it learned from something else.
         """
-        if not resume:
+        settings, file = self._settings.model_dump(mode="json"), self.folder / CONFIG_FILE
+        # How it is measured afterwards may be another way than it was begun with.
+        if not resume or settings.get("evaluation") != read_json(file).get("evaluation"):
             # All processes have looked before the first one writes.
             self.fabric.barrier()
             if self.fabric.global_rank == 0:
-                write_json(self.folder / CONFIG_FILE, self._settings.model_dump(mode="json"))
+                write_json(file, settings)
+        if not resume:
             return
         path = self.folder / CHECKPOINT
         if not path.exists():

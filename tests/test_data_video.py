@@ -453,6 +453,14 @@ def test_round_trip_equals_a_file(tmp_path: Path, size: tuple[int, int]) -> None
     assert np.abs(result.clips[0].astype(int) - clips[0]).mean() < 6
 
 
+def test_clips_of_many_hours_are_coded_too() -> None:
+    """Sixteen frames spread over a day have no rate that x264 could be told as it is."""
+    clips = np.random.default_rng(0).integers(0, 256, (1, 4, 48, 48, 3), np.uint8)
+    slow = codec_round_trip(clips, "h264:crf=30", 16 / 86_400)
+    assert slow.clips.shape == clips.shape
+    assert slow.bytes > 0
+
+
 def test_round_trip_rates(tmp_path: Path) -> None:
     clips = np.stack([noise(8, 48, 48), noise(8, 48, 48, seed=1)])
     lossless = codec_round_trip(clips, "lossless", Fraction(25))

@@ -172,6 +172,11 @@ class RoundTrip:
     bytes: int
 
 
+def frame_rate(fps: Fraction | float) -> Fraction:
+    """A rate that every container can say; of clips of many hours, one frame in 1001 seconds."""
+    return max(Fraction(fps).limit_denominator(1001), Fraction(1, 1001))
+
+
 def codec_round_trip(clips: _Clips, codec: str, fps: Fraction | float) -> RoundTrip:
     """Encode each clip as a video of its own, in memory, and read it back.
 
@@ -188,7 +193,7 @@ def codec_round_trip(clips: _Clips, codec: str, fps: Fraction | float) -> RoundT
     """
     height, width = clips.shape[2:4]
     chosen = Codec.parse(codec, width, height)
-    rate = Fraction(fps).limit_denominator(1001)
+    rate = frame_rate(fps)
     to_coded, to_rgb = ToCoded(chosen, threads=1), ToRGB(threads=1)
     result = np.empty(clips.shape, np.uint8)
     size = 0

@@ -8,10 +8,10 @@ y1 not included); every other column may be a label. `docs/your-own-videos.md` e
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 
 from unseen.data.clips import SPLITS, ClipDataset, Split, SplitName
+from unseen.data.codec import frame_rate
 from unseen.data.decode import BoxFinder, ClipFaults, DecodedClips, Progress, decode_clips
 from unseen.data.manifest_splits import SplitBy, checked_splits, chosen_columns, labelled
 from unseen.data.manifest_table import (
@@ -131,7 +131,7 @@ def export_videos(
     if faults:
         raise DataError(f"cannot export to '{folder}'", faults)
     total = sum(len(part) for part in splits.values())
-    rate = Fraction(fps).limit_denominator(1001)
+    rate = frame_rate(fps)
     lines: list[list[str]] = [["path", "split", *names]]
     for split, part in splits.items():
         (folder / split).mkdir(parents=True, exist_ok=True)

@@ -36,7 +36,7 @@ PUBLISHED_VIDEOS = 515
 ANNOTATION_FOLDER = "PrivacyAttributes"
 TEST_LIST_FOLDER = "privacy_split_test_set"
 
-_LAST_FRAME = 999_999  # ten hours: a larger number is a slip, and would only fill the memory
+_LAST_FRAME = 99_999  # an hour: a larger number is a slip, and would only fill the memory
 _OFFICIAL_NAME = re.compile(
     rf"_({'|'.join(ACTIONS)})_[a-z]_(?:cm|nm)_np\d_(?:fr|ba|le|ri)_(?:bad|med|goo)_\d+\.avi$"
 )

@@ -15,7 +15,7 @@ from joblib import Parallel, delayed
 
 from unseen.anonymizers.base import Anonymizer
 from unseen.data.clips import SPLITS, ClipDataset, Split, SplitName
-from unseen.data.codec import codec_round_trip
+from unseen.data.codec import codec_round_trip, frame_rate
 from unseen.errors import ConfigError
 from unseen.machine import use_cores
 from unseen.progress import progress
@@ -201,7 +201,7 @@ def anonymize_all(
         jobs: processes.
     """
     pieces = list(_pieces(anonymizer, data, draws=draws, seed=seed))
-    fps = Fraction(data.fps).limit_denominator(1001)
+    fps = frame_rate(data.fps)
     threads = max(1, torch.get_num_threads() // jobs) if jobs > 1 else None
     run = Parallel(n_jobs=jobs, return_as="generator", mmap_mode="c")
     made: dict[tuple[str, int], list[_Passed]] = {}

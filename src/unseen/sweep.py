@@ -47,10 +47,6 @@ from unseen.training.run import train_among_others
 from unseen.training.state import STAGES
 
 SCHEMA = "unseen/sweep/1"
-# What tells the members of a family apart, and is what their names say of them.
-_OF_MEMBERS = (
-    "budget_models", "game.objective", "game.restart_every", "game.restart_patience",
-)  # fmt: skip
 _ASKED = "what the sweep is to do is not clear"
 
 State = Literal["to do", "done", "failed"]
@@ -138,18 +134,16 @@ def plan(
     for name in names:
         with faults.collected():
             chosen |= _named(name)
-    with faults.collected():
-        told = [o for o in overrides if o.partition("=")[0] in _OF_MEMBERS]
-        named = [name for name in chosen if name in members() and chosen[name] is None]
-        if told and named:
-            raise ConfigError(
-                f"{', '.join(told)}: what {named[0]} is called after; choose another member, or "
-                f"train one run by `unseen train --preset {named[0]}`"
-            )
     configs: dict[str, RunConfig] = {}
     for name in chosen:
         with faults.collected():
             configs[name] = load_config(name, overrides)
+            member = members().get(name)
+            if member and member.line and not member.fits(configs[name].model_dump(mode="json")):
+                raise ConfigError(
+                    f"{name} would not be what it is called after: leave budget_models and "
+                    "game.restart_... as they are, or choose another member"
+                )
     if not chosen:  # the settings are looked at all the same
         with faults.collected():
             load_config(None, overrides)

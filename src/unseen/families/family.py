@@ -8,7 +8,7 @@ names, `NAME-LINE[-restart]-mM` (`sbu-entropy-restart-m4`, `sbu-k-beam-k2`) and 
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
@@ -159,6 +159,12 @@ class Member:
     def key(self) -> str:
         """How published points call it."""
         return self.anonymizer or self.name.removeprefix(f"{self.family}-")
+
+    def fits(self, run: Mapping[str, Any]) -> bool:
+        """Whether the settings of a training, as JSON, are what the name says: M or K, restarts."""
+        game = run["game"]
+        restarting = bool(game["restart_every"] or game.get("restart_patience"))
+        return (len(run["budget_models"]), restarting) == (self.size, self.restarting)
 
 
 @cache

@@ -109,12 +109,7 @@ def member_of(entry: Entry) -> Member | None:
     """
     training, run = entry.result["training"], entry.result["configuration"].get("run")
     member = members().get(training["preset"] or "") if training else None
-    if member is None or not run:
-        return member
-    game = run["game"]
-    restarting = bool(game["restart_every"] or game.get("restart_patience"))
-    same = (member.size, member.restarting) == (len(run["budget_models"]), restarting)
-    return member if same else None
+    return member if member is None or not run or member.fits(run) else None
 
 
 def family_of(entries: Sequence[Entry]) -> Family | None:

@@ -242,10 +242,7 @@ def test_data_that_no_memory_holds_fail_their_runs_only(tmp_path: Path) -> None:
         (["duet-raw", "--seeds", "x"], "--seeds 'x': write whole numbers, as in 0,1,2"),
         (["duet-raw", "--jobs", "0"], "--jobs 0: from 1 to 1024"),
         (["duet-raw", "--seeds", "0,2147483648"], "seeds: whole numbers from 0 to 2147483647"),
-        (
-            ["duet-entropy", "budget_models=cnn"],
-            "duet-entropy-m2 would not be what it is called after",
-        ),
+        (["duet-entropy-m2", "budget_models=cnn"], "duet-entropy-m2 would not be what it is"),
         (["duet-grl-restart-m1", "game.restart_every=0"], "duet-grl-restart-m1 would not be what"),
         (["duet-raw", "game.gama=1"], "did you mean 'game.gamma'"),
         (["duet-*", "evaluation.attackers=cn"], "did you mean 'cnn'?"),

@@ -11,7 +11,7 @@ from unseen.data.duet import ATTRIBUTES, export_duet
 from unseen.data.load import ABOUT, DATASETS, load_data
 from unseen.data.official import OFFICIAL
 from unseen.data.video import write_video
-from unseen.errors import DataError
+from unseen.errors import DataError, UnseenError
 
 TINY = DataConfig(size=16, frames=2, train=16, val=8, test=8, target="action", private=("contact",))
 
@@ -134,6 +134,26 @@ def test_faults_of_both_data_sets_are_told(tmp_path: Path) -> None:
     )
     with pytest.raises(DataError, match="where is 'vispr:5'"):
         load_data(config.model_copy(update={"name": "duet"}))
+
+
+@pytest.mark.parametrize("order", ["target", "private"])
+def test_no_clip_is_read_where_the_other_data_set_is_at_fault(
+    order: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading takes hours."""
+    root = _ucf101(tmp_path / "u")
+
+    def read(*_: object, **__: object) -> None:
+        raise AssertionError("clips are read")
+
+    monkeypatch.setattr("unseen.data.official_clips.decode_clips", read)
+    monkeypatch.setattr("unseen.data.duet._generate_range", read)
+    names = {"name": "ucf101", "root": str(root), "private_name": "duet", "private": ("glases",)}
+    if order == "private":
+        names = {"private_name": "ucf101", "private_root": str(root), "private": ("actoin",),
+                 "name": "duet", "target": "action"}  # fmt: skip
+    with pytest.raises(UnseenError, match=r"did you mean '(glasses|action)'"):
+        load_data(TINY.model_copy(update=names))
 
 
 def test_a_configuration_may_name_a_cache(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ roles, gestures and distractors change with every clip and say nothing of action
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -256,6 +256,7 @@ def load_duet(
     silhouette: bool = False,
     strangers: bool = False,
     jobs: int = 1,
+    ready: Callable[[], object] = lambda: None,
 ) -> ClipDataset:
     """Generate the three splits.
 
@@ -270,12 +271,14 @@ def load_duet(
         counts: clips of each split.
         silhouette, strangers: see `generate`.
         jobs: processes to generate with.
+        ready: called when all but the clips has been looked at, and is as it must be.
     """
     target_set = NO_LABELS if target is None else _label_set([target], "target", strangers)
     if private is not None and list(private) == ["all"]:
         private = [name for name in ATTRIBUTES if name != target]
     private_set = NO_LABELS if private is None else _label_set(private, "private", strangers)
     kind = {"silhouette": silhouette, "strangers": strangers}
+    ready()
     splits: dict[SplitName, Split] = {}
     for name in SPLITS:
         parts = Parallel(n_jobs=jobs)(

@@ -1,6 +1,7 @@
 """Data sets by name: a new one is one file and one line here."""
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -45,7 +46,7 @@ from unseen.errors import ConfigError, DataError, Faults, UnknownNameError, toge
 from unseen.progress import counting
 from unseen.registry import Registry, Spec, nearest
 
-# Of generated data: takes `target`, `private`, `size`, `frames`, `seed`, `counts` and `jobs`.
+# Of generated data: takes `target`, `private`, `size`, `frames`, `seed`, `counts`, `jobs`, `ready`.
 Loader = Callable[..., ClipDataset]
 Load: TypeAlias = Callable[[], ClipDataset]
 _NEITHER = "neither of the two data sets can be loaded"
@@ -239,12 +240,31 @@ def _reading() -> Progress:
 
 
 def _labelled(config: DataConfig, target: Loader, private: Loader) -> list[ClipDataset]:
-    """Two data sets, one with the target's labels, one with the private ones."""
+    """Two data sets, one with the target's labels, one with the private ones.
+
+    What is wrong with either but for its clips is told before those of the other are read, which
+    takes hours.
+    """
     labelled = (
         partial(target, target=config.target, private=None),
         partial(private, target=None, private=config.private),
     )
+    together(DataError, _NEITHER, [partial(_looked_at, load) for load in labelled])
     return together(DataError, _NEITHER, labelled)
+
+
+class _LookedAt(Exception):  # noqa: N818 - of no error
+    """All but the clips of a data set is as it must be."""
+
+
+def _looked_at(load: Loader) -> None:
+    """Load all but the clips, and raise what is wrong with it."""
+
+    def stop() -> None:
+        raise _LookedAt
+
+    with suppress(_LookedAt):
+        load(ready=stop)
 
 
 def _tested_on_pa_hmdb51(

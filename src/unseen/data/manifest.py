@@ -6,7 +6,7 @@ y1 not included); every other column may be a label. `docs/your-own-videos.md` e
 """
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,6 +40,7 @@ def load_manifest(
     find: Sequence[BoxFinder] = (),
     cache: Path | None = None,
     progress: Progress | None = None,
+    ready: Callable[[], object] = lambda: None,
 ) -> ClipDataset:
     """Read, check and decode a manifest.
 
@@ -60,6 +61,7 @@ def load_manifest(
         cache: folder for the decoded clips; they are then memory-mapped, and read again without
             decoding until the rows' frames or the videos change. It holds raw video.
         progress: called with (videos read, videos in all).
+        ready: called when all but the clips has been looked at, and is as it must be.
 
     Raises:
         DataError: naming every fault of the manifest, of its videos and of its labels.
@@ -78,6 +80,8 @@ def load_manifest(
 
     order = sorted(range(len(rows)), key=lambda i: (*SPLITS, None).index(splits[i]))
     rows = [rows[i] for i in order]
+    if not faults:
+        ready()
     decoded = _decode(rows, size, frames, find, cache, faults, progress)
     if decoded is None or faults:
         raise _error(path, faults)

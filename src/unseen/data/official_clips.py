@@ -1,7 +1,7 @@
 """Clips of the published data sets, from what `official` found."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -103,6 +103,7 @@ def load_official(
     find: Sequence[BoxFinder] = (),
     cache: Path | None = None,
     progress: Progress | None = None,
+    ready: Callable[[], object] = lambda: None,
 ) -> ClipDataset:
     """Check, split and decode a data set.
 
@@ -127,6 +128,7 @@ def load_official(
         find: boxes to find.
         cache: folder for decoded clips, see `kept_clips`. It holds raw video.
         progress: called with (files read, files in all).
+        ready: called when all but the clips has been looked at, and is as it must be.
 
     Raises:
         DataError: naming every fault of the lists, of the files and of the labels.
@@ -160,6 +162,7 @@ def load_official(
     splits = checked_splits(rows, (target, private), labels, seed, split_by, faults)
     # Before hours of decoding; `unseen data check --decode` reads all files whatever is missing.
     _stop(inventory, faults)
+    ready()
 
     order = sorted(range(len(rows)), key=lambda i: (*SPLITS, None).index(splits[i]))
     rows = [rows[i] for i in order]

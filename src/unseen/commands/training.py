@@ -113,11 +113,10 @@ def _train(args: argparse.Namespace) -> None:
         partial(find_data, config.data, jobs=config.train.threads),
         partial(refuse_unused_folders, args, config.data),
         partial(refuse, config, args.out, resume=args.resume),
-        partial(refuse_evaluation, config.evaluation),
+        partial(refuse_evaluation, config.evaluation, config.budget_models),
         partial(refuse_attacks, config.evaluation, config.data),
     ]
     load = together(ConfigError, f"{args.out} cannot be trained and measured so", checks)[0]
-    refuse_evaluation(config.evaluation, config.budget_models)
     trained = train(config, load(), args.out, resume=args.resume)
     if not speaks():
         return

@@ -82,8 +82,8 @@ def test_a_whole_data_set_has_no_faults(three: Path) -> None:
 
 @pytest.mark.parametrize(
     ("items", "fault"),
-    [((), "nothing is named that could be used"), (THREE[:2], "nothing is in test"),
-     (THREE[1:], "nothing is in train")],
+    [((), "nothing is named that could be used"), (THREE[:2], "split 'test' has no clips"),
+     (THREE[1:], "split 'train' has no clips")],
 )  # fmt: skip
 def test_what_could_not_be_used_is_a_fault(
     three: Path, items: tuple[Item, ...], fault: str

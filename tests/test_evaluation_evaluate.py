@@ -376,6 +376,9 @@ def test_what_the_data_lack_is_said_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"'retrieve' looks for one person; .* hat, coat"):
         refuse_attacks(EvaluationConfig(attacks=("classify", "retrieve")), from_settings)
     refuse_attacks(EvaluationConfig(), from_settings)
+    every = from_settings.model_copy(update={"private": ("all",)})
+    with pytest.raises(ConfigError, match=r"'retrieve' looks for one person; .* all "):
+        refuse_attacks(EvaluationConfig(attacks=("classify", "retrieve")), every)
     several = LabelSet("hat,coat", ("hat", "coat"), multi_label=True)
     several_data = replace(data, private=several)
     error = _refused("raw", several_data, tmp_path / "r.json", attacks=("classify", "retrieve"))

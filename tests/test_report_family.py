@@ -135,8 +135,9 @@ def test_results_of_one_member_are_its_seeds(tmp_path: Path) -> None:
     """Their mean is one point, so that all else must be the same."""
     results = _write(tmp_path, "sbu", SBU) / "results"
     one, two = (results / f"sbu-entropy-restart-m4-seed{seed}.json" for seed in (0, 1))
+    # Bounds are of another schedule, and used by neither.
     for path, gamma, jobs in ((one, 2.0, 1), (two, 3.0, 2)):
-        game = {"gamma": gamma, "restart_every": 100}
+        game = {"gamma": gamma, "restart_every": 100, "schedule": "monitored", "bound_target": jobs}
         run = {"budget_models": ["a"] * 4, "game": game, "train": {"seed": int(path == two)}}
         evaluation = {"seed": int(path == two), "jobs": jobs, "codec": None}
         _change(path, "configuration", {"run": run, "evaluation": evaluation})
@@ -163,6 +164,8 @@ def test_a_run_that_is_not_what_it_is_called_is_no_member(
     assert member_of(entries[0]) is members()["sbu-entropy-restart-m4"]
     _change(path, "configuration", {"run": run | changed})
     assert member_of(read_entries([path])[0]) is None
+    with pytest.raises(DataError, match="sbu-entropy-restart-m4-seed0: trained by other settings"):
+        read_family([tmp_path])
 
 
 def test_the_page_says_what_restarting_has_beside_it_and_what_training_said(
@@ -184,6 +187,9 @@ def test_a_run_of_a_sweep_is_found_with_its_result(tmp_path: Path) -> None:
     run = tmp_path / "runs" / "sbu-entropy-m4-seed0"
     run.mkdir(parents=True)
     assert result_files([run]) == [results / "sbu-entropy-m4-seed0.json"]
+    (run / "result.json").write_text("{}")  # measured once more, otherwise
+    assert result_files([run]) == [run / "result.json"]
+    (run / "result.json").unlink()
     (tmp_path / "sweep.json").unlink()
     assert result_files([run]) == [run / "result.json"]
 

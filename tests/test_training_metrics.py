@@ -50,13 +50,13 @@ def test_cmap_of_a_small_ranking_worked_out_by_hand() -> None:
 
 
 def test_a_perfect_ranking_is_no_more_than_perfect() -> None:
-    """Sums of floats are: scikit-learn says 1 + 2e-16 of this one."""
-    labels = np.array([[1.0]] * 9 + [[0.0]] * 2)
-    logits = -np.arange(11.0)[:, None]
-    assert average_precision_score(labels[:, 0], logits[:, 0]) > 1
+    """Sums of floats are: scikit-learn says 1 + 2e-16 of nine before two."""
     one = LabelSet("x", ("x",), multi_label=True)
-    assert score(logits, labels, one) == 1.0
-    assert score(-logits, labels, one) < 0.9
+    for positive in range(1, 40):
+        for negative in range(1, 12):
+            labels = np.array([[1.0]] * positive + [[0.0]] * negative)
+            logits = -np.arange(float(len(labels)))[:, None]
+            assert 1 - 1e-12 < score(logits, labels, one) <= 1.0
 
 
 def test_attributes_that_never_vary_are_left_out() -> None:

@@ -161,7 +161,14 @@ def _train_target(args: argparse.Namespace) -> None:
     with suppress(UnseenError):  # `prepare_target` tells of it
         needed = needed_boxes(args.anonymizer)
     checks: list[Callable[[], Any]] = [  # before clips are read, which takes long
-        partial(prepare_target, args.anonymizer, config.data.target, args.out, config.evaluation),
+        partial(
+            prepare_target,
+            args.anonymizer,
+            config.data.target,
+            args.out,
+            config.evaluation,
+            config.data.size,
+        ),
         partial(
             find_data, config.data, jobs=config.evaluation.jobs, boxes=needed, target_alone=True
         ),

@@ -285,7 +285,9 @@ def _empty(items: Sequence[Item]) -> Iterator[str]:
     if not items:
         yield "nothing is named that could be used"
     elif None not in there:
-        yield from (f"nothing is in {split}" for split in ("train", "test") if split not in there)
+        for split in ("train", "test"):
+            if split not in there:
+                yield f"split '{split}' has no clips"
 
 
 def _names(splits: Iterable[SplitName]) -> str:

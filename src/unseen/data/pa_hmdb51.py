@@ -161,10 +161,12 @@ def too_short(path: Path, video: VideoAnnotation, *, decode: bool) -> str | None
     Args:
         path: of the video.
         video: its annotation.
-        decode: count its frames instead of asking the file for their number.
+        decode: count its frames, also where the file says that there are enough.
     """
     try:
-        frames = sum(1 for _ in read_frames(path)) if decode else probe(path).frames
+        frames = None if decode else probe(path).frames
+        if decode or (frames is not None and frames < video.frames):  # what files say may be less
+            frames = sum(1 for _ in read_frames(path))
     except VideoError as error:
         return str(error)
     if frames is not None and frames < video.frames:

@@ -148,7 +148,7 @@ def refuse_attacks(config: EvaluationConfig, data: DataConfig) -> None:
 
     `evaluate` looks again, at the data: one column may hold yes or no.
     """
-    if "retrieve" in config.attacks and len(data.private) > 1:
+    if "retrieve" in config.attacks and (len(data.private) > 1 or data.private == ("all",)):
         raise _for_one_person(", ".join(data.private))
 
 

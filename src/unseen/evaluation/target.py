@@ -73,9 +73,17 @@ class _Plan:
 
 
 def prepare_target(
-    anonymizer: str | Path, column: str, out: Path | None, config: EvaluationConfig
+    anonymizer: str | Path,
+    column: str,
+    out: Path | None,
+    config: EvaluationConfig,
+    size: int = TRIED_SIZE,
 ) -> _Plan:
     """Refuse, before any work, what would fail after it.
+
+    Args:
+        anonymizer, column, out, config: see `train_target`.
+        size: side of the frames, in pixels, that weights must fit.
 
     Raises:
         UnseenError: the anonymizer, a setting or `out` cannot be used, `out` is there already, or
@@ -89,7 +97,7 @@ def prepare_target(
     with faults.collected():
         refuse_settings(config)
         if "@" in config.target_model:  # weights that are missing or do not fit
-            create_model(canonical(config.target_model), 2, size=TRIED_SIZE, frames=2)
+            create_model(canonical(config.target_model), 2, size=size, frames=2)
     with faults.collected():
         if learned and set(column.split(",")) & set(_hidden(folder)):
             raise ConfigError(
@@ -147,8 +155,8 @@ def train_target(
     start = time.perf_counter()
     config = config or EvaluationConfig()
     config = config.model_copy(update={"device": device_of(config.device)})
-    plan = prepare_target(anonymizer, data.target.name, out, config)
     frames, size = (int(length) for length in data.test.clips.shape[1:3])
+    plan = prepare_target(anonymizer, data.target.name, out, config, size)
     refuse_clips(plan.module, data)
     if isinstance(plan.module, LearnedFilter):
         refuse_seen_clips(Path(anonymizer), data)

@@ -97,15 +97,17 @@ def result_files(paths: Sequence[Path]) -> list[Path]:
 
 def _run_of(result: Path) -> Path:
     """The folder of the run that a result is of: beside it, or among those of its sweep."""
-    sweep = result.absolute().parent.parent
-    return sweep / "runs" / result.stem if (sweep / SWEEP_FILE).exists() else result.parent
+    folder = result.absolute().parent
+    in_sweep = folder.name == "results" and (folder.parent / SWEEP_FILE).exists()
+    return folder.parent / "runs" / result.stem if in_sweep else folder
 
 
 def _result_of(run: Path) -> Path:
     """The result in the folder of a run, or, of a run of a sweep, that beside its folder."""
-    sweep = run.absolute().parent.parent
-    there = sweep / "results" / f"{run.name}.json"
-    return there if (sweep / SWEEP_FILE).exists() and there.exists() else run / "result.json"
+    own, folder = run / "result.json", run.absolute().parent
+    of_sweep = folder.parent / "results" / f"{run.absolute().name}.json"
+    in_sweep = folder.name == "runs" and (folder.parent / SWEEP_FILE).exists()
+    return of_sweep if in_sweep and of_sweep.exists() and not own.exists() else own
 
 
 def read_entries(results: Sequence[Path]) -> list[Entry]:

@@ -27,7 +27,7 @@ from unseen.report.canvas import (
     picture,
 )
 from unseen.report.entries import Entry, common_codec, read_entries, result_files
-from unseen.training.folder import MACHINE_SETTINGS, flat
+from unseen.training.folder import differing, flat
 
 _COLOURS = {
     "grl": "#059669",
@@ -153,13 +153,9 @@ def _refuse_unlike(groups: Mapping[str, Sequence[Entry]]) -> None:
     faults = []
     for key, entries in groups.items():
         first, *others = [_settings(entry) for entry in entries]
-        differ = {
-            name
-            for other in others
-            for name in first.keys() & other.keys()
-            if first[name] != other[name]
-        }
-        if others and (names := sorted(differ - MACHINE_SETTINGS - {*SEEDS})):
+        # Of older results, those settings that there were.
+        found = [differing(first, other, first.keys() & other.keys()) for other in others]
+        if names := sorted(set().union(*found) - {*SEEDS}):
             faults.append(f"{key}: they differ in {', '.join(names)}")
         again = [seed for seed, count in Counter(map(_seeds, entries)).items() if count > 1]
         if again:
@@ -169,7 +165,7 @@ def _refuse_unlike(groups: Mapping[str, Sequence[Entry]]) -> None:
 
 
 def _settings(entry: Entry) -> dict[str, Any]:
-    """By their dotted names, and who attacked; of older results those that there were."""
+    """By their dotted names, and who attacked."""
     used = entry.result["configuration"]
     settings = dict(flat({**(used.get("run") or {}), "evaluation": used.get("evaluation") or {}}))
     settings["attackers"] = list(entry.attackers(False))
@@ -391,6 +387,11 @@ def read_family(results: Sequence[Path]) -> Drawn:
         raise DataError(
             "these are not results of several runs of one family (`unseen sweep`); "
             "write a page of them instead: -o report.html"
+        )
+    others = [entry.label for entry in entries if entry.learned and not member_of(entry)]
+    if others:
+        raise DataError(
+            f"{', '.join(others)}: trained by other settings than members have; leave out"
         )
     return drawn_family(entries, family)
 

@@ -1,6 +1,6 @@
 """The folder of a run: what is in it, what may be started there, what is written at the end."""
 
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -11,7 +11,6 @@ from pydantic import BaseModel, ValidationError
 
 from unseen.anonymizers.learned import (
     CONTRACT_FILE,
-    WEIGHTS_FILE,
     FilterConfig,
     LearnedFilter,
     save_filter,
@@ -132,16 +131,9 @@ def refuse_used_folder(folder: Path, *, resume: bool) -> Path:
     if resume and not path.exists():
         raise RunError(f"{folder} holds no run to resume; start it without --resume")
     if not resume:
-        for name in (
-            CHECKPOINT,
-            CONTRACT_FILE,
-            WEIGHTS_FILE,
-            TARGET_FILE,
-            TRAINING_FILE,
-            SEEN_FILE,
-        ):
-            if (folder / name).exists():
-                raise RunError(f"{folder / name} is there and would be lost: name another folder")
+        written = [folder / name for name in (CONTRACT_FILE, TRAINING_FILE, SEEN_FILE)]
+        for there in (*folder.glob("*.safetensors"), *filter(Path.exists, written)):
+            raise RunError(f"{there} is there and might be replaced: name another folder")
         refuse_unwritable(path)
     return path
 
@@ -160,8 +152,13 @@ def changed_settings(one: BaseModel, other: BaseModel) -> list[str]:
     what neither of them uses.
     """
     a, b = (dict(flat(config.model_dump(mode="json"))) for config in (one, other))
-    differ = {key for key in a.keys() | b.keys() if a.get(key) != b.get(key)}
-    schedules = {settings.get("game.schedule") for settings in (a, b)}
+    return differing(a, b, a.keys() | b.keys())
+
+
+def differing(one: Mapping[str, Any], other: Mapping[str, Any], keys: Set[str]) -> list[str]:
+    """`changed_settings` of settings by their dotted names (`flat`), and of these keys alone."""
+    differ = {key for key in keys if one.get(key) != other.get(key)}
+    schedules = {settings.get("game.schedule") for settings in (one, other)}
     unused = {key for key, schedule in _OF_SCHEDULE.items() if schedule not in schedules}
     return sorted(differ - MACHINE_SETTINGS - unused)
 
@@ -249,7 +246,8 @@ def refuse_seen_clips(folder: Path, data: ClipDataset) -> None:
     Such as a data set has in its own train and test both are its own affair. Runs that did not
     keep what they saw are let pass.
     """
-    for found in _tested_on(data, read_seen(folder, "clips") or frozenset()):
+    seen = read_seen(folder, "clips")
+    for found in () if seen is None else _tested_on(data, seen):
         raise RunError(
             f"{found} were seen when {folder} was trained: measure it with the split it was "
             "trained with (the same data.seed, and data.split_by where columns differ), or on "
@@ -263,7 +261,7 @@ def refuse_shared_clips(data: ClipDataset) -> None:
     No evaluation would take a filter that was trained so.
     """
     if data.other is not None:
-        for found in _tested_on(data, _seen(data)):
+        for found in _tested_on(data):
             raise RunError(
                 f"{found} are in train or val of the other data set: name the split in a column "
                 "'split' of the manifests, or draw both by the same columns (data.split_by)"
@@ -274,11 +272,17 @@ def _seen(data: ClipDataset) -> set[str]:
     return set().union(*map(_learned, _parts(data)))
 
 
-def _tested_on(data: ClipDataset, seen: Set[str]) -> Iterator[str]:
-    """How many test clips are among those seen, leaving out what a data set shares with itself."""
-    for part in _parts(data):
-        tested, new = clip_digests(part.test.clips), seen - _learned(part)
-        count = sum(digest in new for digest in tested)
+def _tested_on(data: ClipDataset, seen: Set[str] | None = None) -> Iterator[str]:
+    """How many test clips are among those seen, leaving out what a data set shares with itself.
+
+    None: what either of the two is learned from was seen.
+    """
+    parts = _parts(data)
+    learned = [_learned(part) for part in parts]
+    every = set().union(*learned) if seen is None else seen
+    for part, own in zip(parts, learned, strict=True):
+        tested = clip_digests(part.test.clips)
+        count = sum(digest in every and digest not in own for digest in tested)
         if count:
             yield f"{count} of the {len(tested)} test clips of {part.name}"
 

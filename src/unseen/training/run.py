@@ -46,7 +46,7 @@ def train(config: RunConfig, data: ClipDataset, folder: Path, *, resume: bool = 
 
     Args:
         config: what to do.
-        data: labelled clips; the test split is not touched.
+        data: labelled clips; of the test split no more is asked than that it is not in train.
         folder: the run's folder; new, unless `resume`.
         resume: go on where the last checkpoint was written.
     """

@@ -92,8 +92,8 @@ class StagedRun(ABC):
             RunError: it learned from something else.
         """
         settings, file = self._settings.model_dump(mode="json"), self.folder / CONFIG_FILE
-        # How it is measured afterwards may be another way than it was begun with.
-        if not resume or settings.get("evaluation") != read_json(file).get("evaluation"):
+        # Where it goes on, on another machine or to be measured otherwise, they may be others.
+        if not resume or settings != read_json(file):
             # All processes have looked before the first one writes.
             self.fabric.barrier()
             if self.fabric.global_rank == 0:
@@ -105,7 +105,7 @@ class StagedRun(ABC):
             return
         loaded = checkpoint.load(path)
         for word, value in self._learned.items():
-            if loaded.progress[word] != value:
+            if loaded.progress.get(word, value) != value:
                 raise RunError(
                     f"{self.folder} was trained on other {word}; resume it with the same"
                 )
@@ -113,6 +113,8 @@ class StagedRun(ABC):
             self._use(loaded.progress["state"])
             self._players.moves = self.state.moves
             checkpoint.unpack(loaded, self._players.modules(), self._players.optimizers())
+        except torch.OutOfMemoryError:
+            raise
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise RunError(
                 f"{path} is not of a run with these settings; start the run anew"

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from unseen.families.family import Family
 from unseen.files import written_whole
 from unseen.report.canvas import percent
 from unseen.report.claims import claims
 from unseen.report.family import Drawn, Interval, Point, read_family
+from unseen.training.folder import flat
 
 
 def table_rows(drawn: Drawn) -> list[list[str]]:
@@ -45,6 +47,19 @@ def claim_rows(points: Sequence[Point]) -> list[list[str]]:
     ]
 
 
+def beside_restarting(family: Family) -> str:
+    """What members with restarting have that those without have not, for a sentence of a page."""
+    found = []
+    for name, value in flat(family.restart):
+        if name.startswith("game.restart"):
+            continue
+        alike = [
+            line for line, entry in family.lines.items() if dict(flat(entry.set)).get(name) == value
+        ]
+        found.append(f"{name} = {value}" + f" (but for {', '.join(alike)})" * bool(alike))
+    return ", ".join(found)
+
+
 def write_table(results: Sequence[Path], out: Path) -> None:
     """Write a family's table, and the papers' claims, as Markdown for documentation.
 
@@ -59,6 +74,8 @@ def write_table(results: Sequence[Path], out: Path) -> None:
     text = _markdown(head, [[f"`{row[0]}`", *row[1:]] for row in table_rows(drawn)])
     if found := claim_rows(drawn.measured):
         text += "\n" + _markdown(["claim", "source", "holds in", "leak", "A_T"], found)
+        if also := beside_restarting(drawn.family):
+            text += f"\nPairs with and without restarting differ in {also}, too.\n"
     with written_whole(out) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

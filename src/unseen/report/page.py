@@ -8,12 +8,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from unseen.evaluation.results import worst_privacy
-from unseen.families.family import Family
 from unseen.files import refuse_unwritable, written_whole
 from unseen.report.canvas import Picture, metric_word, percent
 from unseen.report.entries import Entry, common_codec, read_entries
 from unseen.report.family import Drawn, drawn_family, family_figure, family_of
-from unseen.report.family_table import claim_rows, table_rows
+from unseen.report.family_table import beside_restarting, claim_rows, table_rows
 from unseen.report.figures import (
     attacker_bars,
     family_colours,
@@ -24,7 +23,6 @@ from unseen.report.figures import (
 from unseen.report.media import Example, data_uri, examples, loop
 from unseen.report.tasks import totals
 from unseen.report.tradeoff import tradeoff
-from unseen.training.folder import flat
 
 DASH = "–"
 EXAMPLES = 3
@@ -134,20 +132,10 @@ def _family_page(drawn: Drawn, entries: Sequence[Entry], title: str) -> str:
             beside=f" on {drawn.like.name}" if drawn.like else "",
             rows=table_rows(drawn),
             claims=claim_rows(drawn.measured),
-            also=_beside_restarting(drawn.family),
+            also=beside_restarting(drawn.family),
             capped=[(entry.label, names) for entry in entries if (names := _capped(entry))],
             notes=[(entry.label, entry.notes) for entry in entries if entry.notes],
         )
-    )
-
-
-def _beside_restarting(family: Family) -> str:
-    """What members with restarting have beside it that those without have not."""
-    settings = dict(flat(family.restart))
-    return ", ".join(
-        f"{name} = {value}"
-        for name, value in settings.items()
-        if not name.startswith("game.restart")
     )
 
 

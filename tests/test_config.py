@@ -6,6 +6,7 @@ from pydantic import ValidationError
 from unseen.config import RunConfig, about_preset, load_config, preset_names
 from unseen.errors import ConfigError
 from unseen.face_config import load_face_config
+from unseen.training.face_objectives import FACE_OBJECTIVES
 from unseen.training.objectives import OBJECTIVES
 
 
@@ -17,6 +18,22 @@ def test_every_preset_loads(name: str) -> None:
     assert about_preset(name)
     assert "\n" not in about_preset(name)
     assert config.game.objective in (*OBJECTIVES, "none")
+
+
+def test_an_objective_is_a_setting_as_soon_as_it_is_registered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for registry, name in ((OBJECTIVES, "mine"), (FACE_OBJECTIVES, "ours")):
+        monkeypatch.setattr(registry, "_entries", {**registry._entries, name: len})
+    assert load_config(overrides=["game.objective=mine"]).game.objective == "mine"
+    faces = load_face_config("lfw-faces", ["game.objectives=ours,misclassify"])
+    assert faces.game.objectives == ("ours", "misclassify")
+    with pytest.raises(
+        ConfigError, match=r"game.objective: .*'min' \(did you mean 'mine'.*, none$"
+    ):
+        load_config(overrides=["game.objective=min"])
+    with pytest.raises(ConfigError, match=r"game.objectives.0: unknown face objective 'miss'"):
+        load_face_config("lfw-faces", ["game.objectives=miss"])
 
 
 def test_the_demo_is_a_preset() -> None:

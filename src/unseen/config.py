@@ -3,13 +3,14 @@
 import json
 from collections.abc import Sequence
 from importlib import resources
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from unseen.anonymizers.learned import FilterConfig
 from unseen.families.family import members, unknown_preset
 from unseen.overrides import Seed, Workers, merge, overridden
+from unseen.training.objectives import OBJECTIVES
 
 
 class _Section(BaseModel):
@@ -63,6 +64,10 @@ class DataConfig(_Section):
     split_by: tuple[str, ...] | None = Field(None, min_length=2)
 
 
+def _objective(name: str) -> str:
+    return OBJECTIVES.known(name, "none")
+
+
 class GameConfig(_Section):
     """The game of Wu18 3.2-3.3 and Wang19 3.3-3.4, as parts that combine.
 
@@ -101,9 +106,7 @@ class GameConfig(_Section):
         restart_cap: most steps of retraining a restarted model until th2.
     """
 
-    objective: Literal["negative_entropy", "gradient_reversal", "uniform_cross_entropy", "none"] = (
-        "negative_entropy"
-    )
+    objective: Annotated[str, AfterValidator(_objective)] = "negative_entropy"
     gamma: float = Field(2.0, ge=0)
     hold_loss: float | None = Field(None, gt=0)
     gamma_rate: float = Field(0.02, ge=0)

@@ -4,14 +4,22 @@ import json
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from unseen.anonymizers.modifier import ModifierConfig
 from unseen.errors import ConfigError, RunError
 from unseen.overrides import Seed, Workers, merge, overridden
 from unseen.registry import nearest
+from unseen.training.face_objectives import FACE_OBJECTIVES
 
 
 class _Section(BaseModel):
@@ -86,10 +94,7 @@ class FaceGameConfig(_Section):
         restart_steps: of D alone after a restart.
     """
 
-    objectives: tuple[
-        Literal["misclassify", "random_label", "negative_entropy", "angular_entropy", "distance"],
-        ...,
-    ] = ("misclassify",)
+    objectives: tuple[Annotated[str, AfterValidator(FACE_OBJECTIVES.known)], ...] = ("misclassify",)
     gamma: float = Field(1.0, ge=0)
     l1: float = Field(1.0, ge=0)
     l1_size: int = Field(0, ge=0)

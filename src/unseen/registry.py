@@ -101,6 +101,19 @@ class Registry(Generic[T]):
                 f"unknown {self.kind} '{name}'{nearest(name, self)}; choose from: {', '.join(self)}"
             ) from None
 
+    def known(self, name: str, *others: str) -> str:
+        """`name` itself, for a setting that holds one.
+
+        Raises:
+            ValueError: for a name that is neither registered nor among the `others`.
+        """
+        try:
+            if name not in others:
+                self[name]
+        except UnknownNameError as error:
+            raise ValueError(", ".join([str(error), *others])) from None
+        return name
+
     def __contains__(self, name: object) -> bool:
         return name in self._entries
 

@@ -19,7 +19,7 @@ def main(out: Path) -> None:
             "data.size=24", "data.frames=8", "data.train=104", "data.val=104", "data.test=104",
             "target_model=c3d-small:4", "budget_models=c3d-small:5",
             "train.init_target=5", "train.init_budget=5", "train.steps=5", "train.finish=2",
-            "evaluation.attackers=pixel,difference", "evaluation.jobs=1",
+            "evaluation.attackers=cnn,difference", "evaluation.jobs=1",
             "evaluation.target_fit.cap=2", "evaluation.attacker_fit.cap=2",
             "evaluation.target_fit.epoch_clips=104", "evaluation.attacker_fit.epoch_clips=104",
         ],

@@ -44,7 +44,7 @@ def test_people_without_images_and_damaged_ones(root: Path) -> None:
     cut.write_bytes(cut.read_bytes()[:200])
     report = check(read_folders(root, "casia-webface", OFFICIAL_COUNTS), decode=True)
     assert len(report.faults) == 2
-    assert report.faults[0].startswith(f"'{cut}' cannot be read as an image")
+    assert report.faults[0].startswith(f"{cut} is damaged")
     assert report.faults[1] == "'0000099' holds no image"
     with pytest.raises(DataError, match=r"casia-webface in '.*' has 1 fault; nothing was loaded"):
         load_folders(root, "casia-webface")

@@ -150,7 +150,7 @@ def test_missing_unlisted_and_truncated_images(root: Path) -> None:
     assert report.missing == ("'images/train2017/2017_1.jpg' is listed and not there",)
     assert report.unlisted == ("'images/val2017/2017_9.jpg' is there and in no list",)
     assert len(report.broken) == 1
-    assert report.broken[0].startswith(f"'{cut}' cannot be read as an image")
+    assert report.broken[0].startswith(f"{cut} is damaged")
     assert not report.mistakes
 
 

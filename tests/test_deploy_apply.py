@@ -16,10 +16,10 @@ from unseen.anonymizers.base import Anonymizer, Step
 from unseen.anonymizers.learned import FilterConfig, LearnedFilter, save_filter
 from unseen.anonymizers.load import load_anonymizer
 from unseen.anonymizers.modifier import FaceModifier, ModifierConfig, save_modifier
+from unseen.data.decode import letterbox
 from unseen.data.video import read_clip
 from unseen.deploy import apply
 from unseen.deploy.apply import anonymize_paths, anonymize_video
-from unseen.deploy.paint import working_shape
 from unseen.deploy.plan import passed_over
 from unseen.errors import ConfigError, DataError, VideoError
 from unseen.faces.find import Faces, find_faces
@@ -190,17 +190,15 @@ def test_sound_and_metadata_are_dropped_unless_asked_for(tmp_path: Path) -> None
 
 
 def test_working_size(tmp_path: Path) -> None:
-    assert working_shape(480, 640, 64) == (48, 64)
-    assert working_shape(1920, 1080, 112) == (112, 64)  # 63
-    assert working_shape(10, 1000, 8) == (8, 8)
-    assert working_shape(33, 47, None) == (33, 47)
     # Blocks of 4x4 alike: area averaging to a quarter finds each block's value.
     blocks = noise(3, 16, 24)
     src = make_video(tmp_path / "a.mp4", blocks.repeat(4, 1).repeat(4, 2))
     model = Patches()
     applied = anonymize_video(src, tmp_path / "b.mp4", model, codec="lossless")
     seen = torch.cat(model.seen, 2)[0].permute(1, 2, 3, 0).mul(255).round().numpy()
-    np.testing.assert_array_equal(seen, blocks)
+    np.testing.assert_array_equal(seen[:, 4:20], blocks)
+    assert not seen[:, :4].any()
+    assert not seen[:, 20:].any()
     assert (applied.height, applied.width) == (64, 96)
     decoded, _ = decode(tmp_path / "b.mp4")
     # Bilinear, sample centres aligned: pixel (4i + 1, 4j + 1) lies 1/8 of a block off its centre.
@@ -208,6 +206,20 @@ def test_working_size(tmp_path: Path) -> None:
     rows = b[:, 1:-1] * 0.875 + b[:, :-2] * 0.125
     expected = rows[:, :, 1:-1] * 0.875 + rows[:, :, :-2] * 0.125
     assert np.abs(decoded[:, 5:-4:4, 5:-4:4] - expected).max() < 0.51
+
+
+@pytest.mark.parametrize("size", [(53, 95), (94, 40), (9, 95), (20, 12)])
+def test_a_filter_sees_frames_as_data_sets_are_read(tmp_path: Path, size: tuple[int, int]) -> None:
+    images = noise(2, *size)
+    src = make_video(tmp_path / "a.mp4", images)
+    model = Patches()
+    applied = anonymize_video(src, tmp_path / "b.mp4", model, codec="lossless")
+    assert (applied.height, applied.width) == size
+    seen = torch.cat(model.seen, 2)[0].permute(1, 2, 3, 0).mul(255).round().numpy()
+    np.testing.assert_array_equal(seen, [letterbox(image, 24) for image in decode(src)[0]])
+    # What comes out is the inside of that square: the mean stays, the black around it is cut away.
+    shown = decode(tmp_path / "b.mp4")[0]
+    assert np.abs(shown.mean((1, 2)) - images.mean((1, 2))).max() < 4
 
 
 @pytest.mark.parametrize(("made_for", "every"), [(25.0, 1), (18.0, 1), (12.0, 2), (6.0, 4)])

@@ -16,7 +16,7 @@ from unseen.anonymizers.learned import load_filter
 from unseen.config import DataConfig, EvaluationConfig
 from unseen.data.clips import BoxSource, ClipDataset, LabelSet, Split, across
 from unseen.errors import ConfigError, RunError, UnseenError, WeightsError
-from unseen.evaluation.evaluate import evaluate, prepare, refuse_attacks
+from unseen.evaluation.evaluate import _cost, evaluate, prepare, refuse_attacks
 from unseen.evaluation.results import previews_path, read_previews, read_result
 from unseen.models import create_model
 from unseen.training.folder import refuse_seen_clips, run_config, with_its_split
@@ -258,6 +258,16 @@ def test_a_trained_run_end_to_end(trained: Path, duet: ClipDataset, tmp_path: Pa
     with torch.no_grad():
         answers = target(torch.round(shown * 255) / 255).argmax(1).numpy()
     assert result["target"]["accuracy"] == pytest.approx(np.mean(answers == duet.test.target))
+
+
+def test_what_a_filter_costs_is_measured_where_the_evaluation_computes(
+    trained: Path, duet: ClipDataset
+) -> None:
+    # "meta" stands for a device that the filter, loaded on the processor, is not on.
+    config = EvaluationConfig(target_model="c3d-small:4", device="meta")
+    cost = _cost(load_filter(trained), duet, config)
+    assert cost["anonymizer"]["parameters"] > 0
+    assert cost["target"]["macs_per_frame"] > 0
 
 
 def test_a_run_is_called_by_its_folder(

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from unseen.errors import ConfigError, UnknownNameError, WeightsError
-from unseen.models import FrameAverage, canonical, create_model, parameter_count
+from unseen.models import FrameAverage, canonical, create_model, macs, parameter_count
 
 
 # As torchvision's and timm's tables of pretrained weights give them, for 1000 classes.
@@ -42,11 +42,25 @@ def test_timm_models_keep_their_contract() -> None:
         assert isinstance(vit, FrameAverage)
         assert vit.resize == 224  # it takes one size only
         assert vit(torch.rand(1, 3, 1, 48, 48)).shape == (1, 2)
+        for size, resize in ((48, 299), (96, None)):  # without padding smaller frames would vanish
+            inception = create_model("timm:inception_v3", 2, size=size, frames=1)
+            assert isinstance(inception, FrameAverage)
+            assert inception.resize == resize
+            assert inception.eval()(torch.rand(1, 3, 1, size, size)).shape == (1, 2)
     resnet = create_model("timm:resnet10t", 2, size=48, frames=1)
     assert isinstance(resnet, FrameAverage)
     assert resnet.resize is None
     torch.testing.assert_close(resnet.mean.flatten(), torch.tensor([0.485, 0.456, 0.406]))
     torch.testing.assert_close(resnet.std.flatten(), torch.tensor([0.229, 0.224, 0.225]))
+
+
+def test_every_network_can_be_counted_and_is_left_as_it_was() -> None:
+    with torch.device("meta"):
+        model = create_model("timm:pit_ti_224", 2, size=48, frames=1)
+        model.train()
+        assert macs(model, torch.empty(1, 3, 2, 48, 48)) > 1e8
+    assert model.training
+    assert all(parameter.requires_grad for parameter in model.parameters())
 
 
 @pytest.mark.parametrize("option", ["", ":@pretrained", ":resnet18@best", ":resnet18@"])

@@ -19,7 +19,7 @@ from PIL import Image
 
 from unseen.data.clips import SPLITS, SplitName
 from unseen.data.decode import Progress
-from unseen.data.official import read_image
+from unseen.data.pictures import read_picture
 from unseen.data.video import read_frames
 from unseen.errors import ConfigError, DataError, Faults
 from unseen.files import read_json, write_json, written_whole
@@ -141,8 +141,7 @@ class AnnotatedFrames(ActionFrames):
                 f"the frames once, with `unseen data keyframes {self.name} {self.root} -o FRAMES`, "
                 "and name the folder FRAMES instead"
             )
-        # A copy: PyTorch warns of arrays that cannot be written to.
-        return _picture(frame, read_image(self.root / frame.path).copy())
+        return _picture(frame, read_picture(self.root / frame.path))
 
     def pictures(self) -> Iterator[tuple[int, ActionPicture]]:
         """Every frame with its position, each video decoded once; in the order of the videos.

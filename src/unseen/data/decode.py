@@ -110,7 +110,7 @@ def letterbox(image: Images, size: int) -> Images:
     Nothing is cut off, people at the edge stay in, and their build keeps its proportions. An
     image that is a square of that size already is returned unchanged.
     """
-    (top, left), (new_height, new_width) = _fitted(image, size)
+    (top, left), (new_height, new_width) = fitted(image, size)
     if max(image.shape[:2]) != size:
         method = cv2.INTER_AREA if size < max(image.shape[:2]) else cv2.INTER_LINEAR
         resized = cv2.resize(image, (new_width, new_height), interpolation=method)
@@ -124,14 +124,14 @@ def letterboxed(
     boxes: Float32[np.ndarray, "boxes 4"], image: Images, size: int
 ) -> Float32[np.ndarray, "boxes 4"]:
     """Boxes `(x0, y0, x1, y1)` in pixels of an image, in pixels of its `letterbox`."""
-    (top, left), (new_height, new_width) = _fitted(image, size)
+    (top, left), (new_height, new_width) = fitted(image, size)
     height, width = image.shape[:2]
     scale = np.array([new_width / width, new_height / height] * 2, np.float32)
     return boxes * scale + np.array([left, top] * 2, np.float32)
 
 
-def _fitted(image: Images, size: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Top and left, height and width, of an image in its letterbox."""
+def fitted(image: Images, size: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Top and left, height and width, of an image in its `letterbox`."""
     height, width = image.shape[:2]
     scale = size / max(height, width)
     new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))

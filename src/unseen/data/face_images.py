@@ -16,8 +16,7 @@ import numpy.typing as npt
 from jaxtyping import Bool, Float, Int, UInt8
 from PIL import Image
 
-from unseen.data.official import read_image
-from unseen.data.pictures import cut_out
+from unseen.data.pictures import cut_out, read_picture
 from unseen.errors import ConfigError, DataError
 from unseen.registry import Registry, Spec
 
@@ -154,7 +153,7 @@ class FaceImages:
         Raises:
             DataError: it is missing or damaged.
         """
-        image = read_image(self.root / self.paths[index])
+        image = read_picture(self.root / self.paths[index])
         height, width = image.shape[:2]
         return Face(image, np.array(self.face, np.float32) * (width, height, width, height))
 

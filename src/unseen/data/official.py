@@ -13,11 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-import numpy as np
-from PIL import Image, ImageOps
-
 from unseen.data.clips import SPLITS, SplitName
-from unseen.data.decode import Images, Progress
+from unseen.data.decode import Progress
+from unseen.data.pictures import read_picture
 from unseen.data.video import read_frames
 from unseen.errors import ConfigError, DataError, VideoError
 from unseen.registry import Registry, Spec
@@ -257,7 +255,7 @@ def _decoded(path: Path, inventory: Inventory) -> int:
         return sum(1 for _ in read_frames(path))
     images = frame_files(path, inventory.pattern) if inventory.kind == "frames" else [path]
     for image in images:
-        read_image(image)
+        read_picture(image)
     return len(images)
 
 
@@ -311,17 +309,3 @@ def frame_files(folder: Path, pattern: str = "*") -> list[Path]:
         if after != before + 1:
             raise DataError(f"'{folder}': frame {after} follows frame {before}")
     return [file for _, file in numbered]
-
-
-def read_image(path: Path) -> Images:
-    """An image as `uint8 (height, width, 3)`, RGB, upright.
-
-    Raises:
-        DataError: missing, damaged, cut off or no image.
-    """
-    try:
-        with Image.open(path) as image:
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    # Beside OSError these are what Pillow raises for damaged files.
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"'{path}' cannot be read as an image: {error}") from error

@@ -29,7 +29,8 @@ from unseen.data.decode import (
 )
 from unseen.data.manifest_splits import SplitBy, checked_splits, chosen_columns, labelled
 from unseen.data.manifest_table import Faults, Row
-from unseen.data.official import Inventory, Item, check, frame_files, read_image
+from unseen.data.official import Inventory, Item, check, frame_files
+from unseen.data.pictures import read_picture
 from unseen.errors import DataError
 from unseen.registry import nearest
 from unseen.types import StoredClips
@@ -232,7 +233,7 @@ def _read_images(
             numbers = [0] if one else sample_frames(clip.start, ends[i], frames)
             try:
                 for slot, number in enumerate(numbers):
-                    take(i, slot, read_image(of[number]))
+                    take(i, slot, read_picture(of[number]))
             except DataError as error:
                 faults.append(ClipFault(str(error), (i,)))
             if progress is not None:

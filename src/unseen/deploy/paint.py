@@ -15,34 +15,19 @@ from torch.nn.functional import interpolate
 from unseen.anonymizers.base import Anonymizer, Step
 from unseen.anonymizers.baselines import resize_faces
 from unseen.data.codec import Image
+from unseen.data.decode import fitted, letterbox
 from unseen.errors import UnseenError, VideoError
 from unseen.faces.region import Act, Patch
 from unseen.types import Boxes, Clips, Frames, to_clips, to_stored
 
-# Working sizes are multiples of this, so that strided filters need no padding.
-_MULTIPLE = 8
 # What rounding in float32 may overshoot [0, 1] by.
 _ROUNDING = 1e-4
 # Seconds by which times differ for rounding alone; of two frames as near, the later one is taken.
 _SAME_TIME = 1e-4
 
 
-def working_shape(height: int, width: int, working_size: int | None) -> tuple[int, int]:
-    """The size at which frames are anonymized: (height, width).
-
-    The long side becomes `working_size` at the same aspect, as data sets are fitted into squares
-    of that size: so much was measured, and nothing finer goes out. Both are rounded to a multiple
-    of 8.
-    """
-    if working_size is None:
-        return height, width
-    scale = working_size / max(height, width)
-    shrunk = (max(1, round(side * scale / _MULTIPLE)) * _MULTIPLE for side in (height, width))
-    return next(shrunk), next(shrunk)
-
-
 def _resize(clips: Clips, height: int, width: int) -> Float[Tensor, "batch 3 time out_h out_w"]:
-    """Whole frames, as clips are read: area averages where both sides shrink, else bilinear."""
+    """Frames by area averages where both sides shrink, else bilinear."""
     batch, _, length, *old = clips.shape
     if old == [height, width]:
         return clips
@@ -78,7 +63,7 @@ def _step(
 
 @dataclass(frozen=True)
 class _Pace:
-    """When frames are anonymized anew: at the rate that an anonymizer was made for, at most.
+    """When frames are anonymized anew: those that are nearest to the rate it was made for.
 
     By the frames' own times: a file may declare another rate than it has.
 
@@ -101,9 +86,12 @@ class _Pace:
 class WholeFrames:
     """Anonymizes whole frames of one video, stretch after stretch.
 
-    Of a video that is faster than what the anonymizer was made for (`Anonymizer.frame_rate`), only
-    every n-th frame is anonymized, and stands for those after it: its motion and noise are then
-    as in training, and nobody averages the noise of more frames than the leak was measured with.
+    What has a working size gets frames as data sets are read, fitted into a square of it with black
+    around them (`letterbox`), and its output is enlarged: so much was measured, and nothing finer
+    goes out. Of a video that is faster than what the anonymizer was made for
+    (`Anonymizer.frame_rate`), only every n-th frame is anonymized, and stands for those after it:
+    motion and noise are then about as in training, and nobody averages the noise of many more
+    frames than the leak was measured with (of 1.5 times as many at most).
 
     Args:
         anonymizer: in evaluation mode, on `device`.
@@ -139,12 +127,17 @@ class WholeFrames:
         if not images:
             return []
         height, width = images[0].shape[:2]
-        shape = working_shape(height, width, self.anonymizer.working_size)
-        clips = _resize(to_clips(np.stack(images)[None], self.device), *shape)
+        size = self.anonymizer.working_size
+        top, left, rows, columns = 0, 0, height, width
+        if size is not None:
+            (top, left), (rows, columns) = fitted(images[0], size)
+            images = [letterbox(image, size) for image in images]
+        clips = to_clips(np.stack(images)[None], self.device)
         where = f"frame {first} of {self.source}"
         step = _step(self.anonymizer, clips, self._state, where)
         self._state = step.state
-        return list(to_stored(_resize(step.clips, height, width))[0])
+        inside = step.clips[..., top : top + rows, left : left + columns]
+        return list(to_stored(_resize(inside, height, width))[0])
 
 
 @dataclass(frozen=True)

@@ -399,7 +399,7 @@ def _cost(module: Anonymizer, data: ClipDataset, config: EvaluationConfig) -> di
         frames=int(frames),
     ).to(config.device)
     return {
-        "anonymizer": network_cost(module, clips),
+        "anonymizer": network_cost(module.to(config.device).eval(), clips),
         "target": network_cost(target.eval(), clips),
     }
 

@@ -224,6 +224,10 @@ def macs(module: nn.Module, example_clip: torch.Tensor) -> int:
     """
     was_training = module.training
     module.eval()
+    # What counts follows gradients through modules, and fails in some where they are switched off.
+    learned = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    for parameter in learned:
+        parameter.requires_grad_(False)
     try:
         with (
             torch.no_grad(),
@@ -234,6 +238,8 @@ def macs(module: nn.Module, example_clip: torch.Tensor) -> int:
             module(example_clip)
     finally:
         module.train(was_training)
+        for parameter in learned:
+            parameter.requires_grad_(True)
     return int(counter.get_total_flops()) // 2
 
 

@@ -105,8 +105,8 @@ def _canonical_timm(spec: Spec) -> Spec:
 def _build_timm(request: Request) -> ClipClassifier:
     """A timm model by name: with random weights, timm's own (`@pretrained`) or those of a file.
 
-    Frames are normalised as the pretrained weights expect, and resized where the architecture
-    accepts one size only.
+    Frames are normalised as the pretrained weights expect, and resized to the size that the network
+    was made for where it accepts no other or cannot take these.
     """
     name, weights = _split(request.spec)
     described = timm.get_pretrained_cfg(name)
@@ -127,7 +127,8 @@ def _build_timm(request: Request) -> ClipClassifier:
         ) from error
     if weights and not published:
         load_body(net, weights_file(weights))
-    resize = described.input_size[-1] if described.fixed_input_size else None
+    fixed = described.fixed_input_size or not _takes("timm", name, request.size)
+    resize = described.input_size[-1] if fixed else None
     return FrameAverage(net, mean=described.mean, std=described.std, resize=resize)
 
 
@@ -177,14 +178,18 @@ def _build_torchvision(request: Request) -> ClipClassifier:
     described = torchvision.models.get_model_weights(name).DEFAULT.transforms()
     if name in _VIDEO:
         return VideoNetwork(net, mean=described.mean, std=described.std)
-    resize = None if _takes(name, request.size) else described.crop_size[0]
+    resize = None if _takes("torchvision", name, request.size) else described.crop_size[0]
     return FrameAverage(net, mean=described.mean, std=described.std, resize=resize)
 
 
-def _takes(name: str, size: int) -> bool:
+@cache
+def _takes(package: str, name: str, size: int) -> bool:
     """Whether an image model accepts such frames: tried on a device that computes nothing."""
-    with torch.device("meta"):
-        net = torchvision.models.get_model(name, weights=None).eval()
+    with torch.device("meta"), torch.no_grad():
+        if package == "timm":
+            net = timm.create_model(name, pretrained=False).eval()
+        else:
+            net = torchvision.models.get_model(name, weights=None).eval()
         try:
             net(torch.empty(1, 3, size, size))
         except (RuntimeError, AssertionError):

@@ -1,5 +1,6 @@
 import io
 import json
+import math
 import os
 import pickle
 import pickletools
@@ -168,6 +169,47 @@ def test_the_annotations_as_json(tmp_path: Path) -> None:
             }
         ],
     }
+
+
+def _a_list(video: dict[Any, Any]) -> None:
+    video["annot"] = [1]
+
+
+def _mixed_keys(video: dict[Any, Any]) -> None:
+    video["annot"][1] = []
+
+
+def _no_place(video: dict[Any, Any]) -> None:
+    video["annot"]["Phoning"][0]["keyframes"][0]["boundingBox"] = [[0.1, 0.2, math.nan, 0.4]]
+
+
+def _too_late(video: dict[Any, Any]) -> None:
+    video["annot"]["Phoning"][0]["endTime"] = 10**400
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (_a_list, "AttributeError"),
+        (_no_place, "ValueError nan is no time or place"),
+        (_too_late, "OverflowError"),
+        (_mixed_keys, None),
+    ],
+)
+def test_odd_values_are_told_by_the_name_of_their_video(
+    tmp_path: Path, change: Callable[[dict[Any, Any]], None], fault: str | None
+) -> None:
+    annotations = daly_annotations()
+    change(annotations["annot"]["bbb.mp4"])
+    annotations["annot"][7] = annotations["annot"]["aaa.mp4"]  # a name that is no text
+    source = write(tmp_path / "daly.pkl", annotations)
+    if fault is None:
+        assert convert_daly(source, tmp_path / "daly.json") == 3
+        return
+    with pytest.raises(DataError) as caught:
+        convert_daly(source, tmp_path / "daly.json")
+    (only,) = caught.value.faults
+    assert only.startswith(f"'bbb.mp4': {fault}")
 
 
 def test_the_pickle_is_not_replaced_by_what_is_made_of_it(tmp_path: Path) -> None:

@@ -316,6 +316,14 @@ def test_from_the_three_data_sets_to_a_result(
     # The mean share of ones, over the attributes that vary: face, skin colour, nudity, relation.
     assert 0.3 < result["privacy"]["chance"] < 0.8
 
+    # A further target model needs no private labels, and so no pictures of VISPR.
+    roots["private_root"].rename("elsewhere")
+    assert (
+        run("train-target", "mine", "--target", "action", *ATTACK[:4], "-o", "f.safetensors") == 0
+    )
+    assert "A_T" in capsys.readouterr().out
+    Path("elsewhere").rename(roots["private_root"])
+
     # A run that did not leave the annotated videos out cannot be tested on them.
     for key in ("test_on", "test_on_root"):
         stored["data"][key] = None

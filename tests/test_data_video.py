@@ -102,6 +102,18 @@ def test_avi_frames_have_increasing_times(tmp_path: Path) -> None:
     np.testing.assert_allclose(steps, 1 / 25)
 
 
+def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "secret.mp4"
+    path.write_text("not a video\n" * 50)
+
+    def refused(*_: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refused)  # whoever runs the tests may read everything
+    with pytest.raises(VideoError, match=r"cannot read .*secret\.mp4: Permission denied"):
+        probe(path)
+
+
 def test_no_video(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match=r"no video file .*gone\.mp4"):
         probe(tmp_path / "gone.mp4")

@@ -47,6 +47,18 @@ def test_all_but_the_last_layer_is_loaded(classes: int, stored: Path) -> None:
     assert not torch.equal(net.state_dict()["a.weight"], before["a.weight"])
 
 
+def test_a_network_may_have_two_classifiers(tmp_path: Path) -> None:
+    name, path = "timm:deit_tiny_distilled_patch16_224", tmp_path / "five.safetensors"
+    kept = create_model(name, 5, size=48, frames=1)
+    assert isinstance(kept, FrameAverage)
+    save_weights(kept.net, path)
+    model = create_model(f"{name}@{path}", 13, size=48, frames=1)
+    assert isinstance(model, FrameAverage)
+    theirs = kept.net.state_dict()
+    for key, value in model.net.state_dict().items():
+        assert key.startswith("head") != torch.equal(value, theirs[key])
+
+
 def _without(tensors: dict[str, Tensor]) -> None:
     del tensors["norm.running_mean"]
 

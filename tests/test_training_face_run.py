@@ -149,6 +149,7 @@ def test_step_sizes_fall_and_the_softmax_hardens(
 ) -> None:
     """Ren18 section 4; SphereFace's schedule of the weight of cos(theta): 1000 / (1 + 0.12 t)."""
     taken: dict[str, list[tuple[float, float]]] = {}
+    rounds: list[float] = []  # step sizes of D in them
     players = {
         "recognise_step": "recogniser", "reconstruct_step": "modifier", "round": "modifier",
         "recogniser_step": "recogniser", "detector_step": "detector",
@@ -159,6 +160,8 @@ def test_step_sizes_fall_and_the_softmax_hardens(
         def noted(game: FaceGame, name: str = name, player: str = player, move: Any = move) -> Any:
             (group,) = game.adam[player].param_groups
             taken.setdefault(name, []).append((group["lr"], game.ease))
+            if name == "round":
+                rounds.append(game.adam["recogniser"].param_groups[0]["lr"])
             return move(game)
 
         monkeypatch.setattr(FaceGame, name, noted)
@@ -179,6 +182,7 @@ def test_step_sizes_fall_and_the_softmax_hardens(
     if restart:
         expected["recogniser_step"] = [(0.02, ease) for ease in eases[:2]]  # a D that is new
     assert taken.keys() == expected.keys()
+    np.testing.assert_allclose(rounds, [0.02, 0.02, 0.002, 0.002], rtol=1e-6)
     for name, steps in expected.items():
         np.testing.assert_allclose(taken[name], steps, rtol=1e-6)
 

@@ -50,7 +50,7 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
         # `file:` keeps a colon in a name from being read as a protocol.
         container = av.open(f"file:{path}", options={"format_whitelist": _CONTAINERS})
     except (av.FFmpegError, OSError) as error:
-        with path.open("rb") as file:
+        with faults("read", path), path.open("rb") as file:
             head = file.read(4)
         for start, name in _REFUSED.items():
             if head.startswith(start):

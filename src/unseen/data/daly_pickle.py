@@ -5,6 +5,7 @@ numbers alone. The four names of NumPy that arrays need stand for classes of thi
 keep what they are given, so that no code but this ever runs; any other name ends the conversion.
 """
 
+import math
 import pickle
 import re
 from pathlib import Path
@@ -180,32 +181,43 @@ def _videos(annotations: Any, faults: list[str]) -> dict[str, Any]:
     for name in sorted(test - set(annotations["annot"])):
         faults.append(f"'splits' names '{name}', which is not annotated")
     videos = {}
-    for name, video in sorted(annotations["annot"].items()):
+    for name, video in sorted(annotations["annot"].items(), key=_by_name):
         try:
             videos[str(name)] = {
                 "split": "test" if name in test else "train",
                 "action": str(video["suggestedClass"]),
                 "instances": [
                     _instance(action, instance)
-                    for action, instances in sorted(video["annot"].items())
+                    for action, instances in sorted(video["annot"].items(), key=_by_name)
                     for instance in instances
                 ],
             }
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
             faults.append(f"'{name}': {type(error).__name__} {error}")
     return videos
+
+
+def _by_name(item: tuple[Any, Any]) -> str:
+    return str(item[0])
+
+
+def _finite(number: Any) -> float:
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(f"{value} is no time or place")
+    return value
 
 
 def _instance(action: str, instance: Any) -> dict[str, Any]:
     return {
         "action": str(action),
-        "begin": float(instance["beginTime"]),
-        "end": float(instance["endTime"]),
+        "begin": _finite(instance["beginTime"]),
+        "end": _finite(instance["endTime"]),
         "keyframes": [
             {
                 # DALY counts frames from 1.
                 "frame": int(keyframe["frameNumber"]) - 1,
-                "box": [float(part) for part in keyframe["boundingBox"][0]],
+                "box": [_finite(part) for part in keyframe["boundingBox"][0]],
             }
             for keyframe in instance["keyframes"]
         ],

@@ -317,8 +317,12 @@ def _generate_range(
     frames: int,
     kind: Mapping[str, bool],
 ) -> list[DuetClip]:
+    threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
-    return [generate(seed, split, i, size=size, frames=frames, **kind) for i in indices]
+    try:
+        return [generate(seed, split, i, size=size, frames=frames, **kind) for i in indices]
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def _label_set(columns: Sequence[str], role: str, strangers: bool) -> LabelSet:

@@ -168,7 +168,7 @@ def _find(
     target_alone: bool,
 ) -> Load:
     if config.test_on is not None:
-        return _tested_on_pa_hmdb51(config, jobs, find, cache)
+        return _tested_on_pa_hmdb51(config, jobs, find, cache, target_alone)
     found = partial(_found, config, jobs=jobs, find=find, cache=cache)
     by = (config.split_by[0], config.split_by[1:]) if config.split_by else None
     if config.private_name is None:
@@ -268,7 +268,11 @@ def _looked_at(load: Loader) -> None:
 
 
 def _tested_on_pa_hmdb51(
-    config: DataConfig, jobs: int, find: Sequence[BoxFinder], cache: Path | None
+    config: DataConfig,
+    jobs: int,
+    find: Sequence[BoxFinder],
+    cache: Path | None,
+    target_alone: bool,
 ) -> Load:
     """The target task of HMDB51 and attributes of another data set, tested on PA-HMDB51."""
     spec = Spec.parse(config.name)
@@ -281,9 +285,10 @@ def _tested_on_pa_hmdb51(
     reading: tuple[Callable[[], Any], ...] = (
         partial(_annotations, config.test_on_root),
         partial(found, config.name, config.root, "--root"),
-        partial(found, config.private_name, config.private_root, "--private-root"),
     )
-    annotations, _, images = together(DataError, "PA-HMDB51 cannot be tested on", reading)
+    if not target_alone:
+        reading += (partial(found, config.private_name, config.private_root, "--private-root"),)
+    annotations, _, *images = together(DataError, "PA-HMDB51 cannot be tested on", reading)
     inventory = read_hmdb51(
         Path(config.root or ""),
         split=split_number(spec),
@@ -306,8 +311,13 @@ def _tested_on_pa_hmdb51(
         progress=_reading(),
     )
 
+    def named(target: ClipDataset) -> ClipDataset:
+        return replace(target, name=f"{target.name}, pa-hmdb51")
+
     def load() -> ClipDataset:
-        target, private = _labelled(config, videos, images)
+        if target_alone:
+            return named(videos(target=config.target, private=None))
+        target, private = _labelled(config, videos, *images)
         frames = with_test_frames(
             private,
             annotations,
@@ -319,7 +329,7 @@ def _tested_on_pa_hmdb51(
             cache=cache,
             progress=_reading(),
         )
-        return across(replace(target, name=f"{target.name}, pa-hmdb51"), frames)
+        return across(named(target), frames)
 
     return load
 

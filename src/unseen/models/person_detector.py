@@ -45,7 +45,7 @@ def person_weights(spec: str) -> tuple[str, Path]:
 
 
 class PersonDetector:
-    """People in a picture, by a detector of torchvision's.
+    """People in a picture, by a detector of torchvision's, on a GPU where there is one.
 
     Args:
         spec: `torchvision:NAME@FILE.safetensors`, of a detector trained on COCO.

@@ -49,16 +49,16 @@ def load_body(net: nn.Module, path: Path) -> None:
     Raises:
         WeightsError: the file is damaged, or is of another network; names what does not fit.
     """
-    _load(net, path, _last_layer(net))
+    _load(net, path, _last_layers(net))
 
 
 def load_whole(net: nn.Module, path: Path) -> None:
     """Put stored weights into `net`, all of them; otherwise as `load_body`."""
-    _load(net, path, None)
+    _load(net, path, ())
 
 
-def _load(net: nn.Module, path: Path, last: str | None) -> None:
-    """Put stored weights into `net`, but for a layer."""
+def _load(net: nn.Module, path: Path, last: tuple[str, ...]) -> None:
+    """Put stored weights into `net`, but for some layers."""
     try:
         stored = load_file(path)
     except (OSError, SafetensorError) as error:
@@ -172,7 +172,7 @@ def _unpickled(source: Path) -> Any:
 
 def _renamed(source: Path, stored: dict[str, Tensor], net: nn.Module) -> dict[str, Tensor]:
     own = {key: value for key, value in net.state_dict().items() if not key.endswith(_COUNTER)}
-    last = _last_layer(net)
+    last = _last_layers(net)
     in_order = stored if own.keys() != stored.keys() else {key: stored[key] for key in own}
     pairs = list(zip(own.items(), in_order.values(), strict=False))
     wrong = [
@@ -188,17 +188,19 @@ def _renamed(source: Path, stored: dict[str, Tensor], net: nn.Module) -> dict[st
     return {key: value for (key, _), value in pairs}
 
 
-def _last_layer(net: nn.Module) -> str:
-    """The name of the last layer that has parameters: the classifier."""
-    layers = [name for name, module in net.named_modules() if module._parameters]
-    return str(layers[-1])
+def _last_layers(net: nn.Module) -> tuple[str, ...]:
+    """The names of the classifier: what timm says of it, or the last layer that has parameters."""
+    named = getattr(net, "pretrained_cfg", {}).get("classifier")
+    if named:
+        return (named,) if isinstance(named, str) else tuple(named)
+    return ([name for name, module in net.named_modules() if module._parameters][-1],)
 
 
-def _in(key: str, layer: str | None) -> bool:
-    return layer is not None and key.startswith(f"{layer}.")
+def _in(key: str, layers: tuple[str, ...]) -> bool:
+    return key.startswith(tuple(f"{layer}." for layer in layers))
 
 
-def _optional(key: str, last: str | None) -> bool:
+def _optional(key: str, last: tuple[str, ...]) -> bool:
     return _in(key, last) or key.endswith(_COUNTER)
 
 

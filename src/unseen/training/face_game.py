@@ -132,6 +132,7 @@ class FaceGame:
             "detector": train.lr_detector,
             "critic": train.lr_critic,
         }
+        self.factor = 1.0
         self.adam = {name: self._adam(name) for name in self.modules() if name in self.rates}
         self.order = Order(len(faces), train.batch, train.seed)
         self.frame_order = Order(len(actions or ()), train.frames, train.seed + 1)
@@ -182,7 +183,8 @@ class FaceGame:
         return {f"opt_{name}": adam for name, adam in self.adam.items()}
 
     def set_rate(self, factor: float) -> None:
-        """Scale all step sizes."""
+        """Scale all step sizes; that of a D which is restarted later is whole."""
+        self.factor = factor
         for name, adam in self.adam.items():
             for group in adam.param_groups:
                 group["lr"] = self.rates[name] * factor

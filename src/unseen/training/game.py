@@ -174,14 +174,15 @@ class Game:
         """
         batch = self.draw()
         self.filter.train()
+        moving = not self.filter.sees_stills
 
         def losses() -> Iterator[Tensor]:
             for part, share in self._parts(batch):
                 wanted: Tensor = part.clips
                 for limit in self.filter.before:
                     wanted, _ = limit.step(wanted, None)
-                if self.config.filter.input_limits and wanted.shape[1] == 1:
-                    wanted = wanted if wanted.min() >= 0 else (0.5 + 0.5 * wanted).clamp(0, 1)
+                if moving:  # from -1 to 1, or beyond
+                    wanted = (0.5 + 0.5 * wanted).clamp(0, 1)
                 yield share * (self.filter(part.clips) - wanted).square().mean()
 
         return self._mean(self._update(losses(), [self.opt_filter], [self.filter]))

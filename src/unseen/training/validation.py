@@ -56,6 +56,8 @@ def scores_and_losses(
         batch: clips at once.
         device: where.
     """
+    if not asked:
+        return []
     count = min(most or len(clips), len(clips))
     chosen = np.arange(count) * len(clips) // max(count, 1)
     for module in (anonymizer, *(each.model for each in asked)):

@@ -39,7 +39,8 @@ class DataConfig(_Section):
         size: height and width of the clips in pixels.
         frames: per clip.
         train, val, test: how many clips `duet` generates for each split.
-        seed: of `duet`, or of a manifest's split where it gives none.
+        seed: of `duet`; elsewhere of what is held out where lists or a manifest leave it open: the
+            validation clips of UCF101, HMDB51 and SBU, or a whole split.
         split_by: the columns that such a split is drawn by, target first; None: the target and
             private ones. What is measured of a run keeps those it was trained with.
     """

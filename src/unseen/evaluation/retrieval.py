@@ -11,6 +11,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 import torch
+from sklearn.metrics import label_ranking_average_precision_score
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -79,13 +80,11 @@ def mean_average_precision(
 
     Queries of people whom the gallery lacks are left out; without any other, 0.
     """
-    found = []
-    for row, label in zip(similarities, query_labels, strict=True):
-        relevant = gallery_labels[np.argsort(-row, kind="stable")] == label
-        if relevant.any():
-            precision = np.cumsum(relevant) / np.arange(1, len(relevant) + 1)
-            found.append(float(precision[relevant].mean()))
-    return float(np.mean(found)) if found else 0.0
+    relevant = gallery_labels == query_labels[:, None]
+    known = relevant.any(1)
+    if not known.any():
+        return 0.0
+    return float(label_ranking_average_precision_score(relevant[known], similarities[known]))
 
 
 def chance_of_average_precision(query_labels: Array, gallery_labels: Array) -> float:

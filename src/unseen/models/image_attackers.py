@@ -2,7 +2,9 @@
 
 import math
 
+import numpy as np
 import torch
+from scipy.fft import dct
 from timm.models.convnext import ConvNeXt
 from timm.models.mlp_mixer import MixerBlock
 from torch import nn
@@ -86,9 +88,7 @@ class _Mixer(nn.Module):
 
 def cosine_basis(side: int) -> torch.Tensor:
     """The orthonormal two-dimensional cosine transform as filters `(side^2, 1, side, side)`."""
-    k, x = torch.arange(side).view(-1, 1), torch.arange(side).view(1, -1)
-    rows = torch.cos(math.pi * (2 * x + 1) * k / (2 * side)) * math.sqrt(2 / side)
-    rows[0] /= math.sqrt(2)
+    rows = torch.from_numpy(dct(np.eye(side, dtype=np.float32), axis=0, norm="ortho"))
     return torch.einsum("iy,jx->ijyx", rows, rows).reshape(side * side, 1, side, side)
 
 

@@ -218,8 +218,7 @@ def _along(line: tuple[Point, Point]) -> npt.NDArray[np.float64]:
 
 
 def _meets(points: npt.NDArray[np.float64], box: Bbox) -> bool:
-    inside = (points > (box.x0, box.y0)) & (points < (box.x1, box.y1))
-    return bool(inside.all(axis=1).any())
+    return bool(box.count_contains(points))
 
 
 def _overlap(one: Bbox, other: BboxBase) -> float:

@@ -3,7 +3,7 @@
 Killed at any moment and resumed, a run ends with the same weights, bit for bit: the state between
 two steps is in the checkpoint, and randomness is a function of the step. It may go on with another
 number of threads or processes or on another device, which round differently: the bits are then
-others.
+others. A GPU, which adds up some gradients in any order, repeats itself up to rounding.
 """
 
 import math

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import comb
 from sklearn.metrics import average_precision_score
 
 from unseen.data.clips import LabelSet
@@ -69,7 +70,7 @@ def interval(
         label_set: what they mean.
         videos: which video each clip is of: those of one are alike, and drawn together. None: each
             is of one of its own.
-        draws: resamples.
+        draws: resamples; of multi-label sets 200 at most.
         seed: of the resamples.
     """
     rng = np.random.default_rng(seed)
@@ -98,14 +99,6 @@ def best_of_k(scores: list[float]) -> list[float]:
     The i-th smallest of N scores is the best of a random k-subset with probability
     C(i-1, k-1) / C(N, k).
     """
-    ordered = np.sort(np.asarray(scores, np.float64))
-    total = len(ordered)
-    expected = []
-    for k in range(1, total + 1):
-        weight = np.zeros(total)
-        weight[-1] = k / total
-        # C(i-1, k-1) / C(N, k), downwards from i = N
-        for i in range(total - 1, 0, -1):
-            weight[i - 1] = weight[i] * (i - k + 1) / i if i >= k else 0.0
-        expected.append(float(weight @ ordered))
-    return expected
+    ordered, total = np.sort(np.asarray(scores, np.float64)), len(scores)
+    below = np.arange(total)  # i - 1
+    return [float(comb(below, k - 1) @ ordered / comb(total, k)) for k in range(1, total + 1)]

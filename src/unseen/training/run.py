@@ -5,8 +5,9 @@ Stages: `reconstruct` (f_D), `target-alone` (f_T on the frozen f_D), `target` (f
 (`unseen.training.schedules`) makes the moves of each outer step of the game. Killed at any moment
 and resumed, a run ends with the same weights, bit for bit: the state between two outer steps is in
 the checkpoint, and randomness is a function of the step. It may go on with another number of
-threads or on another device, which round differently: the bits are then others. So may it with
-another number of processes; of these each draws its own noise and dropout, and BatchNorm
+threads or on another device, which round differently: the bits are then others, and a GPU, which
+adds up some gradients in any order, repeats itself up to rounding. So may it with another number of
+processes; of these each draws its own noise and dropout, and BatchNorm
 normalises over its share of a batch.
 """
 

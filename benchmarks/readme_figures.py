@@ -8,6 +8,7 @@ prints the table.
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,19 +25,26 @@ def percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f}%"
 
 
+def _learned(path: Path) -> bool:
+    return bool(read_result(path)["anonymizer"]["kind"] == "learned")
+
+
 def main(paths: list[Path]) -> None:
     entries = read_entries(paths)
+    # Runs, which keep their order, are called as their files are, baselines by their names.
+    called = iter([path.stem for path in paths if _learned(path)])
+    entries = [replace(each, label=next(called)) if each.learned else each for each in entries]
     drawn = tradeoff(entries, common_codec(entries))
     (IMAGES / "trade-off.svg").write_text(drawn.wide, encoding="utf-8")
     print("| anonymizer | A_T | A_T, stored | leak | leak, stored | attackers |")
     print("| --- | --- | --- | --- | --- | --- |")
-    for path in paths:
-        result = read_result(path)
+    for entry in entries:
+        result = entry.result
         stored = result["codec"] or {}
         target, privacy = result["target"], result["privacy"]
         low, high = (stored or result)["privacy"]["interval"]
         cells = [
-            f"`{result['name']}`",
+            f"`{entry.label}`",
             percent(target["retrained_accuracy"]),
             percent(stored and stored["target"]["retrained_accuracy"]),
             percent(privacy["leak"]),
@@ -44,8 +52,7 @@ def main(paths: list[Path]) -> None:
             str(len(privacy["attackers"])),
         ]
         print("| " + " | ".join(cells) + " |")
-    learned = next(p for p, e in zip(paths, entries, strict=True) if e.learned)
-    previews = read_previews(learned)
+    previews = read_previews(next(filter(_learned, paths)))
     if previews is None or previews.before is None:
         return
     after = previews.after if previews.after_codec is None else previews.after_codec

@@ -1,4 +1,5 @@
 import gc
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -209,6 +210,31 @@ def test_lost_bytes_raise(tmp_path: Path, name: str) -> None:
         path.write_bytes(data[:middle] + data[middle + 300 :])
         raised += raises_or_equals(path, whole)
     assert raised >= 8
+
+
+def test_an_index_in_front_tells_of_a_cut_before_anything_is_decoded(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "a.mp4", noise(9), container={"movflags": "faststart"})
+    data = path.read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+    path.write_bytes(data[:-1])
+    message = f"is cut off: it should have {len(data)} bytes or more and has {len(data) - 1}"
+    with pytest.raises(VideoError, match=message):
+        probe(path)
+    frames = read_frames(path)
+    with pytest.raises(VideoError, match=message):
+        next(frames)
+
+
+def test_matroska_that_declares_to_be_longer_than_its_frames_raises(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "a.mkv", noise(9))
+    data = path.read_bytes()
+    at = data.index(b"\x44\x89\x88") + 3  # the duration: eight bytes, in milliseconds
+    (declared,) = struct.unpack(">d", data[at : at + 8])
+    assert declared == pytest.approx(360, abs=1)
+    assert len(list(read_frames(path))) == 9
+    path.write_bytes(data[:at] + struct.pack(">d", declared + 1000) + data[at + 8 :])
+    with pytest.raises(VideoError, match=r"cut off at frame 9: 1\.36 s are declared"):
+        list(read_frames(path))
 
 
 def test_a_change_of_frame_size_raises(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ def test_frames_that_nobody_looked_at_are_refused() -> None:
     assert (paint([image], [0.0], 0)[0] != image).any()
     with pytest.raises(VideoError, match=r"frame 1 of a\.png was not there"):
         paint([image], [0.04], 1)
+    with pytest.raises(VideoError, match=r"frame 0 of a\.png was not there"):
+        paint([image], [0.04], 0)
     with pytest.raises(VideoError, match="was not there when faces were looked for"):
         paint([np.ascontiguousarray(image[:-2])], [0.0], 0)
 

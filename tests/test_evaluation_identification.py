@@ -73,6 +73,27 @@ def test_attackers_name_people_and_nobody_where_nothing_is_left() -> None:
     assert parts.people == 8
 
 
+def test_the_interval_is_that_of_the_best() -> None:
+    """The first of two attackers names nobody; the interval is not its."""
+    identity = np.repeat(np.arange(4), 8)
+    parts = split_by_person(identity, seed=0)
+    told = np.eye(4)[identity].astype(np.float32)
+
+    class Nearest(Recogniser):
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def features(self, faces: Sequence[Face]) -> Vectors:
+            raise AssertionError
+
+    blind = np.ones_like(told)
+    found = identify(
+        parts, [np.zeros((32, 1, 16, 16, 3), np.uint8)], [{"blind": blind, "sees": told}],
+        [Nearest("blind"), Nearest("sees")], [], FAST, seed=0,
+    )  # fmt: skip
+    assert (found["best"], found["accuracy"], found["interval"]) == ("sees", 1.0, [1.0, 1.0])
+
+
 def test_attackers_learn_from_every_draw_and_name_the_first() -> None:
     identity = np.repeat(np.arange(4), 8)
     parts = split_by_person(identity, seed=0)

@@ -116,6 +116,30 @@ def test_it_is_the_fresh_target_model_of_the_evaluation(tmp_path: Path) -> None:
     assert list(scores.pixels.interval) == pytest.approx(result["target"]["interval"])
 
 
+def test_intervals_are_over_recordings(tmp_path: Path) -> None:
+    """Clips of one recording are drawn together: of a single one there is but one draw."""
+    data = visible_data(train=24, val=8, test=16)
+    one = replace(data, test=replace(data.test, videos=np.zeros(16, np.int64)))
+    result = evaluate("blur:4", one, tmp_path / "r.json", BRIEF)
+    for part in (result, result["codec"]):
+        score = part["target"]["retrained_accuracy"]
+        assert part["target"]["interval"] == [score, score]
+        assert part["privacy"]["interval"] == [part["privacy"]["leak"]] * 2
+    made = train_target("blur:4", one, tmp_path / "t.safetensors", BRIEF)
+    for found in (made.contract.anonymized.pixels, made.contract.anonymized.stored):
+        assert found is not None
+        assert list(found.interval) == [found.score, found.score]
+
+
+def test_clips_that_a_run_was_trained_on_test_no_further_target(
+    run: Path, contacts: ClipDataset
+) -> None:
+    learned = replace(contacts, train=contacts.val, test=contacts.train, hash="another")
+    with pytest.raises(UnseenError, match="were seen when"):
+        train_target(run, learned, config=BRIEF)
+    assert not (run / "targets").exists()
+
+
 def test_behind_a_learned_filter(run: Path, contacts: ClipDataset) -> None:
     before = _files(run)
     config = BRIEF.model_copy(update={"codec": None})

@@ -374,6 +374,7 @@ def test_video_gets_eight_bits_and_a_picture_the_exact_detector(
     made: list[dict[str, Any]] = []
 
     def recorded(threshold: float, **options: Any) -> CenterFace:
+        assert threshold == pytest.approx(0.1)  # half of 0.2: weaker ones continue a track
         made.append(options)
         return CenterFace(threshold, **options)
 

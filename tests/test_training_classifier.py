@@ -1,5 +1,7 @@
 """Training one classifier: it learns, stops, keeps its best weights, and can be repeated."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -10,7 +12,14 @@ from unseen.config import FitConfig
 from unseen.data.clips import LabelSet
 from unseen.errors import RunError
 from unseen.models.base import ClipClassifier
-from unseen.training.classifier import Fitted, blind_loss, fit, label_loss, predict
+from unseen.training.classifier import (
+    Fitted,
+    blind_loss,
+    fit,
+    label_loss,
+    predict,
+    until_plateau,
+)
 from unseen.training.metrics import score
 from unseen.types import StoredClips, to_clips
 
@@ -96,6 +105,39 @@ def test_it_ends_with_the_best_weights(seed: int) -> None:
     assert fitted.validation == max(scores) > min(scores)
     assert score(predict(model, val), val_y, LABELS) == fitted.validation
     assert not model.training
+
+
+def test_step_sizes_fall_from_the_best_weights_and_gradients_are_cut() -> None:
+    """AdamW's step is its step size at first: the weight tells it, and where it went on from."""
+    model = nn.Linear(1, 1, bias=False)
+    seen: list[float] = []
+    sizes: list[float] = []
+    scores = iter([0.5, 0.4, 0.3, 0.2, 0.1])
+
+    def loss(step: int) -> Tensor:
+        seen.append(float(model.weight.detach()))
+        value: Tensor = (model.weight * (1e4 if step % 2 == 0 else 1.0)).sum()
+        return value
+
+    config = FitConfig(
+        epoch_clips=8, batch=8, least=1, patience=1, drops=2, cap=9, lr=0.1, weight_decay=0.0
+    )
+
+    class Watched(torch.optim.AdamW):
+        def step(self, *arguments: Any) -> Any:
+            (group,) = self.param_groups
+            sizes.append(group["lr"])
+            assert model.weight.grad is not None
+            assert float(model.weight.grad.norm()) <= 5.0 + 1e-4
+            return super().step(*arguments)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(torch.optim, "AdamW", Watched)
+        fitted = until_plateau(model, loss, lambda: next(scores), config)
+    assert (fitted.stopped, fitted.epochs, fitted.validation) == ("plateau", 4, 0.5)
+    assert sizes == pytest.approx([0.1, 0.1, 0.02, 0.004])
+    # The best weights are those after the first step: from there it goes on after each fall.
+    assert seen[1] == seen[2] == seen[3] == float(model.weight.detach()) != seen[0]
 
 
 def test_the_same_seed_gives_the_same_weights() -> None:

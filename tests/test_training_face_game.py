@@ -15,9 +15,10 @@ from unseen.data.clips import SplitName
 from unseen.data.drawn_actions import DrawnFrames
 from unseen.faces.actions import FacesFound
 from unseen.faces.align import align
+from unseen.models.critic import critic_loss, realism_loss
 from unseen.models.sphereface import angular_softmax
 from unseen.training.face_game import FaceBatch, FaceGame
-from unseen.training.face_objectives import FACE_OBJECTIVES
+from unseen.training.face_objectives import FACE_OBJECTIVES, Exposed
 from unseen.training.processes import make_fabric
 
 CPU = make_fabric(tiny_config().train)
@@ -248,6 +249,52 @@ def test_at_last_a_alone_lowers_it() -> None:
         game.detector_step()
     game.moves = move  # the same frames again
     assert _detection(game) < before - 0.3
+
+
+@pytest.mark.parametrize("objectives", ["distance", "distance,negative_entropy"])
+def test_the_gradient_of_m_by_several_objectives_and_by_the_critic(objectives: str) -> None:
+    """gamma times the sum of the objectives, and `realism` times minus the critic's mean score."""
+    game = _game(
+        f"game.objectives={objectives}", "game.gamma=0.7", "game.l1=0", "game.realism=0.3",
+        "train.lr_modifier=1e-9",
+    )  # fmt: skip
+    assert game.critic is not None
+    batch = game.draw()
+    faces = game.modifier.modify(batch.faces, game.modifier.grain(4))
+    with torch.no_grad():
+        real = game.recogniser.embed(align(batch.faces, batch.landmarks))
+    seen = game.recogniser(align(faces, batch.landmarks))
+    exposed = Exposed(seen, lambda: real, batch.labels, batch.others, 4, game.ease)
+    game.critic.eval()
+    loss = -0.3 * game.critic(faces).mean()
+    for name in objectives.split(","):
+        loss = loss + 0.7 * FACE_OBJECTIVES[name](exposed).mean()
+    expected = torch.autograd.grad(loss, list(game.modifier.parameters()))
+    norm = torch.cat([g.flatten() for g in expected]).norm()
+    norms = [value.clone() for value in game.critic.state_dict().values()]
+    game._train_modifier(
+        batch, game.modifier.modify(batch.faces, game.modifier.grain(4)), playing=True
+    )
+    for found, wanted in zip(game.modifier.parameters(), expected, strict=True):
+        assert found.grad is not None
+        torch.testing.assert_close(
+            found.grad, wanted * min(1.0, 5.0 / float(norm)), atol=1e-6, rtol=1e-3
+        )
+    # The critic, spectral norms and all, is as it was.
+    assert all(map(torch.equal, norms, game.critic.state_dict().values()))
+
+
+def test_the_losses_of_the_critic_by_hand() -> None:
+    real, made = torch.tensor([[[3.0, 0.5]]]), torch.tensor([[[-2.0, 0.25]]])
+    assert float(critic_loss(real, made)) == pytest.approx((0 + 0.5) / 2 + (0 + 1.25) / 2)
+    assert float(realism_loss(made)) == pytest.approx(0.875)
+
+
+def test_all_players_and_optimisers_are_in_checkpoints() -> None:
+    game = _game("game.realism=1", "game.average=0.5", actions=True)
+    players = {"modifier", "recogniser", "critic", "detector"}
+    assert game.modules().keys() == players | {"mean"}
+    assert game.optimizers().keys() == {f"opt_{name}" for name in players}
 
 
 def test_the_critic_pulls_real_and_made_apart() -> None:

@@ -546,3 +546,59 @@ def test_validation_changes_nothing(data: ClipDataset) -> None:
             each.budget_step([0, 1])
     for one, other in zip(game.modules().values(), untouched.modules().values(), strict=True):
         assert _same(_weights(one), _weights(other))
+
+
+@pytest.mark.parametrize("sees", ["output", "before_noise"])
+@pytest.mark.parametrize("micro_batch", [0, 4])
+def test_budget_models_see_the_output_with_or_without_its_noise(
+    data: ClipDataset, sees: str, micro_batch: int
+) -> None:
+    """A filter without weights puts out the same grey everywhere: what varies is noise."""
+    noisy = ("filter.output_limits=noise:0.3", f"train.micro_batch={micro_batch}")
+    game = _game(data, tiny_config(*noisy, f"game.budget_sees={sees}"))
+    varies: dict[str, list[float]] = {"budget": [], "target": []}
+
+    def watch(player: nn.Module, name: str) -> None:
+        player.register_forward_pre_hook(
+            lambda _, seen: varies[name].append(float(seen[0].detach().std()))
+        )
+
+    for model in game.budget:
+        watch(model, "budget")
+    watch(game.target, "target")
+    moves: list[Callable[[], object]] = [
+        lambda: game.filter_step(GAMMA, with_target=True),
+        lambda: game.privacy_step(),
+        lambda: game.budget_step(range(2)),
+        lambda: game.validate(),
+    ]
+    for move in moves:
+        with torch.no_grad():
+            for parameter in game.filter.parameters():
+                parameter.zero_()
+        varies["budget"].clear()
+        move()
+        assert len(varies["budget"]) >= 2
+        assert all((found > 0.1) == (sees == "output") for found in varies["budget"])
+        assert all(found > 0.1 or found < 1e-6 for found in varies["budget"])
+    assert all(found > 0.1 for found in varies["target"])
+
+
+def test_moves_train_and_measuring_does_not(data: ClipDataset) -> None:
+    game = _game(data)
+    modes: list[bool] = []
+    for player in (game.filter, game.target, *game.budget):
+        player.register_forward_pre_hook(lambda player, _: modes.append(player.training))
+    for move in (
+        lambda: game.filter_step(GAMMA, with_target=True),
+        lambda: game.privacy_step(),
+        lambda: game.target_step(with_filter=True),
+    ):
+        modes.clear()
+        move()
+        assert modes
+        assert all(modes)
+    modes.clear()
+    game.validate()
+    assert modes
+    assert not any(modes)

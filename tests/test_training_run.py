@@ -35,7 +35,8 @@ from unseen.training.folder import (
     refuse,
     run_config,
 )
-from unseen.training.run import train
+from unseen.training.processes import make_fabric
+from unseen.training.run import _Run, train
 from unseen.training.schedules import PLATEAU
 from unseen.training.state import STAGES
 from unseen.types import to_clips
@@ -504,3 +505,27 @@ def _distance(one: dict[str, Tensor], other: dict[str, Tensor], player: str) -> 
     """The mean difference of a player's weights, in the convolution where it is largest."""
     keys = [key for key in one if key.startswith(f"{player}/") and one[key].ndim > 1]
     return max(float((one[key] - other[key]).abs().mean()) for key in keys)
+
+
+def test_step_sizes_rise_and_fall(tmp_path: Path) -> None:
+    """`lr_schedule=decay`: up over 30 steps, down over the last 40% of the game, from 0.3 after."""
+    config = tiny_config("train.steps=100", "train.finish=10")
+    data = tiny_data(config)
+    run = _Run(config, data, tmp_path, make_fabric(config.train))
+
+    def rate(stage: str, step: int, length: int) -> float:
+        run.state.step = step
+        return run._rate(stage, length)
+
+    for stage in ("reconstruct", "target-alone", "target", "budget"):
+        assert [rate(stage, step, 500) for step in (0, 14, 29, 400)] == pytest.approx(
+            [1 / 30, 0.5, 1, 1]
+        )
+    assert [rate("game", step, 100) for step in (0, 59, 80, 90, 99)] == pytest.approx(
+        [1, 1, 0.5, 0.25, 0.025]
+    )
+    assert rate("game", 999, 1000) == pytest.approx(0.02)
+    assert [rate("finish", step, 10) for step in (0, 5, 9)] == pytest.approx([0.3, 0.15, 0.03])
+    constant = tiny_config("train.lr_schedule=constant")
+    run = _Run(constant, data, tmp_path, make_fabric(constant.train))
+    assert {rate(stage, 99, 100) for stage in ("target", "game", "finish")} == {1.0}

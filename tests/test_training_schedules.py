@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any, get_args
 
 import numpy as np
@@ -197,6 +198,36 @@ def test_every_loop_ends_at_its_cap_and_says_so(name: str, order: list[str]) -> 
     }[name]
     assert len(state.notes) == len(caps)
     assert all(cap in note for cap, note in zip(caps, state.notes, strict=True))
+
+
+def test_a_threshold_that_is_met_exactly_ends_the_loop() -> None:
+    players = Quadratic()
+    score = players.validate(budget=False).target_score
+    game = _game("monitored", th1=score, cap_target=5, th2=0, cap_budget=5)
+    players.moves.clear()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(players, "validate", lambda *_, **__: Validation(score, 0.0, [], []))
+        SCHEDULES["monitored"](game, players, _state(), 8).step()
+    assert "T" not in {move[0] for move in players.moves}
+
+
+def test_the_training_scores_of_budget_models_are_kept_for_the_log() -> None:
+    players, state = Quadratic(), _state()
+    game = _game("monitored", th1=0, th2=1, cap_budget=4)
+    scores: list[list[float]] = []
+    budget_step = players.budget_step
+
+    def step(indices: Sequence[int], *rest: Any) -> list[float]:
+        scores.append(budget_step(indices, *rest))
+        return scores[-1]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(players, "budget_step", step)
+        SCHEDULES["monitored"](game, players, state, 8).train_budget(range(3), 4)
+    expected = np.array(scores[0])
+    for later in scores[1:]:
+        expected = 0.9 * expected + 0.1 * np.array(later)
+    np.testing.assert_allclose(state.budget_scores, expected)
 
 
 def test_only_budget_models_above_the_bound_move() -> None:

@@ -198,6 +198,15 @@ def test_what_the_filter_hides_is_no_target(run: Path, tmp_path: Path) -> None:
     assert "unseen evaluate" in told
 
 
+def test_of_several_hidden_attributes_none_is_a_target(run: Path, tmp_path: Path) -> None:
+    path = run / "anonymizer.json"
+    contract = json.loads(path.read_text())
+    contract["about"]["private"]["column"] = "glasses,skirt"
+    path.write_text(json.dumps(contract))
+    skirts = tiny_data(tiny_config("data.target=skirt", "data.test=26"))
+    assert "'skirt' is what" in _refused(run, skirts, None, tmp_path)
+
+
 @pytest.mark.parametrize("there", ["contact.safetensors", "contact.json"])
 def test_nothing_is_overwritten(
     there: str, run: Path, contacts: ClipDataset, tmp_path: Path

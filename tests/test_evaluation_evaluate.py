@@ -260,6 +260,21 @@ def test_a_trained_run_end_to_end(trained: Path, duet: ClipDataset, tmp_path: Pa
     assert result["target"]["accuracy"] == pytest.approx(np.mean(answers == duet.test.target))
 
 
+def test_all_intervals_of_a_run_are_over_recordings(
+    trained: Path, duet: ClipDataset, tmp_path: Path
+) -> None:
+    one = replace(duet, test=replace(duet.test, videos=np.zeros(8, np.int64)))
+    config = BRIEF.model_copy(
+        update={"attackers": "c3d-small:4", "attacks": ("classify", "retrieve"),
+                "encoder": "c3d-small:4"}
+    )  # fmt: skip
+    result = evaluate(trained, one, tmp_path / "r.json", config)
+    for part in (result, result["codec"]):
+        assert part["target"]["own_interval"] == [part["target"]["accuracy"]] * 2
+        found = part["privacy"]["attacks"]["retrieve"]
+        assert found["interval"] == [found["accuracy"]] * 2
+
+
 def test_what_a_filter_costs_is_measured_where_the_evaluation_computes(
     trained: Path, duet: ClipDataset
 ) -> None:

@@ -120,13 +120,14 @@ def test_step_sizes_fall_from_the_best_weights_and_gradients_are_cut() -> None:
         return value
 
     config = FitConfig(
-        epoch_clips=8, batch=8, least=1, patience=1, drops=2, cap=9, lr=0.1, weight_decay=0.0
+        epoch_clips=16, batch=8, least=1, patience=1, drops=2, cap=9, lr=0.1, weight_decay=0.01
     )
 
     class Watched(torch.optim.AdamW):
         def step(self, *arguments: Any) -> Any:
             (group,) = self.param_groups
             sizes.append(group["lr"])
+            assert group["weight_decay"] == 0.01
             assert model.weight.grad is not None
             assert float(model.weight.grad.norm()) <= 5.0 + 1e-4
             return super().step(*arguments)
@@ -135,9 +136,10 @@ def test_step_sizes_fall_from_the_best_weights_and_gradients_are_cut() -> None:
         patched.setattr(torch.optim, "AdamW", Watched)
         fitted = until_plateau(model, loss, lambda: next(scores), config)
     assert (fitted.stopped, fitted.epochs, fitted.validation) == ("plateau", 4, 0.5)
-    assert sizes == pytest.approx([0.1, 0.1, 0.02, 0.004])
-    # The best weights are those after the first step: from there it goes on after each fall.
-    assert seen[1] == seen[2] == seen[3] == float(model.weight.detach()) != seen[0]
+    assert sizes == pytest.approx([0.05, 0.1, 0.1, 0.1, 0.02, 0.02, 0.004, 0.004])
+    # The best weights are those after the first epoch: from there it goes on after each fall.
+    assert seen[2] == seen[4] == seen[6] == float(model.weight.detach())
+    assert len({seen[0], seen[1], seen[2], seen[3]}) == 4
 
 
 def test_the_same_seed_gives_the_same_weights() -> None:

@@ -587,10 +587,11 @@ def test_budget_models_see_the_output_with_or_without_its_noise(
 def test_moves_train_and_measuring_does_not(data: ClipDataset) -> None:
     game = _game(data)
     modes: list[bool] = []
-    for player in (game.filter, game.target, *game.budget):
+    for player in (game.filter.network, game.target, *game.budget):
         player.register_forward_pre_hook(lambda player, _: modes.append(player.training))
     for move in (
         lambda: game.filter_step(GAMMA, with_target=True),
+        lambda: [game.budget_step([i]) for i in range(2)],
         lambda: game.privacy_step(),
         lambda: game.target_step(with_filter=True),
     ):

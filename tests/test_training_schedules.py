@@ -213,6 +213,7 @@ def test_a_threshold_that_is_met_exactly_ends_the_loop() -> None:
 
 def test_the_training_scores_of_budget_models_are_kept_for_the_log() -> None:
     players, state = Quadratic(), _state()
+    state.budget_scores = [0.9] * 3  # of other models or an older f_D: they do not count
     game = _game("monitored", th1=0, th2=1, cap_budget=4)
     scores: list[list[float]] = []
     budget_step = players.budget_step

@@ -1,3 +1,4 @@
+import itertools
 import os
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from unseen.anonymizers.learned import FilterConfig, LearnedFilter, save_filter
 from unseen.anonymizers.load import load_anonymizer
 from unseen.anonymizers.modifier import FaceModifier, ModifierConfig, save_modifier
 from unseen.data.decode import letterbox
-from unseen.data.video import read_clip
+from unseen.data.video import read_clip, read_frames
 from unseen.deploy import apply
 from unseen.deploy.apply import anonymize_paths, anonymize_video
 from unseen.deploy.plan import passed_over
@@ -522,6 +523,20 @@ def test_a_source_that_is_replaced_meanwhile_is_not_written(
         with pytest.raises(VideoError, match=r"while it (was|is) anonymized"):
             anonymize_video(src, tmp_path / "out.mp4")
         assert names(tmp_path) == ["a.mp4"]
+
+
+def test_fewer_frames_than_were_looked_at_are_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    src = make_video(tmp_path / "a.mp4", noise(5))
+
+    def short(path: Path) -> Any:
+        return itertools.islice(read_frames(path), 4)
+
+    monkeypatch.setattr(apply, "read_frames", short)
+    with pytest.raises(VideoError, match="changed while it was anonymized"):
+        anonymize_video(src, tmp_path / "out.mp4")
+    assert names(tmp_path) == ["a.mp4"]
 
 
 def test_sound_that_was_cut_off_does_not_come_back(tmp_path: Path) -> None:

@@ -133,6 +133,14 @@ def test_interval_of_attributes_is_that_of_a_naive_loop() -> None:
     assert (low, high) == pytest.approx(tuple(np.percentile(best, [2.5, 97.5])))
 
 
+def test_attributes_are_drawn_200_times_at_most() -> None:
+    rng = np.random.default_rng(3)
+    labels = rng.integers(0, 2, (12, 3))
+    logits = [rng.normal(size=(12, 3)) + labels]
+    found = {n: interval(logits, labels, YES_NO, draws=n, seed=5) for n in (150, 200, 1000)}
+    assert found[1000] == found[200] != found[150]
+
+
 @pytest.mark.parametrize("label_set", [PAIR, YES_NO])
 def test_clips_of_one_video_are_drawn_together(label_set: LabelSet) -> None:
     rng = np.random.default_rng(8)

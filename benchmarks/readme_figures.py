@@ -42,6 +42,7 @@ def main(paths: list[Path]) -> None:
         result = entry.result
         stored = result["codec"] or {}
         target, privacy = result["target"], result["privacy"]
+        others = privacy.get("attacks") or {}
         low, high = (stored or result)["privacy"]["interval"]
         cells = [
             f"`{entry.label}`",
@@ -49,7 +50,7 @@ def main(paths: list[Path]) -> None:
             percent(stored and stored["target"]["retrained_accuracy"]),
             percent(privacy["leak"]),
             f"{percent(stored and stored['privacy']['leak'])} [{100 * low:.1f}, {100 * high:.1f}]",
-            str(len(privacy["attackers"])),
+            str(len(privacy["attackers"])) + (f" and {len(others)} attacks" if others else ""),
         ]
         print("| " + " | ".join(cells) + " |")
     previews = read_previews(next(filter(_learned, paths)))

@@ -212,6 +212,21 @@ def test_lost_bytes_raise(tmp_path: Path, name: str) -> None:
     assert raised >= 8
 
 
+def test_a_transport_stream_that_lost_a_packet_raises(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "a.ts", noise(24))
+    data, whole = path.read_bytes(), read_clip(path)
+    told = []
+    for share in np.linspace(0.2, 0.8, 10):
+        at = int(len(data) * share) // 188 * 188
+        path.write_bytes(data[:at] + data[at + 188 :])
+        try:
+            np.testing.assert_array_equal(read_clip(path), whole)  # the packet held no picture
+        except VideoError as error:
+            told.append("its data is incomplete" in str(error))
+    assert len(told) >= 8
+    assert all(told)  # a decoder may not notice
+
+
 def test_an_index_in_front_tells_of_a_cut_before_anything_is_decoded(tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.mp4", noise(9), container={"movflags": "faststart"})
     data = path.read_bytes()
@@ -456,6 +471,20 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         assert names(tmp_path) == ["a.mp4"]
         assert path.read_bytes() == b"old"
+
+
+def test_what_was_written_is_read_back(tmp_path: Path) -> None:
+    path, fewer = tmp_path / "a.mkv", tmp_path / "fewer.mkv"
+    write_video(fewer, noise(9), Fraction(25), "lossless")
+    with VideoWriter(path, 48, 32, Fraction(1, 25), codec="lossless") as writer:
+        for pts, image in enumerate(noise(10)):
+            writer.write(image, pts, 1)
+    writer._refuse_incomplete(path)
+    with pytest.raises(VideoError, match=r"a\.mkv: 9 of 10 frames came out; free disk space"):
+        writer._refuse_incomplete(fewer)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(VideoError, match=r"a\.mkv: it came out broken; free disk space"):
+        writer._refuse_incomplete(path)
 
 
 @pytest.mark.parametrize(

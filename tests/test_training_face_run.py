@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from face_trees import lfw, people_of
+from killed import KILL
 from tiny_faces import tiny_config, tiny_data, write_faces
 from unseen.anonymizers.learned import WEIGHTS_FILE
 from unseen.anonymizers.load import load_anonymizer
@@ -29,6 +29,7 @@ from unseen.face_config import FaceDataConfig
 from unseen.faces.images import read_folds
 from unseen.models.action_detector import DETECTOR_WEIGHTS, load_detector
 from unseen.models.sphereface import load_recogniser
+from unseen.training import checkpoint
 from unseen.training.face_data import load_face_data
 from unseen.training.face_game import FaceGame
 from unseen.training.face_run import refuse_faces, train_faces, verification
@@ -43,8 +44,10 @@ SCRIPT = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
+import killed
 from tiny_faces import tiny_config, tiny_data
 from unseen.training.face_run import train_faces
+killed.heed()
 if __name__ == "__main__":
     config = tiny_config(*sys.argv[3:])
     data = tiny_data(actions=config.data.actions is not None)
@@ -87,15 +90,17 @@ def _command(folder: Path, run: str) -> list[str]:
     return [sys.executable, str(script), str(folder / run)]
 
 
-def test_killed_at_any_step_and_resumed_it_ends_with_the_same_bits(tmp_path: Path) -> None:
+@pytest.mark.parametrize("past", [(0, 1), (2, 3), (3, 1)])
+def test_killed_at_any_step_and_resumed_it_ends_with_the_same_bits(
+    past: tuple[int, int], tmp_path: Path
+) -> None:
     overrides = [*LIMITED, "train.steps=6", "data.actions=duet"]
     command = _command(tmp_path, "killed")
-    process = subprocess.Popen([*command, "new", *overrides], env=os.environ.copy())
-    saved = tmp_path / "killed" / CHECKPOINT
-    while not saved.exists() and process.poll() is None:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    environment = {**os.environ, KILL: "{}:{}".format(*past)}
+    process = subprocess.run([*command, "new", *overrides], env=environment)
+    assert process.returncode == -signal.SIGKILL
+    state = checkpoint.load(tmp_path / "killed" / CHECKPOINT).progress["state"]
+    assert (state["stage"], state["step"]) == past
     subprocess.run([*command, "resume", *overrides], check=True)
     train_faces(tiny_config(*overrides), tiny_data(actions=True), tmp_path / "whole")
     for name in (WEIGHTS_FILE, DETECTOR_WEIGHTS, "recogniser.safetensors"):

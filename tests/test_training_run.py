@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from shutil import copy2
 from typing import Any
@@ -17,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from killed import KILL
 from tiny_game import tiny_config, tiny_data
 from unseen.anonymizers.learned import WEIGHTS_FILE, load_filter
 from unseen.anonymizers.load import load_anonymizer
@@ -46,11 +46,13 @@ SCRIPT = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
+import killed
 from tiny_game import tiny_config, tiny_data
 from unseen.training.run import train
+killed.heed()
 if __name__ == "__main__":
-    config = tiny_config(*sys.argv[3:])
-    train(config, tiny_data(config), Path(sys.argv[1]), resume=sys.argv[2] == "resume")
+    config = tiny_config(*sys.argv[2:])
+    train(config, tiny_data(config), Path(sys.argv[1]))
 """
 
 
@@ -69,14 +71,13 @@ def script(tmp_path: Path) -> Path:
 Process = subprocess.Popen[bytes]
 
 
-def _start(script: Path, folder: Path, *overrides: str, resume: bool = False) -> Process:
-    how = "resume" if resume else "start"
+def _start(script: Path, folder: Path, *overrides: str, kill: str | None = None) -> Process:
     with _log(folder).open("wb") as log:
         return subprocess.Popen(
-            [sys.executable, str(script), str(folder), how, *overrides],
+            [sys.executable, str(script), str(folder), *overrides],
             stdout=log,
             stderr=log,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "OMP_NUM_THREADS": "1", **({KILL: kill} if kill else {})},
         )
 
 
@@ -95,34 +96,6 @@ def _without_time(value: Any) -> Any:
     return [_without_time(v) for v in value] if isinstance(value, list) else value
 
 
-def _state(path: Path) -> dict[str, Any]:
-    """Of a checkpoint that another process may replace at any moment."""
-    copy = path.parent.with_suffix(".copy")
-    copy.write_bytes(path.read_bytes())
-    state: dict[str, Any] = checkpoint.load(copy).progress["state"]
-    return state
-
-
-def _kill_after(process: Process, folder: Path, stage: str, step: int) -> int:
-    """SIGKILL once a checkpoint is that far; where the last checkpoint was."""
-    path = folder / CHECKPOINT
-    limit = time.monotonic() + 120
-    while time.monotonic() < limit:
-        assert process.poll() is None, _log(folder).read_text()
-        if path.exists():
-            state = _state(path)
-            if (state["stage"], state["step"]) >= (STAGES.index(stage), step):
-                process.send_signal(signal.SIGKILL)
-                assert process.wait() == -signal.SIGKILL
-                state = _state(path)
-                assert state["stage"] == STAGES.index(stage)
-                return int(state["step"])
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
-    raise AssertionError("the run did not come that far in two minutes")
-
-
 # Everything that carries state from step to step: restarts, the multiplier, noise.
 EVENTFUL = (
     "filter.output_limits=noise:0.1", "game.hold_loss=1.5", "game.gamma_rate=0.1",
@@ -133,13 +106,16 @@ EVENTFUL = (
 )  # fmt: skip
 
 
+@pytest.mark.parametrize(("stage", "step"), [("target", 1), ("game", 5), ("finish", 1)])
 def test_killed_and_resumed_is_bit_for_bit_the_uninterrupted_run(
-    data: ClipDataset, script: Path, tmp_path: Path
+    stage: str, step: int, data: ClipDataset, script: Path, tmp_path: Path
 ) -> None:
     config = tiny_config(*EVENTFUL)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    process = _start(script, killed, *EVENTFUL)
-    assert 5 <= _kill_after(process, killed, "game", 5) < 16
+    process = _start(script, killed, *EVENTFUL, kill=f"{STAGES.index(stage)}:{step}")
+    assert process.wait(240) == -signal.SIGKILL, _log(killed).read_text()
+    state = checkpoint.load(killed / CHECKPOINT).progress["state"]
+    assert (STAGES[state["stage"]], state["step"]) == (stage, step)
     assert not (killed / WEIGHTS_FILE).exists()  # a killed run does not look finished
     found = train(config, data, killed, resume=True)
     expected = train(config, data, whole)

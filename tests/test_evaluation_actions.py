@@ -100,6 +100,26 @@ def test_the_detector_learns_from_what_it_is_shown(config: FaceRunConfig) -> Non
         train_detector(wild, frames, shown, "cpu")
 
 
+def test_the_detectors_step_size_falls_once(config: FaceRunConfig) -> None:
+    frames = _coloured(Spec("coloured-faces"), None, 0).of_split("train")
+
+    def weights(steps: int, lr_drop: float) -> torch.Tensor:
+        train = config.train.model_copy(
+            update={"steps": steps, "finish": 1, "lr_drop": lr_drop, "lr_detector": 1e-4}
+        )
+        settings = config.model_copy(update={"train": train})
+        found = train_detector(settings, frames, lambda picture: picture.image, "cpu")
+        return torch.cat([weight.detach().flatten() for weight in found.parameters()])
+
+    # One step, then a second as large, or a tenth of it: Adam's steps are the rate's multiples.
+    one, large, small = weights(0, 1.0), weights(1, 1.0), weights(1, 0.5)
+    moved = (large - one).abs() > 1e-5
+    assert moved.float().mean() > 0.5
+    torch.testing.assert_close(
+        (small - one)[moved], 0.1 * (large - one)[moved], rtol=0.02, atol=1e-7
+    )
+
+
 @pytest.mark.parametrize(
     ("learned", "measured", "refused"),
     [

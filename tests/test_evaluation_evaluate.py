@@ -15,6 +15,7 @@ from tiny_game import tiny_config, tiny_data
 from unseen.anonymizers.learned import load_filter
 from unseen.config import DataConfig, EvaluationConfig
 from unseen.data.clips import BoxSource, ClipDataset, LabelSet, Split, across
+from unseen.data.codec import codec_round_trip
 from unseen.errors import ConfigError, RunError, UnseenError, WeightsError
 from unseen.evaluation.evaluate import _cost, evaluate, prepare, refuse_attacks
 from unseen.evaluation.results import previews_path, read_previews, read_result
@@ -248,16 +249,34 @@ def test_a_trained_run_end_to_end(trained: Path, duet: ClipDataset, tmp_path: Pa
         assert part["milliseconds_per_frame"] > 0
     assert result["configuration"]["run"] == run_config(trained).model_dump(mode="json")
 
-    # The figure of the run's own f_T, worked out beside the evaluation.
-    run = run_config(trained)
-    torch.manual_seed(1_000 * QUICK.seed + 2)  # the noise of the only pass over the test clips
+
+def test_the_runs_own_target_model_is_measured_on_pixels_and_on_stored_video(
+    run: Path, tmp_path: Path
+) -> None:
+    data = tiny_data(tiny_config("data.test=96"))
+    module = load_filter(run)
+    noise = np.random.SeedSequence([QUICK.seed, 2, 0, 0]).generate_state(1)[0]
+    torch.manual_seed(int(noise))  # of the only pass over the test clips
+    batches = torch.split(to_clips(data.test.clips), 32)
     with torch.no_grad():
-        shown = load_filter(trained)(to_clips(duet.test.clips))
-    target = create_model(run.target_model, 8, size=16, frames=4).eval()
-    target.load_state_dict(load_file(trained / "target.safetensors"))
-    with torch.no_grad():
-        answers = target(torch.round(shown * 255) / 255).argmax(1).numpy()
-    assert result["target"]["accuracy"] == pytest.approx(np.mean(answers == duet.test.target))
+        shown = (torch.cat([module(batch) for batch in batches]) * 255).round()
+    pixels = shown.movedim(1, -1).to(torch.uint8).numpy()
+    stored = codec_round_trip(pixels, "h264:crf=51", data.fps).clips
+    target = create_model(run_config(run).target_model, 8, size=16, frames=4).eval()
+    weights = load_file(run / "target.safetensors")
+    target.load_state_dict(weights)
+    with torch.no_grad():  # so few steps left it with one answer to all; now it has several
+        bias = next(key for key in weights if weights[key].shape == (8,))
+        weights[bias] -= target(to_clips(pixels)).mean(0)
+        save_file(weights, run / "target.safetensors")
+        target.load_state_dict(weights)
+        answers = [target(to_clips(clips)).argmax(1).numpy() for clips in (pixels, stored)]
+    expected = [np.mean(each == data.test.target) for each in answers]
+    assert abs(expected[0] - expected[1]) > 0.01
+    config = BRIEF.model_copy(update={"attackers": "pixel", "codec": "h264:crf=51"})
+    result = evaluate(run, data, tmp_path / "r.json", config)
+    found = [result["target"]["accuracy"], result["codec"]["target"]["accuracy"]]
+    assert found == pytest.approx(expected)
 
 
 def test_all_intervals_of_a_run_are_over_recordings(

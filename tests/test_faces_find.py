@@ -308,6 +308,20 @@ def test_boxes_are_enlarged_about_their_centre(detector: CenterFace) -> None:
     assert (sizes[1] / sizes[0] > 1.2).all()
 
 
+@pytest.mark.parametrize(
+    ("shape", "enlarge", "tracks"), [("box", 1.3, 2), ("box", 1.4, 1), ("ellipse", 1.5, 2)]
+)
+def test_what_the_settings_leave_uncovered_is_no_duplicate(
+    shape: str, enlarge: float, tracks: int, tmp_path: Path
+) -> None:
+    """Most of the second lies inside the first, and all of it within 1.35 times as much."""
+    boxes = np.array([[80, 30, 120, 70], [97, 35, 127, 65]], np.float32)
+    found = Detections(boxes, np.array([0.9, 0.8], np.float32), np.zeros((2, 5, 2), np.float32))
+    video = make_video(tmp_path / "a.mp4", np.repeat(background()[None], 6, 0))
+    settings = FaceSettings(shape=shape, enlarge=enlarge)
+    assert len(find_faces(video, settings, detector=lambda _: found).tracks) == tracks
+
+
 def test_the_margin_is_that_of_two_faces_at_most() -> None:
     track = Track(0, (-np.inf, np.inf))
     for frame, x in enumerate((40, 200)):

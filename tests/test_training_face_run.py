@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from face_trees import lfw, people_of
 from killed import KILL
-from tiny_faces import tiny_config, tiny_data, write_faces
+from tiny_faces import tiny_config, tiny_data, tiny_faces, write_faces
 from unseen.anonymizers.learned import WEIGHTS_FILE
 from unseen.anonymizers.load import load_anonymizer
 from unseen.anonymizers.modifier import FaceModifier, save_modifier
@@ -30,7 +30,7 @@ from unseen.faces.images import read_folds
 from unseen.models.action_detector import DETECTOR_WEIGHTS, load_detector
 from unseen.models.sphereface import load_recogniser
 from unseen.training import checkpoint
-from unseen.training.face_data import load_face_data
+from unseen.training.face_data import FaceData, load_face_data
 from unseen.training.face_game import FaceGame
 from unseen.training.face_run import refuse_faces, train_faces, verification
 from unseen.training.folder import CHECKPOINT, TRAINING_FILE
@@ -198,6 +198,14 @@ def test_a_finished_run_is_resumed_without_a_step(tmp_path: Path) -> None:
     again = train_faces(tiny_config(), tiny_data(), tmp_path, resume=True)
     assert (tmp_path / WEIGHTS_FILE).read_bytes() == weights
     assert again.verification_modified == first.verification_modified
+
+
+def test_a_run_does_not_go_on_with_other_people(tmp_path: Path) -> None:
+    data = tiny_data()
+    train_faces(tiny_config(), data, tmp_path)
+    others = FaceData(tiny_faces(4, 3, 50), data.val, None)
+    with pytest.raises(RunError, match="was trained on other people; resume it with the same"):
+        train_faces(tiny_config(), others, tmp_path, resume=True)
 
 
 def test_runs_that_cannot_be(tmp_path: Path) -> None:

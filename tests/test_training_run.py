@@ -258,9 +258,8 @@ def test_a_checkpoint_of_another_run_is_refused(data: ClipDataset, tmp_path: Pat
         train(config, data, tmp_path / "one", resume=True)
 
 
-def test_no_gpu(data: ClipDataset, tmp_path: Path) -> None:
-    if torch.cuda.is_available():
-        return
+def test_no_gpu(data: ClipDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(RunError, match="PyTorch sees no GPU; use train"):
         train(tiny_config("train.device=cuda"), data, tmp_path / "new")
     assert not (tmp_path / "new").exists()

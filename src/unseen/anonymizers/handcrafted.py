@@ -12,11 +12,11 @@ from torch.nn import functional as F
 
 from unseen.anonymizers.base import Anonymizer, BoxKind, Step
 from unseen.anonymizers.baselines import SUPERPIXELS, Edge, Noise, Resized, Superpixel
+from unseen.boxes import enlarged
 from unseen.errors import ConfigError, DataError
 from unseen.registry import Registry, Spec
 from unseen.types import Boxes, Clips
 
-FACE_ENLARGEMENT = 1.6
 BLOCKS = 8  # of `pixelate` to a side, unless told otherwise: what `blur:8` lets through
 
 ANONYMIZERS: Registry[Callable[[Spec], Anonymizer]] = Registry("anonymizer")
@@ -186,10 +186,9 @@ class Mask(Anonymizer):
                 "that has them, or an anonymizer of whole frames such as 'blur:8'"
             )
         boxes = checked_boxes(boxes, clips, self.name)
-        low, high = boxes[..., :2], boxes[..., 2:]
         if self.needs_boxes == "face":
-            centre, half = (low + high) / 2, FACE_ENLARGEMENT * (high - low) / 2
-            low, high = centre - half, centre + half
+            boxes = enlarged(boxes)
+        low, high = boxes[..., :2], boxes[..., 2:]
         columns = _touched(low[..., 0], high[..., 0], clips.shape[-1])
         rows = _touched(low[..., 1], high[..., 1], clips.shape[-2])
         masked = (rows[..., :, None] & columns[..., None, :]).any(2)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from unseen.anonymizers.base import Anonymizer, Step
 from unseen.anonymizers.baselines import resize_faces
-from unseen.anonymizers.handcrafted import FACE_ENLARGEMENT, checked_boxes
+from unseen.anonymizers.handcrafted import checked_boxes
 from unseen.anonymizers.johnson import JohnsonNet
 from unseen.anonymizers.learned import (
     WEIGHTS_FILE,
@@ -21,6 +21,7 @@ from unseen.anonymizers.learned import (
     read_contract,
     write_anonymizer,
 )
+from unseen.boxes import FACE_ENLARGEMENT, enlarged
 from unseen.data.seen import read_seen
 from unseen.errors import DataError, WeightsError
 from unseen.stored_weights import load_weights
@@ -260,11 +261,9 @@ def face_regions(
         frames: what they lie in; parts outside are cut off.
     """
     height, width = frames.shape[-2:]
-    low, high = boxes[..., :2], boxes[..., 2:]
-    centre, half = (low + high) / 2, FACE_ENLARGEMENT * (high - low) / 2
     found = []
     for i, k in (~boxes.isnan().any(-1)).nonzero().tolist():
-        (x0, y0), (x1, y1) = (centre - half)[i, k].tolist(), (centre + half)[i, k].tolist()
+        x0, y0, x1, y1 = enlarged(boxes[i, k]).tolist()
         left, top = max(0, math.floor(x0)), max(0, math.floor(y0))
         right, bottom = min(width, math.ceil(x1)), min(height, math.ceil(y1))
         if left < right and top < bottom:

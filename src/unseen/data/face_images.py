@@ -16,6 +16,7 @@ import numpy.typing as npt
 from jaxtyping import Bool, Float, Int, UInt8
 from PIL import Image
 
+from unseen.boxes import enlarged
 from unseen.data.pictures import cut_out, read_picture
 from unseen.errors import ConfigError, DataError
 from unseen.registry import Registry, Spec
@@ -80,9 +81,7 @@ def enlarged_box(face: Face, enlargement: float) -> FaceBox:
     box = face.box.astype(np.float64)
     if np.array_equal(box, (0, 0, *face.image.shape[1::-1])):
         return box
-    centre = (box[:2] + box[2:]) / 2
-    half = (box[2:] - box[:2]) / 2 * enlargement
-    return np.concatenate([centre - half, centre + half])
+    return enlarged(box, enlargement)
 
 
 def crop(face: Face, enlargement: float, side: int) -> UInt8[np.ndarray, "side side 3"]:

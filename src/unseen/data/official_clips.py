@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float32, Int64, UInt8
 
 from unseen.anonymizers.base import BoxKind
-from unseen.anonymizers.handcrafted import FACE_ENLARGEMENT
+from unseen.boxes import enlarged
 from unseen.data.clips import SPLITS, ClipDataset
 from unseen.data.decode import (
     BoxFinder,
@@ -299,11 +299,10 @@ def drifting(
         return boxes
     steps = [np.stack(_drift(size, frames, i)[::-1] * 2, 1)[:, None] for i in range(len(boxes))]
     moved = np.asarray(boxes - np.stack(steps), np.float32)
-    low, high = boxes[..., :2], boxes[..., 2:]
-    beyond = (high - low) * ((FACE_ENLARGEMENT - 1) / 2 if kind == "face" else 0)
-    moved[..., :2] = np.where(low - beyond < 1, np.minimum(moved[..., :2], low), moved[..., :2])
-    at_end = high + beyond > size - 1
-    moved[..., 2:] = np.where(at_end, np.maximum(moved[..., 2:], high), moved[..., 2:])
+    masked = enlarged(boxes) if kind == "face" else boxes
+    kept = np.minimum(moved, boxes)[..., :2], np.maximum(moved, boxes)[..., 2:]
+    moved[..., :2] = np.where(masked[..., :2] < 1, kept[0], moved[..., :2])
+    moved[..., 2:] = np.where(masked[..., 2:] > size - 1, kept[1], moved[..., 2:])
     return moved
 
 

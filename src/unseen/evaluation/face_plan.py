@@ -13,7 +13,7 @@ from jaxtyping import Bool
 from pydantic import BaseModel, ConfigDict, Field
 
 from unseen.anonymizers.base import Anonymizer
-from unseen.anonymizers.handcrafted import FACE_ENLARGEMENT
+from unseen.boxes import FACE_ENLARGEMENT
 from unseen.config import FitConfig
 from unseen.data.face_images import FaceImages, Pairs, draw_pairs, with_folds
 from unseen.data.seen import digest_of

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 
 from unseen.anonymizers.base import Anonymizer
-from unseen.anonymizers.handcrafted import FACE_ENLARGEMENT
+from unseen.boxes import FACE_ENLARGEMENT
 from unseen.data.codec import Image
 from unseen.data.face_images import Face, FaceImages, enlarged_box
 from unseen.deploy.paint import on_faces

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from jaxtyping import Float, Int, UInt8
 from numpy import ndarray
 
-from unseen.anonymizers.handcrafted import FACE_ENLARGEMENT
+from unseen.boxes import enlarged
 from unseen.data.casia_webface import FOLDER
 from unseen.data.duet_faces import face_picture
 from unseen.data.face_images import CENTRED, Framing
@@ -81,7 +81,7 @@ def framed(
     """Pictures that all have the face in the same place."""
     count = len(pictures)
     side = pictures.side if isinstance(pictures, PictureFiles) else pictures.shape[1]
-    regions = np.tile(_enlarged(np.array([framing.box])) * side, (count, 1)).astype(np.float32)
+    regions = np.tile(enlarged(np.array([framing.box])) * side, (count, 1)).astype(np.float32)
     points = np.tile(np.array(framing.landmarks, np.float32) * side - 0.5, (count, 1, 1))
     return TrainingFaces(pictures, identities, tuple(names), regions, points)
 
@@ -157,16 +157,9 @@ def draw_people(first: int, people: int, takes: int, side: int) -> TrainingFaces
         np.stack([picture.image for picture in pictures]),
         np.repeat(np.arange(people), takes),
         tuple(f"person-{who}" for who in range(first, first + people)),
-        _enlarged(faces),
+        enlarged(faces),
         np.stack([picture.landmarks for picture in pictures]),
     )
-
-
-def _enlarged(boxes: Float[ndarray, "faces 4"]) -> Float[ndarray, "faces 4"]:
-    """Face boxes as `unseen anonymize` enlarges them (Ren18 5.2)."""
-    low, high = boxes[:, :2], boxes[:, 2:]
-    centre, half = (low + high) / 2, FACE_ENLARGEMENT * (high - low) / 2
-    return np.concatenate([centre - half, centre + half], 1)
 
 
 def read_folds(file: Path) -> list[list[str]]:

@@ -6,9 +6,8 @@ Each is checked against its schema, `faces.schema.json` or `actions.schema.json`
 from pathlib import Path
 from typing import Any
 
-from unseen.errors import DataError
-from unseen.evaluation.results import ACTIONS, refuse, schema_faults
-from unseen.files import read_json, write_json
+from unseen.evaluation.results import ACTIONS, read_document, refuse, schema_faults
+from unseen.files import write_json
 
 
 def read_face_result(path: Path) -> dict[str, Any]:
@@ -21,12 +20,7 @@ def read_face_result(path: Path) -> dict[str, Any]:
     Raises:
         DataError: the file is missing, is no JSON, or breaks the schema; names every field.
     """
-    try:
-        value = read_json(path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        raise DataError(f"{path}: is not JSON: {error}") from error
+    value = read_document(path)
     refuse(path, _faults(value))
     return dict(value)
 

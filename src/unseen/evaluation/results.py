@@ -38,12 +38,7 @@ def read_result(path: Path) -> dict[str, Any]:
         DataError: the file is missing, is no JSON, or breaks the schema; names the file and every
             field at fault.
     """
-    try:
-        value = read_json(path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        raise DataError(f"{path}: is not JSON: {error}") from error
+    value = read_document(path)
     if isinstance(value, dict) and value.get("schema") in (FACES, ACTIONS):
         raise DataError(
             f"{path}: is of verify-faces or evaluate-actions; draw it with `unseen face-figures`"
@@ -187,6 +182,20 @@ def _validator(schema: str) -> Draft202012Validator:
 
 def _check(path: Path, value: Any) -> None:
     refuse(path, schema_faults(value, "result.schema.json") or _contradictions(value))
+
+
+def read_document(path: Path) -> Any:
+    """The JSON in a result file of any kind.
+
+    Raises:
+        DataError: it is missing, or no JSON.
+    """
+    try:
+        return read_json(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise DataError(f"{path}: is not JSON: {error}") from error
 
 
 def schema_faults(value: Any, schema: str) -> list[str]:

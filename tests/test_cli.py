@@ -245,13 +245,11 @@ def test_help_answers_at_once() -> None:
         "heavy = {'torch', 'numpy', 'av', 'cv2', 'timm', 'matplotlib', 'pydantic', 'sklearn'}\n"
         "assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()\n"
     )
-    start = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "report" in done.stdout
-    assert time.monotonic() - start < 5
 
 
 def test_a_reader_that_ends_is_no_fault() -> None:

@@ -280,8 +280,8 @@ def test_bad_pictures_leave_nothing(tmp_path: Path) -> None:
         cv2.imwrite(str(tmp_path / name), np.zeros((8, 8, 3), np.uint16))
     for name, message in (
         ("cut.jpg", "is damaged"),
-        ("empty.png", "cannot be read as a picture"),
-        ("text.png", "cannot be read as a picture"),
+        ("empty.png", "is no picture, or a damaged one"),
+        ("text.png", "is no picture, or a damaged one"),
         ("moving.gif", "holds 3 pictures"),
         ("deep.png", "more than 8 bits"),
         ("colours.png", "more than 8 bits"),

@@ -135,7 +135,7 @@ def test_missing_and_unlisted_takes_and_frames(root: Path, lists: Path) -> None:
     gap, short, broken = report.broken
     assert gap == f"'{root / 's02s01/06/001'}': frame 3 follows frame 1"
     assert short == "'s02s01/08/001' has 2 frames, but the lists name frames up to 3"
-    assert broken.startswith(f"{cut} cannot be read as a picture")
+    assert broken.startswith(f"{cut} is no picture, or a damaged one")
     assert not report.mistakes
 
 

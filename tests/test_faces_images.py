@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -34,7 +35,7 @@ def test_pictures_can_stay_in_their_files(tmp_path: Path) -> None:
     chosen = np.array([3, 0])
     assert np.array_equal(face_crops(later, chosen, 24)[0], face_crops(now, chosen, 24)[0])
     (tmp_path / "person0" / "person0_0000.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"person0_0000.png: not a picture"):
+    with pytest.raises(DataError, match=r"person0_0000.png is no picture"):
         face_crops(later, chosen, 24)
 
 
@@ -61,9 +62,13 @@ def test_every_broken_picture_is_named(tmp_path: Path) -> None:
     broken = [tmp_path / "person0" / "person0_0001.png", tmp_path / "person1" / "person1_0000.png"]
     broken[0].write_bytes(b"")
     broken[1].write_bytes(b"no picture")
+    cut = tmp_path / "person1" / "person1_0002.jpg"  # of which the rest would be grey
+    cv2.imwrite(str(cut), drawn_face(1, 2))
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size * 2 // 3])
+    broken.append(cut)
     with pytest.raises(DataError) as caught:
         read_people(tmp_path, ["person0", "person1"], 32)
-    assert "2 pictures are broken" in str(caught.value)
+    assert "3 pictures are broken" in str(caught.value)
     assert all(str(path) in str(caught.value) for path in broken)
 
 

@@ -79,7 +79,7 @@ def read_picture(path: Path) -> Image:
         most = 2 * (Pillow.MAX_IMAGE_PIXELS or 0)
         raise DataError(f"{path} has more than {most:,} pixels: make it smaller") from error
     except UnidentifiedImageError as error:
-        raise DataError(f"{path} cannot be read as a picture: {error}") from error
+        raise DataError(f"{path} is no picture, or a damaged one") from error
     except Exception as error:  # Pillow raises what it likes for damaged files and tags
         raise DataError(f"{path} is damaged: {error}; get an undamaged copy") from error
 

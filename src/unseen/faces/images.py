@@ -19,6 +19,7 @@ from unseen.data.casia_webface import FOLDER
 from unseen.data.duet_faces import face_picture
 from unseen.data.face_images import CENTRED, Framing
 from unseen.data.lfw import FOLDERS, people_in_folds
+from unseen.data.pictures import read_picture
 from unseen.errors import DataError
 from unseen.progress import progress
 
@@ -42,10 +43,7 @@ class PictureFiles:
 
     def __getitem__(self, index: int | np.integer) -> UInt8[ndarray, "side side 3"]:
         """Read a picture, RGB; one that cannot be read raises `DataError`."""
-        picture = _read(self.files[index], self.side)
-        if picture is None:
-            raise DataError(f"{self.files[index]}: not a picture that can be read")
-        return picture
+        return _read(self.files[index], self.side)
 
 
 @dataclass(frozen=True)
@@ -115,11 +113,10 @@ def read_people(
     pictures, faults = [], []
     with progress(len(everything), "reading faces", "picture") as bar:
         for file in everything:
-            picture = _read(file, side)
-            if picture is None:
-                faults.append(f"{file}: not a picture that can be read")
-            else:
-                pictures.append(picture)
+            try:
+                pictures.append(_read(file, side))
+            except DataError as error:
+                faults.append(str(error))
             bar.update(1)
     if faults:
         raise DataError(f"{root}: {len(faults)} pictures are broken:", faults)
@@ -131,18 +128,14 @@ def _pictures(person: Path) -> Iterator[Path]:
     return (file for file in files if not file.is_dir())
 
 
-def _read(file: Path, side: int) -> npt.NDArray[np.uint8] | None:
-    data = np.frombuffer(file.read_bytes(), np.uint8)
-    picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
-    if picture is None:
-        return None
+def _read(file: Path, side: int) -> npt.NDArray[np.uint8]:
+    picture = read_picture(file)
     height, width = picture.shape[:2]
     short = min(height, width)
     top, left = (height - short) // 2, (width - short) // 2
     square = picture[top : top + short, left : left + short]
     shrinks = cv2.INTER_AREA if short > side else cv2.INTER_LINEAR
-    resized = cv2.resize(square, (side, side), interpolation=shrinks)
-    return cv2.cvtColor(resized, cv2.COLOR_BGR2RGB).astype(np.uint8)
+    return cv2.resize(square, (side, side), interpolation=shrinks).astype(np.uint8)
 
 
 def draw_people(first: int, people: int, takes: int, side: int) -> TrainingFaces:

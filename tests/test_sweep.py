@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -66,7 +67,7 @@ def test_a_sweep_is_done_once_and_goes_on(
     assert main(command) == 0
     told = capsys.readouterr().out
     assert "2 runs, 2 to do" in told
-    assert "duet-entropy-m1-seed0: A_T " in told
+    assert re.search(r"duet-entropy-m1-seed0: A_T \d+\.\d%, retrained \d+\.\d%, leak ", told)
     for name in names:
         result = read_result(folder / "results" / f"{name}-seed0.json")
         assert [each["name"] for each in result["privacy"]["attackers"]] == ["cnn"]

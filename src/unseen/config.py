@@ -268,7 +268,7 @@ class EvaluationConfig(_Section):
     target_fit: FitConfig = FitConfig(lr=3e-3, least=12, patience=4)
     attacker_fit: FitConfig = FitConfig()
     jobs: Workers = 2
-    device: str = "cpu"
+    device: str = "auto"
     seed: Seed = 0
     previews: bool | None = None
 

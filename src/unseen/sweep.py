@@ -365,8 +365,10 @@ def _in_words(run: SweepRun, outcome: Outcome) -> str:
         return f"failed: {outcome.error}"
     result = read_result(run.result)
     privacy, _ = worst_privacy(result)
+    target = result["target"]
+    own = "" if target["accuracy"] is None else f"{100 * target['accuracy']:.1f}%, retrained "
     return (
-        f"A_T {100 * result['target']['retrained_accuracy']:.1f}%, "
+        f"A_T {own}{100 * target['retrained_accuracy']:.1f}%, "
         f"leak {100 * privacy['leak']:.1f}% by {privacy['best']} ({outcome.seconds:.0f} s)"
     )
 

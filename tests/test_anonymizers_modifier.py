@@ -20,7 +20,7 @@ from unseen.anonymizers.modifier import (
     load_modifier,
     save_modifier,
 )
-from unseen.data.seen import SEEN_FILE, digests_of, write_seen
+from unseen.data.seen import SEEN_FILE, digest_of, write_seen
 from unseen.errors import DataError, WeightsError
 
 SMALL = ModifierConfig(size=16, width=4, blocks=1)
@@ -233,8 +233,8 @@ def test_saved_and_loaded_by_name_of_its_folder(tmp_path: Path) -> None:
     assert contract["about"] == {"people": 3}
     assert modifier.learned_people() is None
     assert loaded.learned_people() is None  # where nobody wrote whom it has learned
-    write_seen(tmp_path, "people", digests_of(["Ann"]))
-    assert load_anonymizer(tmp_path).learned_people() == digests_of(["Ann"])
+    write_seen(tmp_path, "people", frozenset([digest_of("Ann")]))
+    assert load_anonymizer(tmp_path).learned_people() == frozenset([digest_of("Ann")])
     (tmp_path / SEEN_FILE).write_text("{")
     load_anonymizer(tmp_path)  # needed to measure it only
     with pytest.raises(WeightsError, match="unknown contract 'unseen/face-modifier/1'"):

@@ -1,6 +1,7 @@
 import json
 import pickle
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def test_keyframes_are_read_out_of_their_videos(root: Path) -> None:
         ("aaa.mp4", 4),
         ("bbb.mp4", 0),
     ]
-    pictures = dict(data.pictures())
+    pictures = dict(chain.from_iterable(data.files()))
     assert [int(pictures[i].image.mean().round()) for i in range(3)] == [20, 80, 0]
     np.testing.assert_allclose(pictures[0].boxes, [[8, 0, 16, 8]])
     # Both actions of one frame; a box that leaves the picture ends at its edge.
@@ -87,7 +88,7 @@ def test_extracted_frames_are_the_same_in_any_order(root: Path, tmp_path: Path) 
     assert (out / "train" / "aaa" / "000001.png").exists()
     read = load_action_frames("keyframes", out)
     assert (read.name, read.classes, len(read)) == ("daly", ACTIONS, 3)
-    pictures = dict(data.pictures())
+    pictures = dict(chain.from_iterable(data.files()))
     for i in (2, 0, 1):
         np.testing.assert_array_equal(read[i].image, pictures[i].image)
         np.testing.assert_allclose(read[i].boxes, pictures[i].boxes)
@@ -102,7 +103,7 @@ def test_a_video_that_ends_before_a_keyframe(root: Path) -> None:
     edit(root, lambda videos: videos["bbb.mp4"]["instances"][0]["keyframes"][0].update(frame=12))
     data = load_daly(root)
     with pytest.raises(DataError, match=r"bbb.mp4' has 10 frames, but frame 12 is annotated"):
-        list(data.pictures())
+        list(chain.from_iterable(data.files()))
 
 
 def test_every_video_that_cannot_be_read_is_named_and_the_others_are_extracted(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from unseen.config import DataConfig, RunConfig
-from unseen.data.seen import SEEN_FILE, clip_digests, digest_of, digests_of, read_seen, write_seen
+from unseen.data.seen import SEEN_FILE, clip_digests, digest_of, read_seen, write_seen
 from unseen.errors import RunError
 from unseen.training.folder import refuse_seen
 
@@ -23,7 +23,7 @@ def test_what_is_written_is_read_again_and_holds_no_name(tmp_path: Path) -> None
     assert read_seen(tmp_path, "people") is None
     write_seen(tmp_path, "people", ["b", "a", "b"])
     assert json.loads((tmp_path / SEEN_FILE).read_text()) == {"people": ["a", "b"]}
-    write_seen(tmp_path, "people", digests_of(["Zoe", "Ann"]))
+    write_seen(tmp_path, "people", map(digest_of, ["Zoe", "Ann"]))
     assert read_seen(tmp_path, "people") == frozenset(map(digest_of, ["Ann", "Zoe"]))
     assert "Ann" not in (tmp_path / SEEN_FILE).read_text()
 

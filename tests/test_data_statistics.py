@@ -23,7 +23,7 @@ def annotated(name: str, action: str, **ranges: Rows) -> VideoAnnotation:
         )
         for attribute in ATTRIBUTES
     }
-    return VideoAnnotation(name, action, labels, True)
+    return VideoAnnotation(name, action, labels)
 
 
 # Four frames, six frames (the first unlabelled), two frames.

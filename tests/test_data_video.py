@@ -17,12 +17,11 @@ from unseen.data.video import (
     VideoWriter,
     ahead,
     probe,
-    read_clip,
     read_frames,
     write_video,
 )
 from unseen.errors import ConfigError, VideoError
-from video_files import Images, decode, make_video, noise
+from video_files import Images, decode, every_frame, make_video, noise
 
 
 def smooth(frames: int, height: int, width: int) -> Images:
@@ -68,7 +67,7 @@ def test_rotated_video_is_read_upright(
     assert info.rotation == rotation
     upright = np.stack([np.rot90(image, turns) for image in images])  # counter-clockwise
     assert (info.height, info.width) == upright.shape[1:3]
-    np.testing.assert_array_equal(read_clip(path), upright)
+    np.testing.assert_array_equal(every_frame(path), upright)
 
 
 @pytest.mark.parametrize("rotation", [0, 90])
@@ -76,22 +75,7 @@ def test_mirrored_video_is_read_upright(tmp_path: Path, rotation: int) -> None:
     images = noise(2, 20, 30)
     path = make_video(tmp_path / "a.mp4", images, rotation=rotation, mirror=True)
     turned = np.stack([np.rot90(image, rotation // 90) for image in images])
-    np.testing.assert_array_equal(read_clip(path), turned[:, :, ::-1])  # mirrored after turning
-
-
-def test_clip_is_a_counted_range(tmp_path: Path) -> None:
-    images = noise(30)
-    # Few key frames and B-frames: seeking would land elsewhere.
-    path = make_video(tmp_path / "a.mp4", images, options={"crf": "0", "g": "25", "bf": "3"})
-    np.testing.assert_array_equal(read_clip(path, 13, 21), images[13:21])
-    np.testing.assert_array_equal(read_clip(path, 28), images[28:])
-    np.testing.assert_array_equal(read_clip(path, 29, 30), images[29:])
-    with pytest.raises(VideoError, match=r"has 30 frames: frames 25 to 31 are not all there"):
-        read_clip(path, 25, 31)
-    with pytest.raises(VideoError, match=r"has 30 frames: frames 30 to the last"):
-        read_clip(path, 30)
-    with pytest.raises(VideoError, match="no range"):
-        read_clip(path, 5, 5)
+    np.testing.assert_array_equal(every_frame(path), turned[:, :, ::-1])  # mirrored after turning
 
 
 def test_avi_frames_have_increasing_times(tmp_path: Path) -> None:
@@ -181,7 +165,7 @@ def make(folder: Path, name: str) -> Path:
 def raises_or_equals(path: Path, whole: Images) -> bool:
     """Whether reading raises; if not, the damage must have been outside of the pictures."""
     try:
-        images = read_clip(path)
+        images = every_frame(path)
     except VideoError:
         return True
     np.testing.assert_array_equal(images, whole)
@@ -191,7 +175,7 @@ def raises_or_equals(path: Path, whole: Images) -> bool:
 @pytest.mark.parametrize("name", MADE)
 def test_a_cut_file_raises_and_never_ends_early(tmp_path: Path, name: str) -> None:
     path = make(tmp_path, name)
-    data, whole = path.read_bytes(), read_clip(path)
+    data, whole = path.read_bytes(), every_frame(path)
     assert len(whole) == 24
     raised = 0
     for share in np.linspace(0.03, 0.97, 25):
@@ -203,7 +187,7 @@ def test_a_cut_file_raises_and_never_ends_early(tmp_path: Path, name: str) -> No
 @pytest.mark.parametrize("name", ["plain.mp4", "a.mkv", "a.webm", "mpeg4.avi", "a.mpg"])
 def test_lost_bytes_raise(tmp_path: Path, name: str) -> None:
     path = make(tmp_path, name)
-    data, whole = path.read_bytes(), read_clip(path)
+    data, whole = path.read_bytes(), every_frame(path)
     raised = 0
     for share in np.linspace(0.2, 0.8, 10):
         middle = int(len(data) * share)
@@ -214,13 +198,13 @@ def test_lost_bytes_raise(tmp_path: Path, name: str) -> None:
 
 def test_a_transport_stream_that_lost_a_packet_raises(tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.ts", noise(24))
-    data, whole = path.read_bytes(), read_clip(path)
+    data, whole = path.read_bytes(), every_frame(path)
     told = []
     for share in np.linspace(0.2, 0.8, 10):
         at = int(len(data) * share) // 188 * 188
         path.write_bytes(data[:at] + data[at + 188 :])
         try:
-            np.testing.assert_array_equal(read_clip(path), whole)  # the packet held no picture
+            np.testing.assert_array_equal(every_frame(path), whole)  # the packet held no picture
         except VideoError as error:
             told.append("its data is incomplete" in str(error))
     assert len(told) >= 8
@@ -270,7 +254,7 @@ def test_a_change_of_frame_size_raises(tmp_path: Path) -> None:
                 packet.stream = stream
                 output.mux(packet)
     with pytest.raises(VideoError, match=r"changes its frame size from .48, 32. to .64, 32."):
-        read_clip(path)
+        every_frame(path)
 
 
 def test_frames_are_read_ahead_in_order_until_the_fault(tmp_path: Path) -> None:
@@ -334,7 +318,7 @@ def test_rough_colours_are_nearly_right(tmp_path: Path, size: tuple[int, int], p
         assert source.streams.video[0].format.name == pixels
     rough = np.stack([frame.image for frame in read_frames(path, rough=True)]).astype(int)
     assert rough.shape == (3, *size, 3)
-    error = rough - read_clip(path)
+    error = rough - every_frame(path)
     assert np.abs(error).max() <= 10
     assert np.abs(error.mean((0, 1, 2))).max() < 3
 
@@ -378,12 +362,12 @@ def test_lossless_is_exact_at_any_size(tmp_path: Path, suffix: str, size: tuple[
 def test_colours_do_not_shift(tmp_path: Path, size: tuple[int, int]) -> None:
     images = smooth(3, *size)
     write_video(tmp_path / "a.mp4", images, Fraction(25), "h264:crf=0")
-    error = read_clip(tmp_path / "a.mp4").astype(int) - images
+    error = every_frame(tmp_path / "a.mp4").astype(int) - images
     assert np.abs(error[:, 1:-1, 1:-1]).max() <= 3  # 4:2:0 has no colour beyond the border
     assert np.abs(error.mean((0, 1, 2))).max() < 0.3
     grey = np.repeat(np.arange(48, dtype=np.uint8)[None, :, None] * 5, 3, -1).repeat(48, 0)[None]
     write_video(tmp_path / "grey.mp4", grey, Fraction(25), "h264:crf=0")
-    back = read_clip(tmp_path / "grey.mp4")
+    back = every_frame(tmp_path / "grey.mp4")
     assert np.ptp(back, axis=-1).max() == 0
     assert np.abs(back.astype(int) - grey).max() <= 1
 
@@ -424,7 +408,7 @@ def test_bad_frames_are_refused(tmp_path: Path) -> None:
             writer.write(image[:30], 5)
         with pytest.raises(VideoError, match="is float32"):
             writer.write(image.astype(np.float32), 5)
-    assert len(read_clip(tmp_path / "good.mp4")) == 1
+    assert len(every_frame(tmp_path / "good.mp4")) == 1
     with pytest.raises(VideoError, match="must be uint8"):
         write_video(path, [image, image[:30]], Fraction(25))
     with pytest.raises(VideoError, match="no frames"):
@@ -516,7 +500,7 @@ def test_round_trip_equals_a_file(tmp_path: Path, size: tuple[int, int]) -> None
     result = codec_round_trip(clips, "h264:crf=30", 25.0)
     for index, clip in enumerate(clips):
         write_video(tmp_path / "a.mp4", clip, Fraction(25), "h264:crf=30")
-        np.testing.assert_array_equal(result.clips[index], read_clip(tmp_path / "a.mp4"))
+        np.testing.assert_array_equal(result.clips[index], every_frame(tmp_path / "a.mp4"))
     assert np.abs(result.clips[0].astype(int) - clips[0]).mean() < 6
 
 

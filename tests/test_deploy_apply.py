@@ -18,7 +18,7 @@ from unseen.anonymizers.learned import FilterConfig, LearnedFilter, save_filter
 from unseen.anonymizers.load import load_anonymizer
 from unseen.anonymizers.modifier import FaceModifier, ModifierConfig, save_modifier
 from unseen.data.decode import letterbox
-from unseen.data.video import read_clip, read_frames
+from unseen.data.video import read_frames
 from unseen.deploy import apply
 from unseen.deploy.apply import anonymize_paths, anonymize_video
 from unseen.deploy.plan import passed_over
@@ -601,7 +601,7 @@ def test_what_transparency_hides_stays_hidden(tmp_path: Path) -> None:
         video.width, video.height, video.pix_fmt = 48, 32, "rgba"
         output.mux(video.encode(av.VideoFrame.from_ndarray(image, "rgba")))
         output.mux(video.encode(None))
-    shown = read_clip(path)[0]
+    shown = next(read_frames(path)).image
     assert (shown[:16] == 255).all()
     assert (shown[16:] == (200, 0, 0)).all()
 

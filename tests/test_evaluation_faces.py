@@ -16,7 +16,7 @@ from unseen.cli import main
 from unseen.commands.faces import fold_numbers
 from unseen.data.face_images import Face, FaceImages, load_faces
 from unseen.data.lfw import load_lfw
-from unseen.data.seen import digests_of, write_seen
+from unseen.data.seen import digest_of, write_seen
 from unseen.errors import ConfigError, DataError, UnseenError
 from unseen.evaluation import faces as evaluation
 from unseen.evaluation.face_plan import FaceEvaluation
@@ -113,7 +113,7 @@ def modifier_of(people: Sequence[str] | None, folder: Path) -> Path:
     modifier = FaceModifier(ModifierConfig(size=16, width=4, blocks=1))
     save_modifier(modifier, folder, {})
     if people is not None:
-        write_seen(folder, "people", digests_of(people))
+        write_seen(folder, "people", map(digest_of, people))
     return folder
 
 

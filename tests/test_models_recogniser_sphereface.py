@@ -17,7 +17,7 @@ from tiny_faces import tiny_config, tiny_data
 from unseen.cli import main
 from unseen.data.face_images import CENTRED, Face, FaceImages, load_faces
 from unseen.data.lfw import load_lfw
-from unseen.data.seen import SEEN_FILE, digests_of, write_seen
+from unseen.data.seen import SEEN_FILE, digest_of, write_seen
 from unseen.errors import ConfigError, WeightsError
 from unseen.evaluation.face_plan import FaceEvaluation
 from unseen.evaluation.face_results import read_face_result
@@ -120,7 +120,7 @@ def test_a_run_is_judged_by_its_own_d_too(
     assert "real people" not in capsys.readouterr().out
     people = load_lfw(lfw(tmp_path / "lfw", folds=3, images=6, pairs=8))
     about = json.loads((run / RECOGNISER_FILE).read_text())
-    learned = digests_of(person for person in people.people if "_A_" in person)
+    learned = {digest_of(person) for person in people.people if "_A_" in person}
     write_seen(run, "people", learned)
     config = FaceEvaluation(recognisers=(f"sphereface:{run}",), folds=(1, 3), attackers=())
     with pytest.raises(

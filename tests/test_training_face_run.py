@@ -21,7 +21,7 @@ from unseen.anonymizers.learned import WEIGHTS_FILE
 from unseen.anonymizers.load import load_anonymizer
 from unseen.anonymizers.modifier import FaceModifier, save_modifier
 from unseen.cli import main
-from unseen.data.seen import digests_of
+from unseen.data.seen import digest_of
 from unseen.errors import ConfigError, DataError, RunError, UnseenError
 from unseen.evaluation.evaluate import evaluate
 from unseen.evaluation.target import train_target
@@ -68,7 +68,7 @@ def test_a_run_leaves_an_anonymizer_a_recogniser_a_detector_and_its_account(
     anonymizer = load_anonymizer(tmp_path / "run")
     assert anonymizer.needs_boxes == "face"
     assert load_recogniser(tmp_path / "run").identities == 4
-    learned = digests_of(f"person{who}" for who in range(4))
+    learned = frozenset(digest_of(f"person{who}") for who in range(4))
     assert anonymizer.learned_people() == learned
     for path in (tmp_path / "run").iterdir():
         assert b"person0" not in path.read_bytes(), path

@@ -9,12 +9,19 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from unseen.data.video import read_frames
+
 Images = npt.NDArray[np.uint8]
 
 
 def noise(frames: int, height: int = 32, width: int = 48, seed: int = 0) -> Images:
     """Random frames: no two alike, so that an exchange or a loss shows."""
     return np.random.default_rng(seed).integers(0, 256, (frames, height, width, 3), dtype=np.uint8)
+
+
+def every_frame(path: Path) -> Images:
+    """All frames of a video, as the package reads them."""
+    return np.stack([frame.image for frame in read_frames(path)])
 
 
 def make_video(

@@ -9,7 +9,6 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -129,7 +128,7 @@ class AnnotatedFrames(ActionFrames):
         return replace(self, frames=tuple(f for f in self.frames if f.split == split))
 
     def __getitem__(self, index: int) -> ActionPicture:
-        """Read a frame that is an image; those inside videos are read in a row, by `pictures`.
+        """Read a frame that is an image; those inside videos are read in a row, by `files`.
 
         Raises:
             DataError: it is missing or damaged, or inside a video.
@@ -143,17 +142,8 @@ class AnnotatedFrames(ActionFrames):
             )
         return _picture(frame, read_picture(self.root / frame.path))
 
-    def pictures(self) -> Iterator[tuple[int, ActionPicture]]:
-        """Every frame with its position, each video decoded once; in the order of the videos.
-
-        Raises:
-            DataError: an image is missing or damaged, or a video ends before an annotated frame.
-            VideoError: a video is missing or damaged.
-        """
-        return chain.from_iterable(self.files())
-
     def files(self) -> Iterator[Iterator[tuple[int, ActionPicture]]]:
-        """The same file by file, so that one may fail, with the errors of `pictures`, by itself."""
+        """The same file by file, so that one may fail, by itself."""
         inside: defaultdict[str, dict[int, int]] = defaultdict(dict)
         for index, frame in enumerate(self.frames):
             if frame.number is None:

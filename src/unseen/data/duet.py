@@ -8,7 +8,6 @@ roles, gestures and distractors change with every clip and say nothing of action
 (`duet_strangers`), for what is hidden when the target task is learned elsewhere (Wu18 4.2).
 """
 
-import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -232,17 +231,6 @@ def _visible(
     if area < least * (x1 - x0) * (y1 - y0):
         return np.full(4, np.nan)
     return clipped
-
-
-def digest(clips: Sequence[DuetClip]) -> str:
-    """SHA-256 over pixels and labels, to compare machines."""
-    sha = hashlib.sha256()
-    for clip in clips:
-        arrays: list[npt.NDArray[Any]] = [clip.frames, clip.attributes]
-        for array in arrays:
-            sha.update(np.ascontiguousarray(array).tobytes())
-        sha.update(bytes(number % 256 for number in (clip.action, clip.pair, *clip.actors)))
-    return sha.hexdigest()
 
 
 def load_duet(

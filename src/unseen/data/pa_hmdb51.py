@@ -9,7 +9,7 @@ several people are seen, a list of them. `review` is true or false, `note` may b
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path, PurePosixPath
@@ -104,10 +104,10 @@ def check_folder(
     """
     expect(NAME, folder, {})
     videos, findings = _read(folder)
-    listed, unreadable = None, []
+    differ, unreadable = [], []
     if (folder / TEST_LIST_FOLDER).is_dir():
         try:
-            listed = read_test_list(folder)
+            differ = list(_list_notices(videos, read_test_list(folder)))
         except DataError as error:
             unreadable.append(str(error))
     counts = {
@@ -151,7 +151,7 @@ def check_folder(
         unlisted=(),
         mistakes=(*findings.faults, *unreadable, *mistakes),
         overlaps=(),
-        notices=(*findings.notices, *check_splits(videos, (), listed).notices, *trained),
+        notices=(*findings.notices, *differ, *trained),
     )
 
 
@@ -193,49 +193,19 @@ def read_test_list(folder: Path) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def check_splits(
-    annotations: Sequence[VideoAnnotation],
-    hmdb51_train_names: Iterable[str],
-    test_list: Iterable[str] | None = None,
-) -> Findings:
-    """Whether every annotated video is kept for testing (Wang19 5.3 and 5.5.1).
-
-    The published test list leaves some annotated videos out, and the official splits of HMDB51
-    train on many: the annotations decide, not a list. Names are compared without folders and
-    without `.avi`.
-
-    Args:
-        annotations: what `read_annotations` returned.
-        hmdb51_train_names: videos that a model is trained or validated on.
-        test_list: what `read_test_list` returned, to be told how it differs.
-
-    Returns:
-        As faults the annotated videos that are trained on; as notices the differences between the
-        test list and the annotations.
-    """
-    stems = {_stem(video.name): video for video in annotations}
-    trained = {_stem(name) for name in hmdb51_train_names}
-    faults = tuple(
-        f"'{video.name}' ({video.action}) is annotated and so belongs to test, but is trained on: "
-        "take it out of the training list"
-        for stem, video in stems.items()
-        if stem in trained
-    )
-    notices = []
-    if test_list is not None:
-        listed = {_stem(name): name for name in test_list}
-        missing = [video.name for stem, video in stems.items() if stem not in listed]
-        foreign = [name for stem, name in listed.items() if stem not in stems]
-        if missing:
-            notices.append(
-                f"the test list misses {len(missing)} of {len(stems)} annotated videos, which are "
-                f"test all the same: {', '.join(missing)}"
-            )
-        if foreign:
-            notices.append(
-                f"the test list names {len(foreign)} without annotations: {', '.join(foreign)}"
-            )
-    return Findings(faults, tuple(notices))
+def _list_notices(videos: Sequence[VideoAnnotation], listed: Iterable[str]) -> Iterator[str]:
+    """How the published test list differs from the annotations, which decide (Wang19 5.5.1)."""
+    annotated = {_stem(video.name): video for video in videos}
+    named = {_stem(name): name for name in listed}
+    missing = [video.name for stem, video in annotated.items() if stem not in named]
+    foreign = [name for stem, name in named.items() if stem not in annotated]
+    if missing:
+        yield (
+            f"the test list misses {len(missing)} of {len(annotated)} annotated videos, which are "
+            f"test all the same: {', '.join(missing)}"
+        )
+    if foreign:
+        yield f"the test list names {len(foreign)} without annotations: {', '.join(foreign)}"
 
 
 def _stem(name: str) -> str:
@@ -350,7 +320,7 @@ def _parse_video(
         faults.append(f"{here}: note must be a text")
     if len(faults) > before:
         return None
-    return VideoAnnotation(name, action, ranges, review is True, note)
+    return VideoAnnotation(name, action, ranges)
 
 
 def _parse_range(
@@ -377,7 +347,7 @@ def _parse_range(
     known = range(len(VALUES[attribute]))
     unknown = [each for each in values if not (type(each) is int and each in known)]
     if unknown:
-        choices = ", ".join(f"{at} {each.name}" for at, each in enumerate(VALUES[attribute]))
+        choices = ", ".join(f"{at} {name}" for at, name in enumerate(VALUES[attribute]))
         faults.append(
             f"{what}: unknown value {', '.join(map(json.dumps, unknown))}; there are: {choices}"
         )

@@ -21,11 +21,6 @@ def digest_of(person: str) -> str:
     return _digest(person.encode())
 
 
-def digests_of(people: Iterable[str]) -> frozenset[str]:
-    """`digest_of` each of these people."""
-    return frozenset(map(digest_of, people))
-
-
 def clip_digests(clips: StoredClips) -> list[str]:
     """64 bits of the SHA-256 of each clip, hexadecimal, in their order."""
     return [_digest(clip.tobytes()) for clip in clips]

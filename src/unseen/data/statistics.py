@@ -173,7 +173,7 @@ def annotation_statistics(videos: Sequence[VideoAnnotation]) -> AnnotationStatis
         }
         everything = [values for frames in found for values in frames]
         attributes[attribute] = AttributeStatistics(
-            values=tuple(value.name for value in VALUES[attribute]),
+            values=VALUES[attribute],
             distribution=_count(everything, attribute),
             several=sum(len(values) > 1 for values in everything),
             by_action={action: _count(each, attribute) for action, each in grouped.items()},

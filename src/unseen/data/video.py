@@ -171,32 +171,6 @@ def ahead(frames: Iterator[VideoFrame], count: int = 1) -> Iterator[VideoFrame]:
             thread.shutdown(wait=False, cancel_futures=True)
 
 
-def read_clip(
-    path: Path, start: int = 0, end: int | None = None
-) -> UInt8[np.ndarray, "time height width 3"]:
-    """Frames `start` to `end` (without it; None: to the last), counted as they are decoded.
-
-    Raises:
-        VideoError: as `read_frames`, and where the range is empty or runs past the end.
-    """
-    if start < 0 or (end is not None and end <= start):
-        raise VideoError(f"{path}: frames {start} to {end} are no range; end is after the last one")
-    images: list[Image] = []
-    count = 0
-    with opened(path) as (container, stream):
-        to_rgb = _UprightRGB(path)
-        for frame in decoded(path, container, stream):
-            if count >= start:
-                images.append(to_rgb(frame))
-            count += 1
-            if count == end:
-                break
-    if not images or (end is not None and count < end):
-        wanted = f"{start} to {'the last' if end is None else end}"
-        raise VideoError(f"{path} has {count} frames: frames {wanted} are not all there")
-    return np.stack(images)
-
-
 class VideoWriter:
     """A video file that appears when the `with` block ends well, and never otherwise.
 

@@ -163,7 +163,6 @@ class _FaceRun(StagedRun):
         game, step = self.config.game, self.state.step
         if game.restart_every and step and step % game.restart_every == 0:
             self.game.restart()
-            self.game.ease = _EASE
             for t in range(game.restart_steps):
                 self.game.ease = max(game.ease, _EASE / (1.0 + _EASE_RATE * t))
                 self.game.recogniser_step()

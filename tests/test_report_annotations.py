@@ -12,10 +12,10 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from unseen.cli import main
 from unseen.data.hmdb51 import ACTIONS
 from unseen.data.pa_hmdb51 import read_annotations
 from unseen.data.statistics import AnnotationStatistics, annotation_statistics
-from unseen.errors import DataError
 from unseen.report import annotations
 from unseen.report.canvas import NARROW, WIDE, Picture, style
 
@@ -154,8 +154,9 @@ def test_no_text_is_cut_off_or_covered(
 
 def test_files_are_written(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "in", {"kick_ball": 3, "wave": 1})
-    found = annotations.write_statistics(folder, tmp_path / "out" / "new")
+    found = annotation_statistics(read_annotations(folder))
     out = tmp_path / "out" / "new"
+    annotations.write_statistics(found, out)
     names = {f"{name}{suffix}.svg" for name in FILES for suffix in ("", "-narrow")}
     assert {path.name for path in out.iterdir()} == names | {"statistics.json"}
     content = json.loads((out / "statistics.json").read_text(encoding="utf-8"))
@@ -166,8 +167,11 @@ def test_files_are_written(tmp_path: Path) -> None:
         assert (out / f"{name}-narrow.svg").read_text(encoding="utf-8") == figure(found).narrow
 
 
-def test_faulty_annotations_write_nothing(tmp_path: Path) -> None:
+def test_faulty_annotations_write_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = write_folder(tmp_path / "in", {"kick_ball": 1, "waive": 1})
-    with pytest.raises(DataError, match="did you mean 'wave'"):
-        annotations.write_statistics(folder, tmp_path / "out")
+    words = ["data", "stats", "pa-hmdb51", str(folder), "-o", str(tmp_path / "out")]
+    assert main(words) == 2
+    assert "did you mean 'wave'" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -2,16 +2,14 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from tqdm import tqdm
 
 
-@contextmanager
-def progress(total: int | None, what: str, unit: str = "it", *, start: int = 0) -> Iterator[Any]:
-    """A bar on standard error; `update(n)` and `set_postfix_str(text)` move it.
+def progress(total: int | None, what: str, unit: str = "it", *, start: int = 0) -> Any:
+    """A bar on standard error, open within `with`; `update(n)`, `set_postfix_str(text)` move it.
 
     Args:
         total: how much there is to do, if known.
@@ -19,8 +17,11 @@ def progress(total: int | None, what: str, unit: str = "it", *, start: int = 0) 
         unit: what is counted.
         start: how much was done before.
     """
-    with _bar(total, what, unit, start) as bar:
-        yield bar
+    quiet = not (sys.stderr.isatty() and speaks())
+    return tqdm(
+        total=total, desc=what, unit=unit, initial=start, disable=quiet, leave=False,
+        dynamic_ncols=True,
+    )  # fmt: skip
 
 
 def counting(what: str, unit: str = "it") -> Callable[[int, int], None]:
@@ -30,7 +31,7 @@ def counting(what: str, unit: str = "it") -> Callable[[int, int], None]:
     def show(done: int, total: int) -> None:
         nonlocal bar
         if bar is None:
-            bar = _bar(total, what, unit, 0)
+            bar = progress(total, what, unit)
         bar.update(done - bar.n)
         if done >= total:
             bar.close()
@@ -42,11 +43,3 @@ def counting(what: str, unit: str = "it") -> Callable[[int, int], None]:
 def speaks() -> bool:
     """Whether this process is the one that says how it goes, of several that train together."""
     return os.environ.get("LOCAL_RANK", "0") == "0"
-
-
-def _bar(total: int | None, what: str, unit: str, start: int) -> Any:
-    quiet = not (sys.stderr.isatty() and speaks())
-    return tqdm(
-        total=total, desc=what, unit=unit, initial=start, disable=quiet, leave=False,
-        dynamic_ncols=True,
-    )  # fmt: skip

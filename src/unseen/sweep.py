@@ -30,7 +30,7 @@ from unseen.evaluation.evaluate import (
 )
 from unseen.evaluation.results import read_result, worst_privacy
 from unseen.families.family import find_members, members, unknown_preset
-from unseen.files import read_json, refuse_unwritable, write_json, written_whole
+from unseen.files import read_json, refuse_unwritable, write_json, write_text
 from unseen.machine import use_cores
 from unseen.models.person_detector import person_weights
 from unseen.overrides import SEED_LIMIT
@@ -355,8 +355,7 @@ def _told(error: Exception, run: SweepRun) -> str:
     if isinstance(error, UnseenError | OSError):
         return str(error)
     where = run.folder.with_name(f"{run.folder.name}.error.txt")
-    with written_whole(where) as temporary:
-        temporary.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    write_text(where, "".join(traceback.format_exception(error)))
     return f"{type(error).__name__}: {str(error).partition(chr(10))[0]} (see {where})"
 
 

@@ -4,6 +4,7 @@ import argparse
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from unseen.commands.settings import Verb, add_overrides, config_of
 from unseen.errors import ConfigError, Faults, UnseenError
@@ -51,12 +52,11 @@ def add_commands(verb: Verb) -> None:
 
 
 def _export(args: argparse.Namespace) -> None:
-    from unseen.config import load_config
     from unseen.data.codec import Codec
     from unseen.data.duet import export_duet
     from unseen.files import refuse_unwritable
 
-    config = config_of(args) if args.preset else config_of(args, load_config("duet"))
+    config = config_of(args)
     Codec.parse(args.codec, 2, 2)  # this and what follows: before the clips are made
     refuse_unwritable(args.folder / "manifest.csv")
     print(export_duet(args.folder, config.data, args.codec))
@@ -72,15 +72,10 @@ def _list(args: argparse.Namespace) -> None:
 
 def _check(args: argparse.Namespace) -> None:
     from unseen.data.load import check_data
-    from unseen.progress import progress
+    from unseen.progress import counting
 
-    with progress(None, "reading", "file") as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        report = check_data(args.name, args.root, decode=args.decode, progress=show)
+    show = counting("reading", "file")
+    report = check_data(args.name, args.root, decode=args.decode, progress=show)
     print(report)
     if report.faults:
         raise UnseenError(f"{args.name} in '{args.root}' cannot be used as it is: see above")
@@ -95,45 +90,39 @@ def _convert_daly(args: argparse.Namespace) -> None:
 def _keyframes(args: argparse.Namespace) -> None:
     import unseen.data.load  # noqa: F401 - registers the data sets
     from unseen.data.action_frames import extract_frames, load_action_frames
-    from unseen.progress import progress
+    from unseen.progress import counting
 
     data = load_action_frames(args.name, args.root)
-    with progress(len(data), "extracting", "frame") as bar:
-        extract_frames(data, args.out, progress=lambda done, _: bar.update(done - bar.n))
+    extract_frames(data, args.out, progress=counting("extracting", "frame"))
     print(f"{args.out}: {len(data)} frames, which show real people")
 
 
 def _stats(args: argparse.Namespace) -> None:
     from unseen.data import pa_hmdb51
+    from unseen.data.load import check_data, count_labels
+    from unseen.data.statistics import annotation_statistics
     from unseen.files import refuse_unwritable, write_json
 
-    if args.name == pa_hmdb51.NAME:
-        from unseen.data.statistics import annotation_statistics
-        from unseen.report.annotations import write_statistics
-
-        faults = Faults()
-        with faults.collected():
-            if args.out is not None:
-                refuse_unwritable(args.out / "statistics.json")
-        with faults.collected():
-            statistics = annotation_statistics(pa_hmdb51.read_annotations(args.root))
-        faults.refuse(f"{args.name} cannot be counted", ConfigError)
-        if args.out is not None:
-            write_statistics(args.root, args.out)
-        print(statistics)
-        return
-    from unseen.data.load import check_data, count_labels
-
+    annotations = args.name == pa_hmdb51.NAME
     faults = Faults()
     if args.out is not None:
         with faults.collected():
             refuse_unwritable(args.out / "statistics.json")
     with faults.collected():
-        counts = count_labels(args.name, args.root)
+        if annotations:
+            counts: Any = annotation_statistics(pa_hmdb51.read_annotations(args.root))
+        else:
+            counts = count_labels(args.name, args.root)
     faults.refuse(f"{args.name} cannot be counted", ConfigError)
-    if args.out is not None:
+    if args.out is not None and annotations:
+        from unseen.report.annotations import write_statistics
+
+        write_statistics(counts, args.out)
+    elif args.out is not None:
         write_json(args.out / "statistics.json", asdict(counts))
     print(counts)
+    if annotations:
+        return
     found = len(check_data(args.name, args.root).faults)
     if found:
         print(

@@ -51,10 +51,13 @@ def add_overrides(command: argparse.ArgumentParser) -> None:
 
 
 def config_of(args: argparse.Namespace, base: "RunConfig | None" = None) -> "RunConfig":
-    """Preset, options and overrides as one configuration; `base` stands in for the preset."""
+    """Preset, options and overrides as one configuration, over `base` or else the preset `duet`."""
     from unseen.config import load_config
 
-    return load_config(getattr(args, "preset", None), overrides_of(args), base=base)
+    preset = getattr(args, "preset", None)
+    if base is None and not preset:
+        base = load_config("duet")
+    return load_config(preset, overrides_of(args), base=base)
 
 
 def refuse_unused_folders(args: argparse.Namespace, data: "DataConfig") -> None:
@@ -96,7 +99,6 @@ def overrides_of(args: argparse.Namespace) -> list[str]:
 
 def evaluation_config_of(args: argparse.Namespace) -> "RunConfig":
     """The configuration to measure `args.anonymizer` by: that of its run, if it is one."""
-    from unseen.config import load_config
     from unseen.training.folder import refuse_seen, run_config, with_its_split
 
     for option in ("attackers", "suite", "attacks", "codec"):
@@ -112,4 +114,4 @@ def evaluation_config_of(args: argparse.Namespace) -> "RunConfig":
         config = config_of(args, run)
         refuse_seen(run, config.data)
         return config.model_copy(update={"data": with_its_split(run, config.data)})
-    return config_of(args) if args.preset else config_of(args, load_config("duet"))
+    return config_of(args)

@@ -76,7 +76,6 @@ def _demo(args: argparse.Namespace) -> None:
 
 
 def _train(args: argparse.Namespace) -> None:
-    from unseen.config import load_config
     from unseen.data.load import find_data
     from unseen.evaluation.evaluate import refuse_attacks, refuse_evaluation
     from unseen.face_config import face_preset_names, stored_face_config
@@ -90,7 +89,6 @@ def _train(args: argparse.Namespace) -> None:
             f"'{member.name}' is handcrafted, nothing to train: "
             f"unseen evaluate {member.anonymizer} --preset {member.name} -o result.json"
         )
-    stored = None
     resumed = args.resume and args.preset is None and (args.out / "config.json").exists()
     faces = stored_face_config(args.out / "config.json") if resumed else None
     if faces is not None or args.preset in face_preset_names():
@@ -101,9 +99,7 @@ def _train(args: argparse.Namespace) -> None:
             "--actions-root is for presets with a face modifier and action detection, such as "
             "daly-ren18"
         )
-    if resumed:
-        stored = run_config(args.out)
-    base = stored or (None if args.preset else load_config("duet"))
+    base = run_config(args.out) if resumed else None
     try:
         config = config_of(args, base)
     except ConfigError as error:

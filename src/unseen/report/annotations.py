@@ -9,10 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 
-from unseen.data.pa_hmdb51 import read_annotations
 from unseen.data.pa_hmdb51_labels import ATTRIBUTES, Attribute
-from unseen.data.statistics import AnnotationStatistics, AttributeStatistics, annotation_statistics
-from unseen.files import refuse_unwritable, write_json, written_whole
+from unseen.data.statistics import AnnotationStatistics, AttributeStatistics
+from unseen.files import write_json, write_text
 from unseen.report.canvas import FAINT, INK, NARROW, Picture, percent, picture
 
 _BAR = "#93c5fd"
@@ -166,20 +165,12 @@ def _heat(axes: Axes, name: Attribute, each: AttributeStatistics, most: int, nar
     axes.spines[:].set_visible(False)
 
 
-def write_statistics(folder: Path, out: Path) -> AnnotationStatistics:
-    """Count the annotations of `folder` and write numbers and figures into `out`.
+def write_statistics(statistics: AnnotationStatistics, out: Path) -> None:
+    """Write numbers and figures of annotations into `out`.
 
-    Writes `statistics.json`, and `action-distribution.svg`, `attribute-distribution.svg` and
+    These are `statistics.json`, and `action-distribution.svg`, `attribute-distribution.svg` and
     `action-attribute-correlation.svg`, each with a `-narrow` one beside it for a phone's width.
-
-    Returns:
-        The numbers.
-
-    Raises:
-        DataError: with every fault of the annotations; nothing is written then.
     """
-    refuse_unwritable(out / "statistics.json")
-    statistics = annotation_statistics(read_annotations(folder))
     figures = {
         "action-distribution": action_distribution(statistics),
         "attribute-distribution": attribute_distribution(statistics),
@@ -188,9 +179,7 @@ def write_statistics(folder: Path, out: Path) -> AnnotationStatistics:
     write_json(out / "statistics.json", asdict(statistics))
     for name, drawn in figures.items():
         for suffix, svg in (("", drawn.wide), ("-narrow", drawn.narrow)):
-            with written_whole(out / f"{name}{suffix}.svg") as temporary:
-                temporary.write_text(svg, encoding="utf-8")
-    return statistics
+            write_text(out / f"{name}{suffix}.svg", svg)
 
 
 def _bars(

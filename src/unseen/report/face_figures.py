@@ -12,7 +12,7 @@ from matplotlib.transforms import Bbox
 from unseen.errors import DataError
 from unseen.evaluation.face_results import read_face_result
 from unseen.evaluation.results import ACTIONS
-from unseen.files import written_whole
+from unseen.files import write_text
 from unseen.registry import nearest
 from unseen.report.canvas import FAINT, HALF, INK, NARROW, Picture, percent, percent_axis, picture
 from unseen.report.figures import apart
@@ -102,8 +102,7 @@ def write_face_figures(
     if detections:
         drawn["detection.svg"] = detection_against_verification(measured, detections, recogniser)
     for name, figure in drawn.items():
-        with written_whole(folder / name) as temporary:
-            temporary.write_text(figure.wide, encoding="utf-8")
+        write_text(folder / name, figure.wide)
     return [folder / name for name in drawn]
 
 

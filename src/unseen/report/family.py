@@ -15,7 +15,7 @@ from unseen.config import SEEDS
 from unseen.errors import DataError
 from unseen.evaluation.results import worst_privacy
 from unseen.families.family import Family, Member, families, members
-from unseen.files import written_whole
+from unseen.files import write_text
 from unseen.report.canvas import (
     FAINT,
     INK,
@@ -403,6 +403,4 @@ def write_figure(results: Sequence[Path], out: Path) -> None:
         results: of its members, or the folder of a sweep.
         out: the figure, written whole or not at all.
     """
-    text = family_figure(read_family(results)).wide
-    with written_whole(out) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(out, family_figure(read_family(results)).wide)

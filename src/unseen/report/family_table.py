@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unseen.families.family import Family
-from unseen.files import written_whole
+from unseen.files import write_text
 from unseen.report.canvas import percent
 from unseen.report.claims import claims
 from unseen.report.family import Drawn, Interval, Point, read_family
@@ -76,8 +76,7 @@ def write_table(results: Sequence[Path], out: Path) -> None:
         text += "\n" + _markdown(["claim", "source", "holds in", "leak", "A_T"], found)
         if also := beside_restarting(drawn.family):
             text += f"\nPairs with and without restarting differ in {also}, too.\n"
-    with written_whole(out) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(out, text)
 
 
 def _markdown(head: list[str], rows: list[list[str]]) -> str:

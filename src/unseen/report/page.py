@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from unseen.evaluation.results import worst_privacy
-from unseen.files import refuse_unwritable, written_whole
+from unseen.files import refuse_unwritable, write_text
 from unseen.report.canvas import Picture, metric_word, percent
 from unseen.report.entries import Entry, common_codec, read_entries
 from unseen.report.family import Drawn, drawn_family, family_figure, family_of
@@ -55,7 +55,7 @@ def write_report(
     refuse_unwritable(out)
     entries = read_entries(results)
     if family := family_of(entries):
-        _write(out, _family_page(drawn_family(entries, family), entries, title))
+        write_text(out, _family_page(drawn_family(entries, family), entries, title))
         return
     codec = common_codec(entries)
     colours = family_colours(entries)
@@ -109,12 +109,7 @@ def write_report(
         capped=[(entry.label, names) for entry in entries if (names := _capped(entry))],
         notes=[(entry.label, entry.notes) for entry in entries if entry.notes],
     )
-    _write(out, text)
-
-
-def _write(out: Path, text: str) -> None:
-    with written_whole(out) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(out, text)
 
 
 def _family_page(drawn: Drawn, entries: Sequence[Entry], title: str) -> str:

@@ -5,19 +5,15 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from unseen.anonymizers.learned import FilterConfig
 from unseen.families.family import members, unknown_preset
-from unseen.overrides import Seed, Workers, merge, overridden
+from unseen.overrides import Section, Seed, Training, Workers, merge, overridden
 from unseen.training.objectives import OBJECTIVES
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class DataConfig(_Section):
+class DataConfig(Section):
     """What to learn from.
 
     Attributes:
@@ -69,7 +65,7 @@ def _objective(name: str) -> str:
     return OBJECTIVES.known(name, "none")
 
 
-class GameConfig(_Section):
+class GameConfig(Section):
     """The game of Wu18 3.2-3.3 and Wang19 3.3-3.4, as parts that combine.
 
     Attributes:
@@ -142,7 +138,7 @@ class GameConfig(_Section):
         return self
 
 
-class TrainConfig(_Section):
+class TrainConfig(Training):
     """Everything about optimisation.
 
     Attributes:
@@ -169,11 +165,6 @@ class TrainConfig(_Section):
         log_every: f_D steps between measurements on validation clips.
     """
 
-    seed: Seed = 0
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    devices: Workers = 1
-    threads: Workers = 2
-    batch: int = Field(32, ge=2)
     micro_batch: int = Field(0, ge=0)
     budget_frames: int = Field(4, ge=0)
     init_reconstruct: int = Field(0, ge=0)
@@ -187,17 +178,11 @@ class TrainConfig(_Section):
     lr_budget: float = Field(1e-3, gt=0)
     lr_schedule: Literal["constant", "decay"] = "decay"
 
-    @model_validator(mode="after")
-    def _shares_are_equal(self) -> "TrainConfig":
-        if self.batch % self.devices:
-            raise ValueError(f"batch {self.batch} does not divide over {self.devices} devices")
-        return self
-
     checkpoint_every: float = Field(30.0, ge=0)
     log_every: int = Field(20, ge=1)
 
 
-class FitConfig(_Section):
+class FitConfig(Section):
     """How a classifier on anonymized clips is trained: until it has converged.
 
     Training runs at a constant step size until the validation score has not risen for `patience`
@@ -234,7 +219,7 @@ class FitConfig(_Section):
 AttackName = Literal["classify", "reconstruct", "retrieve", "curriculum"]
 
 
-class EvaluationConfig(_Section):
+class EvaluationConfig(Section):
     """How an anonymizer is measured.
 
     Attributes:
@@ -282,7 +267,7 @@ class EvaluationConfig(_Section):
         return self
 
 
-class RunConfig(_Section):
+class RunConfig(Section):
     """A whole run.
 
     Attributes:

@@ -8,8 +8,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     model_validator,
@@ -17,16 +15,12 @@ from pydantic import (
 
 from unseen.anonymizers.modifier import ModifierConfig
 from unseen.errors import ConfigError, RunError
-from unseen.overrides import Seed, Workers, merge, overridden
+from unseen.overrides import Section, Training, damage, merge, overridden
 from unseen.registry import nearest
 from unseen.training.face_objectives import FACE_OBJECTIVES
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class FaceDataConfig(_Section):
+class FaceDataConfig(Section):
     """What to learn from: pictures of faces F, and frames of actions V.
 
     Attributes:
@@ -71,7 +65,7 @@ class FaceDataConfig(_Section):
         return self
 
 
-class FaceGameConfig(_Section):
+class FaceGameConfig(Section):
     """The game of Ren18 3.1, as parts that combine.
 
     Attributes:
@@ -109,7 +103,7 @@ class FaceGameConfig(_Section):
     restart_steps: int = Field(300, ge=1)
 
 
-class FaceTrainConfig(_Section):
+class FaceTrainConfig(Training):
     """Everything about optimisation.
 
     Attributes:
@@ -131,11 +125,6 @@ class FaceTrainConfig(_Section):
         log_every: steps of the game between measurements on people not learned from.
     """
 
-    seed: Seed = 0
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    devices: Workers = 1
-    threads: Workers = 2
-    batch: int = Field(32, ge=2)
     frames: int = Field(2, ge=1)
     init_recogniser: int = Field(0, ge=0)
     init_modifier: int = Field(0, ge=0)
@@ -151,14 +140,8 @@ class FaceTrainConfig(_Section):
     checkpoint_every: float = Field(30.0, ge=0)
     log_every: int = Field(100, ge=1)
 
-    @model_validator(mode="after")
-    def _shares_are_equal(self) -> "FaceTrainConfig":
-        if self.batch % self.devices:
-            raise ValueError(f"batch {self.batch} does not divide over {self.devices} devices")
-        return self
 
-
-class FaceRunConfig(_Section):
+class FaceRunConfig(Section):
     """A whole run of Ren18's game.
 
     Attributes:
@@ -244,7 +227,6 @@ def stored_face_config(path: Path) -> FaceRunConfig | None:
             return None
         return FaceRunConfig.model_validate_json(text)
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, e['loc']))} {e['msg']}".strip() for e in error.errors()]
-        raise RunError(f"{path} is damaged: {'; '.join(faults)}") from error
+        raise RunError(f"{path} is damaged: {damage(error)}") from error
     except (OSError, ValueError) as error:
         raise RunError(f"{path} cannot be read: {error}") from error

@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Sequence
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from unseen.errors import ConfigError
@@ -18,6 +18,29 @@ Seed = Annotated[int, Field(ge=0, lt=SEED_LIMIT)]
 WORKER_LIMIT = 1024
 Workers = Annotated[int, Field(ge=1, le=WORKER_LIMIT)]
 """Threads, or processes on one machine."""
+
+
+class Section(BaseModel):
+    """Part of a configuration, or of a file: fixed, complete, and without keys that it lacks."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Training(Section):
+    """What the training of filters and of face modifiers has in common."""
+
+    seed: Seed = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: Workers = 1
+    threads: Workers = 2
+    batch: int = Field(32, ge=2)
+
+    @model_validator(mode="after")
+    def _shares_are_equal(self) -> "Training":
+        if self.batch % self.devices:
+            raise ValueError(f"batch {self.batch} does not divide over {self.devices} devices")
+        return self
+
 
 # What a configuration says of itself: as a setting it would change the label and nothing else.
 _LABELS = ("preset", "kind")
@@ -58,6 +81,12 @@ def _fault(error: ErrorDetails) -> str:
         return f"{where}: {error['msg']} (given: {error['input']!r})"
     # Several settings that do not fit each other: the message names them, `input` is a section.
     return ": ".join(filter(None, (where, error["msg"].removeprefix("Value error, "))))
+
+
+def damage(error: ValidationError) -> str:
+    """What is wrong with a file that is no user's: each field and its fault, on one line."""
+    faults = (f"{'.'.join(map(str, e['loc']))} {e['msg']}".strip() for e in error.errors())
+    return "; ".join(faults)
 
 
 def overridden(model: type[Config], values: dict[str, Any], overrides: Sequence[str]) -> Config:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -22,6 +22,7 @@ from unseen.anonymizers.limits import (
 )
 from unseen.errors import ConfigError, UnknownNameError, WeightsError
 from unseen.files import read_json, write_json
+from unseen.overrides import Section
 from unseen.registry import Spec
 from unseen.stored_weights import load_weights, save_weights
 from unseen.types import Boxes, Clips
@@ -31,7 +32,7 @@ CONTRACT_FILE = "anonymizer.json"
 CONTRACT = "unseen/anonymizer/1"
 
 
-class FilterConfig(BaseModel):
+class FilterConfig(Section):
     """Which filter to learn.
 
     Attributes:
@@ -43,7 +44,6 @@ class FilterConfig(BaseModel):
         output_limits: in order.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     network: Literal["fast", "johnson"] = "fast"
     width: int = Field(24, ge=4, le=1024, multiple_of=4)
     blocks: int = Field(2, ge=1, le=100)

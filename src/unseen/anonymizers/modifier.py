@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -24,6 +24,7 @@ from unseen.anonymizers.learned import (
 from unseen.boxes import FACE_ENLARGEMENT, enlarged
 from unseen.data.seen import read_seen
 from unseen.errors import DataError, WeightsError
+from unseen.overrides import Section
 from unseen.stored_weights import load_weights
 from unseen.types import Boxes, Clips, Frames
 
@@ -34,7 +35,7 @@ Grain = Float[Tensor, "faces numbers"]
 Looks = Float[Tensor, "faces 3 look_cells look_cells"]
 
 
-class ModifierConfig(BaseModel):
+class ModifierConfig(Section):
     """Which face modifier to learn.
 
     Attributes:
@@ -51,7 +52,6 @@ class ModifierConfig(BaseModel):
         on_look: whether M changes the look that it is given, or makes its picture from nothing.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     size: int = Field(256, ge=16, multiple_of=4)
     width: int = Field(64, ge=4, multiple_of=4)
     blocks: int = Field(9, ge=1)

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Bool
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from unseen.anonymizers.base import Anonymizer
 from unseen.boxes import FACE_ENLARGEMENT
@@ -20,10 +20,10 @@ from unseen.data.seen import digest_of
 from unseen.errors import ConfigError, DataError
 from unseen.models.recogniser import Recogniser
 from unseen.models.recognisers import load_recogniser
-from unseen.overrides import Seed
+from unseen.overrides import Section, Seed
 
 
-class FaceEvaluation(BaseModel):
+class FaceEvaluation(Section):
     """How an anonymizer of faces is measured.
 
     Attributes:
@@ -45,8 +45,6 @@ class FaceEvaluation(BaseModel):
         device: where.
         seed: of pairs, parts and noise.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     recognisers: tuple[str, ...] = ("fisher",)
     folds: tuple[int, ...] = ()

@@ -3,34 +3,31 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from unseen.config import EvaluationConfig
 from unseen.errors import WeightsError
+from unseen.overrides import Section, damage
 
 TARGETS_FOLDER = "targets"
 _Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Score(_Part):
+class Score(Section):
     """A_T on the test clips, as a fraction, with its 95% interval."""
 
     score: _Fraction
     interval: tuple[_Fraction, _Fraction]
 
 
-class Scores(_Part):
+class Scores(Section):
     """A_T on the pixels, and on what was read back from the codec (None without one)."""
 
     pixels: Score
     stored: Score | None
 
 
-class NetworkCost(_Part):
+class NetworkCost(Section):
     """See `unseen.evaluation.cost`."""
 
     parameters: int = Field(ge=0)
@@ -38,21 +35,21 @@ class NetworkCost(_Part):
     milliseconds_per_frame: float = Field(ge=0)
 
 
-class AnonymizerNote(_Part):
+class AnonymizerNote(Section):
     """Behind which anonymizer a target model works; only a learned one has a hash."""
 
     name: str
     hash: str | None
 
 
-class DataNote(_Part):
+class DataNote(Section):
     """On which data it learned and was measured."""
 
     name: str
     hash: str
 
 
-class FitNote(_Part):
+class FitNote(Section):
     """How its training went."""
 
     validation: _Fraction
@@ -61,7 +58,7 @@ class FitNote(_Part):
     stopped: Literal["plateau", "cap"]
 
 
-class TargetContract(_Part):
+class TargetContract(Section):
     """What the weights of a further target model are, and what was measured with them.
 
     Attributes:
@@ -118,7 +115,6 @@ def read_contract(path: Path) -> TargetContract:
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from error
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, e['loc']))} {e['msg']}".strip() for e in error.errors()]
-        raise WeightsError(f"{path} is damaged: {'; '.join(faults)}") from error
+        raise WeightsError(f"{path} is damaged: {damage(error)}") from error
     except ValueError as error:
         raise WeightsError(f"{path} is damaged: it is no text") from error

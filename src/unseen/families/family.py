@@ -15,19 +15,16 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from unseen.errors import ConfigError
+from unseen.overrides import Section
 from unseen.registry import nearest
 
 FOLDER = resources.files("unseen") / "families"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Line(_Part):
+class Line(Section):
     """A line of the figure: one strategy at several sizes.
 
     Attributes:
@@ -44,10 +41,10 @@ class Line(_Part):
     size: Literal["m", "k"] = "m"
     values: tuple[int, ...] = Field(min_length=1)
     restarting: bool = True
-    set: dict[str, Any] = {}
+    set: dict[str, Any] = Field(default_factory=dict)
 
 
-class Published(_Part):
+class Published(Section):
     """Points that the papers publish.
 
     Attributes:
@@ -64,7 +61,7 @@ class Published(_Part):
     points: dict[str, tuple[float, float]]
 
 
-class Family(_Part):
+class Family(Section):
     """What one figure shows.
 
     Attributes:
@@ -84,7 +81,7 @@ class Family(_Part):
     name: str
     about: str
     preset: str
-    set: dict[str, Any] = {}
+    set: dict[str, Any] = Field(default_factory=dict)
     ensemble: tuple[str, ...] = Field(min_length=1)
     restart: dict[str, Any]
     lines: dict[str, Line]

@@ -21,6 +21,7 @@ from unseen.data.seen import SEEN_FILE, clip_digests, read_seen, write_seen
 from unseen.errors import ConfigError, RunError, together
 from unseen.files import refuse_unwritable, write_json
 from unseen.models import create_model
+from unseen.overrides import damage
 from unseen.registry import Spec
 from unseen.stored_weights import save_weights
 from unseen.training.game import Game
@@ -183,8 +184,7 @@ def run_config(folder: Path) -> RunConfig:
     except ValidationError as error:
         if '"kind": "faces"' in text:
             raise no_filter(folder) from None
-        faults = [f"{'.'.join(map(str, e['loc']))} {e['msg']}".strip() for e in error.errors()]
-        raise RunError(f"{path} is damaged: {'; '.join(faults)}") from error
+        raise RunError(f"{path} is damaged: {damage(error)}") from error
     except ValueError as error:
         raise RunError(f"{path} is damaged: it is no text") from error
 

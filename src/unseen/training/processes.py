@@ -8,13 +8,12 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from unseen.config import TrainConfig
 from unseen.errors import RunError
-from unseen.face_config import FaceTrainConfig
 from unseen.machine import device_of, use_cores
+from unseen.overrides import Training
 
 
-def refuse_machine(train: TrainConfig | FaceTrainConfig) -> None:
+def refuse_machine(train: Training) -> None:
     """Raise `RunError` where a run is to be trained on GPUs, and there are not as many."""
     if device_of(train.device) != "cuda":
         return
@@ -27,7 +26,7 @@ def refuse_machine(train: TrainConfig | FaceTrainConfig) -> None:
         )
 
 
-def make_fabric(train: TrainConfig | FaceTrainConfig) -> Fabric:
+def make_fabric(train: Training) -> Fabric:
     """The device and the processes, launched."""
     # What it tells on standard error of each process that it starts is no concern of a user.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)

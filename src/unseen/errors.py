@@ -57,6 +57,13 @@ class NoFacesError(UnseenError):
     """No face was found where there must be one; the command line exits with 3."""
 
 
+def nothing_loaded(what: str, faults: Iterable[str]) -> DataError:
+    """The error of data that cannot be loaded, with every fault."""
+    listed = list(faults)
+    count = "1 fault" if len(listed) == 1 else f"{len(listed)} faults"
+    return DataError(f"{what} has {count}; nothing was loaded", listed)
+
+
 class Faults:
     """Collects errors of steps that do not need each other, so that one message tells them all."""
 

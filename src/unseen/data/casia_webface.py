@@ -7,8 +7,8 @@ person, is read the same way. The face box is where LFW, which is framed alike, 
 
 from pathlib import Path
 
-from unseen.data.face_images import CENTRED, FACES, FaceImages, face_images, refuse_faults
-from unseen.data.official import IMAGE_SUFFIXES, OFFICIAL, Inventory, Item, expect
+from unseen.data.face_images import CENTRED, FACES, FaceImages, face_images
+from unseen.data.official import IMAGE_SUFFIXES, OFFICIAL, Inventory, Item, expect, refuse_faults
 from unseen.registry import Spec
 
 OFFICIAL_COUNTS = {"images": 494414, "people": 10575}

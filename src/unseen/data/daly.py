@@ -23,8 +23,7 @@ from unseen.data.action_frames import (
 )
 from unseen.data.clips import SplitName
 from unseen.data.daly_pickle import SCHEMA
-from unseen.data.face_images import refuse_faults
-from unseen.data.official import OFFICIAL, Inventory, Item, check, expect
+from unseen.data.official import OFFICIAL, Inventory, Item, check, expect, refuse_faults
 from unseen.errors import DataError
 from unseen.files import read_json
 from unseen.registry import Spec, nearest

@@ -302,10 +302,3 @@ def load_faces(name: str, root: Path | None = None) -> FaceImages:
     if root is not None and spec.name in DRAWN:
         raise ConfigError(f"the folder '{root}' is not read: '{spec}' is drawn; leave out one")
     return load(root or Path(), spec)
-
-
-def refuse_faults(name: str, root: Path, faults: Sequence[str]) -> None:
-    """Raise one error that names all faults, if there are any."""
-    if faults:
-        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-        raise DataError(f"{name} in '{root}' has {count}; nothing was loaded", faults)

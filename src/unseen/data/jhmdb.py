@@ -26,7 +26,6 @@ from unseen.data.action_frames import (
     mask_boxes,
 )
 from unseen.data.clips import SplitName
-from unseen.data.face_images import refuse_faults
 from unseen.data.official import (
     OFFICIAL,
     Inventory,
@@ -35,6 +34,7 @@ from unseen.data.official import (
     expect,
     frame_files,
     read_lines,
+    refuse_faults,
     split_number,
 )
 from unseen.errors import DataError

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from unseen.data.face_images import CENTRED, FACES, FaceImages, Pairs, face_images, refuse_faults
-from unseen.data.official import OFFICIAL, Inventory, Item, expect, read_lines
+from unseen.data.face_images import CENTRED, FACES, FaceImages, Pairs, face_images
+from unseen.data.official import OFFICIAL, Inventory, Item, expect, read_lines, refuse_faults
 from unseen.registry import Spec
 
 OFFICIAL_COUNTS = {"images": 13233, "people": 5749, "folds": 10, "pairs": 6000}

@@ -24,7 +24,7 @@ from unseen.data.manifest_table import (
     read_table,
 )
 from unseen.data.video import write_video
-from unseen.errors import DataError
+from unseen.errors import DataError, nothing_loaded
 from unseen.files import written_whole
 
 
@@ -185,6 +185,4 @@ def _decode(
 
 
 def _error(path: Path, faults: Faults) -> DataError:
-    listed = list(faults)
-    count = "1 fault" if len(listed) == 1 else f"{len(listed)} faults"
-    return DataError(f"the manifest '{path}' has {count}; nothing was loaded", listed)
+    return nothing_loaded(f"the manifest '{path}'", faults)

@@ -17,7 +17,7 @@ from unseen.data.clips import SPLITS, SplitName
 from unseen.data.decode import Progress
 from unseen.data.pictures import read_picture
 from unseen.data.video import read_frames
-from unseen.errors import ConfigError, DataError, VideoError
+from unseen.errors import ConfigError, DataError, VideoError, nothing_loaded
 from unseen.registry import Registry, Spec
 
 IMAGE_SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg")
@@ -128,6 +128,12 @@ def read_lines(path: Path, faults: list[str]) -> list[tuple[int, str]]:
         return []
     numbered = enumerate(map(str.strip, text.splitlines()), start=1)
     return [(number, line) for number, line in numbered if line]
+
+
+def refuse_faults(name: str, root: Path, faults: Iterable[str]) -> None:
+    """Raise one error that names all faults of a data set, if there are any."""
+    if listed := list(faults):
+        raise nothing_loaded(f"{name} in '{root}'", listed)
 
 
 def split_number(spec: Spec) -> int:

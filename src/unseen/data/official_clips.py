@@ -1,7 +1,7 @@
 """Clips of the published data sets, from what `official` found."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -29,9 +29,9 @@ from unseen.data.decode import (
 )
 from unseen.data.manifest_splits import SplitBy, checked_splits, chosen_columns, labelled
 from unseen.data.manifest_table import Faults, Row
-from unseen.data.official import Inventory, Item, check, frame_files
+from unseen.data.official import Inventory, Item, check, frame_files, refuse_faults
 from unseen.data.pictures import read_picture
-from unseen.errors import DataError
+from unseen.errors import DataError, nothing_loaded
 from unseen.registry import nearest
 from unseen.types import StoredClips
 
@@ -148,7 +148,7 @@ def load_official(
     if private is not None and (not private or len(set(private)) < len(private)):
         faults.add(f"choose one or more different private columns, not {list(private)}")
     if not set(columns) <= set(labels):
-        _stop(inventory, faults)
+        refuse_faults(inventory.name, inventory.root, faults)
 
     rows = [
         Row(
@@ -162,7 +162,7 @@ def load_official(
     ]
     splits = checked_splits(rows, (target, private), labels, seed, split_by, faults)
     # Before hours of decoding; `unseen data check --decode` reads all files whatever is missing.
-    _stop(inventory, faults)
+    refuse_faults(inventory.name, inventory.root, faults)
     ready()
 
     order = sorted(range(len(rows)), key=lambda i: (*SPLITS, None).index(splits[i]))
@@ -178,7 +178,7 @@ def load_official(
     except ClipFaults as found:
         for clip_fault in found.faults:
             faults.add(clip_fault.message)
-        raise _error(inventory, faults) from None
+        raise nothing_loaded(f"{inventory.name} in '{inventory.root}'", faults) from None
 
     data = labelled(inventory.name, rows, splits, decoded, target, private)
     still = inventory.kind == "image" and stills == "repeat"
@@ -190,18 +190,6 @@ class _Faults(Faults):
 
     def add(self, message: str, *lines: int) -> None:
         super().add(message)
-
-
-def _stop(inventory: Inventory, faults: Faults) -> None:
-    if faults:
-        raise _error(inventory, faults)
-
-
-def _error(inventory: Inventory, faults: Iterable[str]) -> DataError:
-    listed = list(faults)
-    count = "1 fault" if len(listed) == 1 else f"{len(listed)} faults"
-    where = f"{inventory.name} in '{inventory.root}'"
-    return DataError(f"{where} has {count}; nothing was loaded", listed)
 
 
 def _read_images(

@@ -8,8 +8,8 @@ which is not of the data set and is let be. The face fills the image.
 import re
 from pathlib import Path
 
-from unseen.data.face_images import FACES, FaceImages, face_images, refuse_faults
-from unseen.data.official import OFFICIAL, Inventory, Item, expect
+from unseen.data.face_images import FACES, FaceImages, face_images
+from unseen.data.official import OFFICIAL, Inventory, Item, expect, refuse_faults
 from unseen.registry import Spec
 
 OFFICIAL_COUNTS = {"images": 400, "people": 40}

@@ -29,7 +29,7 @@ from unseen.evaluation.provenance import provenance
 from unseen.evaluation.results import ACTIONS, refuse_result_file
 from unseen.face_config import FaceRunConfig, stored_face_config
 from unseen.faces.actions import FacesFound, load_frames_with_faces
-from unseen.machine import use_cores
+from unseen.machine import device_of, use_cores
 from unseen.models import parameter_count
 from unseen.models.action_detector import DETECTOR_FILE, ActionDetector, load_detector
 from unseen.progress import progress
@@ -134,9 +134,7 @@ def _frames(config: FaceRunConfig) -> tuple[FacesFound, FacesFound]:
 
 def _device(config: FaceRunConfig) -> str:
     """Where, checked; with the threads that were asked for."""
-    wanted = config.train.device
-    if wanted == "auto":
-        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    wanted = device_of(config.train.device)
     refuse_device(wanted)
     if wanted == "cpu":
         use_cores(config.train.threads)

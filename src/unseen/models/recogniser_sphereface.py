@@ -27,8 +27,7 @@ _SIZE = (sphereface.FACE_HEIGHT, sphereface.FACE_WIDTH, 3)
 _BATCH, _EPOCHS, _STEPS = 32, 12, (300, 4000)
 _RATE, _DROP = 1e-3, 0.8
 _MARGIN = 2
-# As when D learns real faces, see `unseen.training.face_run`.
-_EASE, _EASE_RATE, _LEAST_EASE = 1000.0, 0.12, 1.0
+_LEAST_EASE = 1.0
 _SHIFT = 4
 
 
@@ -83,7 +82,7 @@ class SphereFace(Recogniser):
                     network(self._batch(features[chosen], rng)),
                     torch.from_numpy(labels[chosen]).to(self.device),
                     margin=_MARGIN,
-                    ease=max(_LEAST_EASE, _EASE / (1.0 + _EASE_RATE * step)),
+                    ease=sphereface.eased(step, _LEAST_EASE),
                 ).mean()
                 adam.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]

@@ -168,6 +168,11 @@ def _psi(cosines: Tensor, margin: int) -> Tensor:
     return (1.0 - 2.0 * (k % 2)) * power - 2.0 * k
 
 
+def eased(step: int, least: float) -> float:
+    """The weight of cos(theta) while D learns, as SphereFace's authors let it fall to a least."""
+    return max(least, 1000.0 / (1.0 + 0.12 * step))
+
+
 def angular_softmax(
     seen: Seen, labels: Identities, *, margin: int = 4, ease: float = 0.0
 ) -> PerFace:

@@ -11,17 +11,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 
 from unseen.anonymizers.base import Anonymizer
 from unseen.data.face_images import Face, FaceImages, crop
+from unseen.data.pictures import write_picture
 from unseen.data.video import read_frames
 from unseen.deploy.cover import FacesOnly
 from unseen.deploy.paint import evaluating, on_faces
 from unseen.errors import ConfigError, DataError
 from unseen.evaluation.modified_faces import modify
 from unseen.faces.find import Faces, find_faces
-from unseen.files import written_whole
 
 Sheet = npt.NDArray[np.uint8]
 
@@ -174,5 +173,4 @@ def sheet(rows: Sequence[Sequence[Face]], titles: Sequence[str]) -> Sheet:
 
 def save(page: Sheet, path: Path) -> None:
     """Write a sheet as PNG, whole or not at all."""
-    with written_whole(path) as temporary:
-        Image.fromarray(page).save(temporary)
+    write_picture(path, page)

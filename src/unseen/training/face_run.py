@@ -26,7 +26,7 @@ from unseen.errors import ConfigError, DataError, RunError, together
 from unseen.face_config import FaceRunConfig, stored_face_config
 from unseen.files import write_json
 from unseen.models.action_detector import ActionDetector, save_detector
-from unseen.models.sphereface import Features, Recogniser, save_recogniser
+from unseen.models.sphereface import Features, Recogniser, eased, save_recogniser
 from unseen.training.face_data import FaceData
 from unseen.training.face_game import FaceGame, ModifierMove
 from unseen.training.folder import (
@@ -38,9 +38,6 @@ from unseen.training.folder import (
 from unseen.training.processes import make_fabric, refuse_machine
 from unseen.training.stages import Stage, StagedRun
 from unseen.training.state import known, running_mean
-
-# SphereFace's own schedule of the weight of cos(theta): 1000 / (1 + 0.12 t), down to a least.
-_EASE, _EASE_RATE = 1000.0, 0.12
 
 
 @dataclass(frozen=True)
@@ -149,8 +146,7 @@ class _FaceRun(StagedRun):
         falls = stage.name in ("game", "detector")
         dropped = falls and step >= self.config.train.lr_drop * stage.length
         self.game.set_rate(0.1 if dropped else 1.0)
-        easy = _EASE / (1.0 + _EASE_RATE * step)
-        self.game.ease = max(least, easy) if stage.name == "recogniser" else least
+        self.game.ease = eased(step, least) if stage.name == "recogniser" else least
 
     def _recognise(self) -> None:
         self.state.recognition = running_mean(self.state.recognition, self.game.recognise_step())
@@ -164,7 +160,7 @@ class _FaceRun(StagedRun):
         if game.restart_every and step and step % game.restart_every == 0:
             self.game.restart()
             for t in range(game.restart_steps):
-                self.game.ease = max(game.ease, _EASE / (1.0 + _EASE_RATE * t))
+                self.game.ease = eased(t, game.ease)
                 self.game.recogniser_step()
             self.game.ease = game.ease
             self.game.set_rate(self.game.factor)  # D has learned: its step size falls as all do

@@ -14,6 +14,7 @@ normalises over its share of a batch.
 import math
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -213,8 +214,5 @@ class _Run(StagedRun):
 
 def _summary(notes: list[str]) -> list[str]:
     """Notes of one kind counted, as a long run repeats them."""
-    kinds: dict[str, int] = {}
-    for note in notes:
-        kind = note.split(": ", 1)[1]
-        kinds[kind] = kinds.get(kind, 0) + 1
+    kinds = Counter(note.split(": ", 1)[1] for note in notes)
     return [f"{kind} ({count} times)" if count > 1 else kind for kind, count in kinds.items()]

@@ -119,3 +119,13 @@ class Registry(Generic[T]):
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
+
+
+def plain(build: Callable[[], T]) -> Callable[[Spec], T]:
+    """A builder of something that has no option."""
+
+    def builder(spec: Spec) -> T:
+        spec.no_option()
+        return build()
+
+    return builder

@@ -14,7 +14,7 @@ from unseen.anonymizers.base import Anonymizer, BoxKind, Step
 from unseen.anonymizers.baselines import SUPERPIXELS, Edge, Noise, Resized, Superpixel
 from unseen.boxes import enlarged
 from unseen.errors import ConfigError, DataError
-from unseen.registry import Registry, Spec
+from unseen.registry import Registry, Spec, plain
 from unseen.types import Boxes, Clips
 
 BLOCKS = 8  # of `pixelate` to a side, unless told otherwise: what `blur:8` lets through
@@ -201,25 +201,15 @@ def _touched(low: torch.Tensor, high: torch.Tensor, side: int) -> torch.Tensor:
     return (pixels + 1 > low[..., None]) & (pixels < high[..., None])
 
 
-def _plain(build: Callable[[], Anonymizer]) -> Callable[[Spec], Anonymizer]:
-    """A builder for an anonymizer that has no option."""
-
-    def builder(spec: Spec) -> Anonymizer:
-        spec.no_option()
-        return build()
-
-    return builder
-
-
-ANONYMIZERS.add("raw", _plain(Raw))
+ANONYMIZERS.add("raw", plain(Raw))
 ANONYMIZERS.add("downsample", lambda spec: Downsample(spec.integer()))
 ANONYMIZERS.add("blur", lambda spec: Reduce("blur", spec.integer()))
 ANONYMIZERS.add("pixelate", lambda spec: Reduce("pixelate", spec.integer(BLOCKS)))
-ANONYMIZERS.add("grey", _plain(Grey))
+ANONYMIZERS.add("grey", plain(Grey))
 ANONYMIZERS.add("noise", lambda spec: Noise(spec.number(example="0.3")))
 ANONYMIZERS.add("superpixel", lambda spec: Superpixel(spec.integer(SUPERPIXELS)))
-ANONYMIZERS.add("edge", _plain(Edge))
+ANONYMIZERS.add("edge", plain(Edge))
 ANONYMIZERS.add("resized", lambda spec: Resized(spec.integer()))
-ANONYMIZERS.add("mask", _plain(Black))
-ANONYMIZERS.add("mask-face", _plain(lambda: Mask("face")))
-ANONYMIZERS.add("mask-body", _plain(lambda: Mask("body")))
+ANONYMIZERS.add("mask", plain(Black))
+ANONYMIZERS.add("mask-face", plain(lambda: Mask("face")))
+ANONYMIZERS.add("mask-body", plain(lambda: Mask("body")))

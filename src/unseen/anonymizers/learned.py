@@ -17,7 +17,6 @@ from unseen.anonymizers.limits import (
     INPUT_LIMITS,
     OUTPUT_LIMITS,
     InputLimit,
-    Motion,
     OutputLimit,
 )
 from unseen.errors import ConfigError, UnknownNameError, WeightsError
@@ -72,10 +71,8 @@ class LearnedFilter(Anonymizer):
         self.before, self.after = tuple(before), tuple(after)
         self.input_limits = nn.ModuleList(before)
         self.output_limits = nn.ModuleList(after)
-        channels = 3
-        for limit in before:
-            channels = limit.channels(channels)
-        self.sees_stills = not any(isinstance(limit, Motion) for limit in before)
+        channels = before[-1].channels if before else 3
+        self.sees_stills = all(limit.sees_stills for limit in before)
         self.random = any(limit.random for limit in after)
         self.network: FastNet | JohnsonNet
         if config.network == "fast":

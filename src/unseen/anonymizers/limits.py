@@ -26,22 +26,26 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unseen.errors import ConfigError
-from unseen.registry import Registry, Spec
+from unseen.registry import Registry, Spec, plain
 
 # ITU-R BT.601 luma.
 _LUMA = (0.299, 0.587, 0.114)
 
 
 class InputLimit(nn.Module, ABC):
-    """What stands before the network: `(batch, channels, time, h, w)` to the same with others."""
+    """What stands before the network: `(batch, channels, time, h, w)` to the same with others.
+
+    Attributes:
+        channels: of what comes out.
+        sees_stills: whether anything is left of a picture in which nothing moves.
+    """
+
+    channels = 1
+    sees_stills = True
 
     @abstractmethod
     def step(self, clips: Tensor, state: Any) -> tuple[Tensor, Any]:
         """The limited input of the next stretch, and what to remember."""
-
-    def channels(self, given: int) -> int:
-        """How many channels come out when `given` go in."""
-        return 1
 
 
 class GreyIn(InputLimit):
@@ -60,6 +64,7 @@ class Motion(InputLimit):
     The running mean is the causal counterpart of subtracting a clip's mean.
     """
 
+    sees_stills = False
     GAIN = 4.0
 
     def __init__(self, keep: float) -> None:
@@ -152,17 +157,12 @@ def _motion(spec: Spec) -> Motion:
     return Motion(keep)
 
 
-def _without_option(spec: Spec, part: nn.Module) -> Any:
-    spec.no_option()
-    return part
-
-
 INPUT_LIMITS: Registry[Any] = Registry("input limit")
-INPUT_LIMITS.add("grey-in", lambda spec: _without_option(spec, GreyIn()))
+INPUT_LIMITS.add("grey-in", plain(GreyIn))
 INPUT_LIMITS.add("motion", _motion)
 
 OUTPUT_LIMITS: Registry[Any] = Registry("output limit")
-OUTPUT_LIMITS.add("grey", lambda spec: _without_option(spec, Grey()))
+OUTPUT_LIMITS.add("grey", plain(Grey))
 OUTPUT_LIMITS.add("coarse", lambda spec: Coarse(spec.integer(least=1)))
 OUTPUT_LIMITS.add("noise", lambda spec: Noise(spec.number(example="0.3")))
 OUTPUT_LIMITS.add("levels", lambda spec: Levels(spec.integer(least=2)))

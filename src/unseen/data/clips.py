@@ -93,7 +93,7 @@ class ClipDataset:
     """A data set with its three splits.
 
     Attributes:
-        name: `duet`, or the manifest's file name.
+        name: as it was asked for (`duet`, `ucf101:1`), or the manifest's file name.
         target: the target task.
         private: the private attribute.
         fps: frames per second of the clips.

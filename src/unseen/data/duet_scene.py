@@ -1,4 +1,4 @@
-"""How `duet` draws: seven actors, their bodies from joints to pixels, rooms and distractors.
+"""How `duet` draws: seven actors, their bodies from joints to pixels, and rooms.
 
 Everything is drawn with OpenCV's integer rasteriser at `SUPERSAMPLE` times the size, with points
 rounded to 1/16 of such a pixel, and averaged down: the same numbers give the same pixels on any
@@ -96,7 +96,7 @@ class Pose:
 
 @dataclass
 class Drawn:
-    """What drawing a body tells: its extent, its face, and where its hands are (frame units)."""
+    """What drawing a body tells: its extent, its head and its face (frame units)."""
 
     low: list[float] = field(default_factory=lambda: [9.0, 9.0])
     high: list[float] = field(default_factory=lambda: [-9.0, -9.0])

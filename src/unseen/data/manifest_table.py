@@ -41,8 +41,9 @@ class Faults:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the manifest; a row whose frames are at fault stands for its whole video.
+    """One line of a manifest, or one item of a published data set.
 
+    A row whose frames are at fault stands for its whole video.
     Rows of one `group` were cut from one recording, in whatever files they are.
     """
 

@@ -1,8 +1,8 @@
 """Published data sets in their official layouts: what their lists say, and what is on the disk.
 
-A reader, one in each of `sbu`, `ucf101`, `hmdb51` and `vispr`, turns a data set's own lists and
-labels into an `Inventory`; `check` compares that with the official numbers and with the disk.
-Importing a reader's module registers it. `official_clips` makes clips of an inventory.
+A reader, one in the module of each data set, turns its own lists and labels into an `Inventory`;
+`check` compares that with the official numbers and with the disk. Importing a reader's module
+registers it. `official_clips` makes clips of an inventory.
 """
 
 import itertools

@@ -1,15 +1,23 @@
 """The typed configuration of a run: presets, `key=value` overrides, and no unknown key."""
 
-import json
 from collections.abc import Sequence
-from importlib import resources
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from unseen.anonymizers.learned import FilterConfig
 from unseen.families.family import members, unknown_preset
-from unseen.overrides import Section, Seed, Training, Workers, merge, overridden
+from unseen.overrides import (
+    Section,
+    Seed,
+    Training,
+    Workers,
+    merge,
+    overridden,
+    own_changes,
+    packaged,
+    preset_values,
+)
 from unseen.training.objectives import OBJECTIVES
 
 
@@ -308,43 +316,35 @@ SEEDS = (
 """What a seed of a sweep sets: weights, batches, noise and attackers; the data stay as they are."""
 
 
+_FOLDER = "presets"
+
+
 def preset_names() -> list[str]:
     """The presets that can be named; members of families (`unseen.families`) can be as well."""
-    folder = resources.files("unseen") / "presets"
-    return sorted(entry.name.removesuffix(".json") for entry in folder.iterdir())
-
-
-def _read_preset(name: str) -> dict[str, Any]:
-    """A preset's file; `about` and `extends` are in it."""
-    if name not in preset_names():
-        raise unknown_preset(name, preset_names())
-    text = (resources.files("unseen") / "presets" / f"{name}.json").read_text(encoding="utf-8")
-    values: dict[str, Any] = json.loads(text)
-    return values
-
-
-def _own_changes(name: str) -> dict[str, Any]:
-    """What a preset changes in the one that it extends."""
-    values = _read_preset(name)
-    return {key: value for key, value in values.items() if key not in ("about", "extends")}
+    return list(packaged(_FOLDER))
 
 
 def _preset(name: str) -> dict[str, Any]:
     if member := members().get(name):
-        values = _preset(member.preset)
+        values = preset_values(_FOLDER, member.preset)
         if member.strategy:
-            values = merge(values, _own_changes(member.strategy))
+            values = merge(values, own_changes(_FOLDER, member.strategy))
         for change in member.changes:
             values = merge(values, change)
         return values
-    base = _read_preset(name).get("extends")
-    return _own_changes(name) if base is None else merge(_preset(base), _own_changes(name))
+    return preset_values(_FOLDER, _known(name))
+
+
+def _known(name: str) -> str:
+    if name not in packaged(_FOLDER):
+        raise unknown_preset(name, preset_names())
+    return name
 
 
 def about_preset(name: str) -> str:
     """What a preset, or a family's member, is for, in one line."""
     member = members().get(name)
-    return member.about if member else str(_read_preset(name)["about"])
+    return member.about if member else str(packaged(_FOLDER)[_known(name)]["about"])
 
 
 def load_config(

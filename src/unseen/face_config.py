@@ -1,8 +1,6 @@
 """The typed configuration of a run of Ren18's game: presets and `key=value` overrides."""
 
-import json
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,7 +13,15 @@ from pydantic import (
 
 from unseen.anonymizers.modifier import ModifierConfig
 from unseen.errors import ConfigError, RunError
-from unseen.overrides import Section, Training, damage, merge, overridden
+from unseen.overrides import (
+    Section,
+    Training,
+    damage,
+    merge,
+    overridden,
+    packaged,
+    preset_values,
+)
 from unseen.registry import nearest
 from unseen.training.face_objectives import FACE_OBJECTIVES
 
@@ -177,26 +183,26 @@ class FaceRunConfig(Section):
         return self
 
 
+_FOLDER = "presets_faces"
+
+
 def face_preset_names() -> list[str]:
     """The presets of face games."""
-    folder = resources.files("unseen") / "presets_faces"
-    return sorted(entry.name.removesuffix(".json") for entry in folder.iterdir())
+    return list(packaged(_FOLDER))
 
 
-def _preset(name: str) -> dict[str, Any]:
-    if name not in face_preset_names():
+def _known(name: str) -> str:
+    if name not in packaged(_FOLDER):
         known = face_preset_names()
         raise ConfigError(
             f"unknown face preset '{name}'{nearest(name, known)}; choose from: {', '.join(known)}"
         )
-    text = (resources.files("unseen") / "presets_faces" / f"{name}.json").read_text("utf-8")
-    values: dict[str, Any] = json.loads(text)
-    return values
+    return name
 
 
 def about_face_preset(name: str) -> str:
     """What a face preset is for, in one line."""
-    return str(_preset(name)["about"])
+    return str(packaged(_FOLDER)[_known(name)]["about"])
 
 
 def load_face_config(
@@ -208,10 +214,7 @@ def load_face_config(
     """A configuration from a preset (or `base`) and overrides, as `unseen.config.load_config`."""
     values: dict[str, Any] = (base or FaceRunConfig()).model_dump(mode="json")
     if preset:
-        own = _preset(preset)
-        values = load_face_config(own.get("extends"), base=base).model_dump(mode="json")
-        change = {key: value for key, value in own.items() if key not in ("about", "extends")}
-        values = merge(values, change) | {"preset": preset}
+        values = merge(values, preset_values(_FOLDER, _known(preset))) | {"preset": preset}
     return overridden(FaceRunConfig, values, overrides)
 
 

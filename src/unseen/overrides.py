@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Sequence
+from functools import cache
+from importlib import resources
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -53,6 +55,27 @@ def merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = merge(merged[key], value) if both else value
     return merged
+
+
+@cache
+def packaged(folder: str) -> dict[str, dict[str, Any]]:
+    """The JSON files in a folder of this package, by name."""
+    names = (entry.name for entry in (resources.files("unseen") / folder).iterdir())
+    stems = sorted(name.removesuffix(".json") for name in names if name.endswith(".json"))
+    texts = {stem: resources.files("unseen") / folder / f"{stem}.json" for stem in stems}
+    return {stem: json.loads(text.read_text(encoding="utf-8")) for stem, text in texts.items()}
+
+
+def own_changes(folder: str, preset: str) -> dict[str, Any]:
+    """What a preset changes in the one that it extends, or in the defaults."""
+    values = packaged(folder)[preset]
+    return {key: value for key, value in values.items() if key not in ("about", "extends")}
+
+
+def preset_values(folder: str, preset: str) -> dict[str, Any]:
+    """All that a preset changes in the defaults, with those that it extends."""
+    base, own = packaged(folder)[preset].get("extends"), own_changes(folder, preset)
+    return own if base is None else merge(preset_values(folder, base), own)
 
 
 def _keys(model: type[BaseModel], prefix: str = "") -> dict[str, Any]:

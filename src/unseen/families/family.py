@@ -7,21 +7,17 @@ names, `NAME-LINE[-restart]-mM` (`sbu-entropy-restart-m4`, `sbu-k-beam-k2`) and 
 (`sbu-downsample-8`), which can be used wherever a preset can.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
-from importlib import resources
 from typing import Any, Literal
 
 from pydantic import Field
 
 from unseen.errors import ConfigError
-from unseen.overrides import Section
+from unseen.overrides import Section, packaged
 from unseen.registry import nearest
-
-FOLDER = resources.files("unseen") / "families"
 
 
 class Line(Section):
@@ -167,15 +163,7 @@ class Member:
 @cache
 def families() -> dict[str, Family]:
     """Every family by name."""
-    names = sorted(
-        entry.name.removesuffix(".json")
-        for entry in FOLDER.iterdir()
-        if entry.name.endswith(".json")
-    )
-    return {
-        name: Family(name=name, **json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8")))
-        for name in names
-    }
+    return {name: Family(name=name, **values) for name, values in packaged("families").items()}
 
 
 @cache

@@ -23,7 +23,15 @@ from unseen.data.action_frames import (
 )
 from unseen.data.clips import SplitName
 from unseen.data.daly_pickle import SCHEMA
-from unseen.data.official import OFFICIAL, Inventory, Item, check, expect, refuse_faults
+from unseen.data.official import (
+    OFFICIAL,
+    Inventory,
+    Item,
+    check,
+    expect,
+    refuse_faults,
+    split_counts,
+)
 from unseen.errors import DataError
 from unseen.files import read_json
 from unseen.registry import Spec, nearest
@@ -72,8 +80,7 @@ def read_daly(root: Path) -> Inventory:
     counts: dict[str, int] = {
         "videos": len(files),
         "classes": len(present & {*ACTIONS}),
-        "train": sum(item.split == "train" for item in items),
-        "test": sum(item.split == "test" for item in items),
+        **split_counts(items, "train", "test"),
     }
     return Inventory(
         name="daly",

@@ -17,8 +17,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from unseen.data.clips import SplitName
-from unseen.data.official import OFFICIAL, Inventory, Item, expect, read_lines, split_number
-from unseen.errors import DataError
+from unseen.data.official import (
+    OFFICIAL,
+    Inventory,
+    Item,
+    action_lists,
+    expect,
+    read_lines,
+    source_of,
+    split_counts,
+    split_number,
+)
 from unseen.registry import Spec, nearest
 
 _NAMES = """
@@ -57,17 +66,14 @@ def read_hmdb51(
     Raises:
         DataError: there are no such lists.
     """
-    ending = f"_test_split{split}.txt"
-    expect("HMDB51", root, {_LISTS: f"the lists <action>{ending}"})
-    lists = {path.name.removesuffix(ending): path for path in (root / _LISTS).glob(f"*{ending}")}
-    if not lists:
-        raise DataError(f"'{root / _LISTS}' holds no list called <action>{ending}")
+    expect("HMDB51", root, {_LISTS: f"the lists <action>_test_split{split}.txt"})
+    lists = action_lists(root / _LISTS, split)
     videos = "hmdb51_org/" if (root / "hmdb51_org").is_dir() else ""
     files = frozenset(path.relative_to(root).as_posix() for path in (root / videos).glob("*/*.avi"))
     items: list[Item] = []
     unused: set[str] = set()
     faults: list[str] = []
-    for action, path in sorted(lists.items()):
+    for action, path in lists.items():
         if action not in ACTIONS:
             hint = nearest(action, ACTIONS)
             faults.append(f"{path.name}: '{action}' is no action of HMDB51{hint}")
@@ -83,12 +89,12 @@ def read_hmdb51(
             if earlier != line and {before, number} != {"1", "2"}:
                 faults.append(f"{where}: '{video}' has {number}, and {before} in line {earlier}")
                 continue
-            source = re.match(f"(.+)_{re.escape(action)}_", video)
+            source = source_of(video, action)
             if source is None:
                 faults.append(f"{where}: '{video}' is no video of {action}, by its name")
             part = _SPLIT[number]
             full = f"{videos}{action}/{video}"
-            group = f"{action}/{source[1]}" if source else None
+            group = f"{action}/{source}" if source else None
             if part is None and annotated is None:
                 unused.add(full)
             else:
@@ -100,8 +106,7 @@ def read_hmdb51(
     counts: dict[str, int] = {
         "videos": len(files),
         "classes": len(lists),
-        "train": sum(item.split == "train" for item in items),
-        "test": sum(item.split == "test" for item in items),
+        **split_counts(items, "train", "test"),
         "unused": len(unused),
     }
     return Inventory(
@@ -149,8 +154,8 @@ def _film(item: Item) -> str | None:
 
 def film_of(video: str, action: str) -> str:
     """What an annotated video was cut from; itself, where its name does not say."""
-    source = re.match(f"(.+)_{re.escape(action)}_", video)
-    return _folded(source[1]) if source else video
+    source = source_of(video, action)
+    return _folded(source) if source else video
 
 
 def _folded(source: str) -> str:

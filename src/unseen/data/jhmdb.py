@@ -30,11 +30,14 @@ from unseen.data.official import (
     OFFICIAL,
     Inventory,
     Item,
+    action_lists,
     check,
     expect,
     frame_files,
     read_lines,
     refuse_faults,
+    source_of,
+    split_counts,
     split_number,
 )
 from unseen.errors import DataError
@@ -77,15 +80,13 @@ def read_jhmdb(root: Path, *, split: int = 1) -> Inventory:
     Raises:
         DataError: there are no such lists.
     """
-    ending = f"_test_split{split}.txt"
     expect(
         "JHMDB", root,
-        {_LISTS: f"the lists <action>{ending}", _IMAGES: "folders of frames <action>/<video>",
+        {_LISTS: f"the lists <action>_test_split{split}.txt",
+         _IMAGES: "folders of frames <action>/<video>",
          _MASKS: "<action>/<video>/puppet_mask.mat"},
     )  # fmt: skip
-    lists = {path.name.removesuffix(ending): path for path in (root / _LISTS).glob(f"*{ending}")}
-    if not lists:
-        raise DataError(f"'{root / _LISTS}' holds no list called <action>{ending}")
+    lists = action_lists(root / _LISTS, split)
     files = {
         path.relative_to(root).as_posix(): path
         for path in (root / _IMAGES).glob("*/*")
@@ -93,7 +94,7 @@ def read_jhmdb(root: Path, *, split: int = 1) -> Inventory:
     }
     faults: list[str] = []
     items: list[Item] = []
-    for action, path in sorted(lists.items()):
+    for action, path in lists.items():
         if action not in ACTIONS:
             hint = nearest(action, ACTIONS)
             faults.append(f"{path.name}: '{action}' is no action of JHMDB{hint}")
@@ -106,8 +107,7 @@ def read_jhmdb(root: Path, *, split: int = 1) -> Inventory:
         "videos": len(files),
         "classes": len(lists),
         "frames": sum(numbers.values()),
-        "train": sum(item.split == "train" for item in items),
-        "test": sum(item.split == "test" for item in items),
+        **split_counts(items, "train", "test"),
     }
     return Inventory(
         name=f"jhmdb:{split}",
@@ -165,10 +165,10 @@ def _listed(action: str, path: Path, faults: list[str]) -> list[Item]:
             faults.append(f"{where} repeats line {seen[video]}: '{video}'")
             continue
         seen[video] = line
-        source = re.match(f"(.+)_{re.escape(action)}_", video)
+        source = source_of(video, action)
         if source is None:
             faults.append(f"{where}: '{video}' is no video of {action}, by its name")
-        group = f"{action}/{source[1]}" if source else None
+        group = f"{action}/{source}" if source else None
         items.append(
             Item(f"{_IMAGES}/{action}/{video}", _SPLIT[number], {"action": action}, group=group)
         )

@@ -130,6 +130,30 @@ def read_lines(path: Path, faults: list[str]) -> list[tuple[int, str]]:
     return [(number, line) for number, line in numbered if line]
 
 
+def action_lists(folder: Path, split: int) -> dict[str, Path]:
+    """The lists `<action>_test_split<N>.txt` of HMDB51 and JHMDB, by action.
+
+    Raises:
+        DataError: there is none.
+    """
+    ending = f"_test_split{split}.txt"
+    found = {path.name.removesuffix(ending): path for path in folder.glob(f"*{ending}")}
+    if not found:
+        raise DataError(f"'{folder}' holds no list called <action>{ending}")
+    return dict(sorted(found.items()))
+
+
+def source_of(video: str, action: str) -> str | None:
+    """What a video of HMDB51 or JHMDB was cut from; None where its name does not say."""
+    found = re.match(f"(.+)_{re.escape(action)}_", video)
+    return found[1] if found else None
+
+
+def split_counts(items: Sequence[Item], *splits: SplitName) -> dict[str, int]:
+    """How many items there are of each of these splits."""
+    return {split: sum(item.split == split for item in items) for split in splits}
+
+
 def refuse_faults(name: str, root: Path, faults: Iterable[str]) -> None:
     """Raise one error that names all faults of a data set, if there are any."""
     if listed := list(faults):

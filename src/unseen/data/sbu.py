@@ -16,7 +16,14 @@ import re
 from pathlib import Path
 
 from unseen.data.clips import SplitName
-from unseen.data.official import OFFICIAL, Inventory, Item, expect, read_lines
+from unseen.data.official import (
+    OFFICIAL,
+    Inventory,
+    Item,
+    expect,
+    read_lines,
+    split_counts,
+)
 from unseen.errors import DataError
 from unseen.registry import Spec
 
@@ -122,7 +129,7 @@ def read_sbu(root: Path, *, lists: Path | None = None) -> Inventory:
         "interactions": len({key[1] for key in takes}),
         "actor_pairs": len(pairs),
         "frames": sum(len(list((root / path).glob(PATTERN))) for path in takes.values()),
-        **{part: sum(item.split == part for item in items) for part in _LISTS},
+        **split_counts(items, *_LISTS),
     }
     return Inventory(
         name="sbu" if lists is None else f"sbu:{lists}",

@@ -11,7 +11,15 @@ import re
 from pathlib import Path
 
 from unseen.data.clips import SplitName
-from unseen.data.official import OFFICIAL, Inventory, Item, expect, read_lines, split_number
+from unseen.data.official import (
+    OFFICIAL,
+    Inventory,
+    Item,
+    expect,
+    read_lines,
+    split_counts,
+    split_number,
+)
 from unseen.registry import Spec, nearest
 
 _NAMES = """
@@ -98,7 +106,7 @@ def read_ucf101(root: Path, *, split: int = 1) -> Inventory:
         "videos": len(files),
         "classes": len(numbers),
         "groups": len({item.group for item in items}),
-        **{part: sum(item.split == part for item in items) for part in names},
+        **split_counts(items, *names),
     }
     return Inventory(
         name=f"ucf101:{split}",

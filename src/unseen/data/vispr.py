@@ -11,7 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from unseen.data.clips import SPLITS
-from unseen.data.official import OFFICIAL, Inventory, Item, expect, read_lines
+from unseen.data.official import (
+    OFFICIAL,
+    Inventory,
+    Item,
+    expect,
+    read_lines,
+    split_counts,
+)
 from unseen.files import read_json
 from unseen.registry import Registry, Spec, nearest
 
@@ -109,7 +116,7 @@ def read_vispr(root: Path, *, attributes: str = "68") -> Inventory:
     counts: dict[str, int] = {
         "images": len(files),
         "attributes": len(found),
-        **{part: sum(item.split == part for item in items) for part in SPLITS},
+        **split_counts(items, *SPLITS),
     }
     return Inventory(
         name=f"vispr:{attributes}",

@@ -19,6 +19,23 @@ Boxes: TypeAlias = Float[Tensor, "batch time boxes 4"]
 StoredClips: TypeAlias = UInt8[np.ndarray, "clips time height width 3"]
 
 
+def to_frames(clips: Tensor) -> Tensor:
+    """All frames of all clips as one batch, clip by clip; of any number of channels.
+
+    Args:
+        clips: `(batch, channels, time, height, width)`.
+
+    Returns:
+        `(batch * time, channels, height, width)`.
+    """
+    return clips.transpose(1, 2).flatten(0, 1)
+
+
+def from_frames(frames: Tensor, batch: int) -> Tensor:
+    """What `to_frames` made frames of, of so many clips; channels and size may have changed."""
+    return frames.reshape(batch, -1, *frames.shape[1:]).transpose(1, 2)
+
+
 def to_clips(stored: StoredClips, device: torch.device | str = "cpu") -> Clips:
     """Stored clips as network input: [0, 255] becomes [0, 1], channels go first."""
     tensor = torch.from_numpy(np.ascontiguousarray(stored)).to(device)

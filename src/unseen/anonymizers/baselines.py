@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from unseen.anonymizers.base import Anonymizer, Step
 from unseen.data.codec import Image
 from unseen.errors import ConfigError
-from unseen.types import Boxes, Clips, Frames, to_clips, to_stored
+from unseen.types import Boxes, Clips, Frames, from_frames, to_clips, to_frames, to_stored
 
 SUPERPIXELS = 64
 _LEAST_SIDE = 8
@@ -139,10 +139,9 @@ class Resized(Anonymizer):
 
     def step(self, clips: Clips, state: Any = None, boxes: Boxes | None = None) -> Step:
         """Each frame by itself."""
-        batch, _, time, height, width = clips.shape
-        frames = clips.transpose(1, 2).flatten(0, 1)
-        resized = resize_faces(resize_faces(frames, (self.side, self.side)), (height, width))
-        return Step(resized.view(batch, time, 3, height, width).transpose(1, 2))
+        height, width = clips.shape[-2:]
+        small = resize_faces(to_frames(clips), (self.side, self.side))
+        return Step(from_frames(resize_faces(small, (height, width)), len(clips)))
 
 
 def resize_faces(

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unseen.types import from_frames, to_frames
+
 STRIDE = 4
 _MEMORY = 2  # frames that each block looks back
 
@@ -31,8 +33,7 @@ class _CausalBlock(nn.Module):
         long = torch.cat([before, x], 2)
         y = self.conv(long)
         # Normalised frame by frame: over time it would not be causal.
-        frames = self.norm(y.transpose(1, 2).flatten(0, 1))
-        y = frames.view(y.shape[0], y.shape[2], *frames.shape[1:]).transpose(1, 2)
+        y = from_frames(self.norm(to_frames(y)), len(y))
         return F.relu(x + y), long[:, :, -_MEMORY:]
 
 
@@ -54,13 +55,12 @@ class FastNet(nn.Module):
 
     def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """The output of the next stretch of video, and what to remember."""
-        batch, _, time, height, width = x.shape
-        frames = x.transpose(1, 2).flatten(0, 1)
+        height, width = x.shape[-2:]
+        frames = to_frames(x)
         pad = (-width % STRIDE, -height % STRIDE)
         if any(pad):
             frames = F.pad(frames, (0, pad[0], 0, pad[1]), mode="replicate")
-        folded = F.pixel_unshuffle(frames, STRIDE)
-        cells = folded.view(batch, time, *folded.shape[1:]).transpose(1, 2)
+        cells = from_frames(F.pixel_unshuffle(frames, STRIDE), len(x))
         # Channels last is what the convolutions are fastest with on a CPU.
         y = F.relu(self.stem(cells.contiguous(memory_format=torch.channels_last_3d)))
         remembered = []

@@ -15,7 +15,7 @@ from unseen.anonymizers.baselines import SUPERPIXELS, Edge, Noise, Resized, Supe
 from unseen.boxes import enlarged
 from unseen.errors import ConfigError, DataError
 from unseen.registry import Registry, Spec, plain
-from unseen.types import Boxes, Clips
+from unseen.types import Boxes, Clips, from_frames, to_frames
 
 BLOCKS = 8  # of `pixelate` to a side, unless told otherwise: what `blur:8` lets through
 
@@ -51,12 +51,10 @@ def _reduce_and_enlarge(
     Where a side is not a multiple of the reduced one, cell i of n averages all pixels that it
     touches: `floor(i * side / n)` up to `ceil((i + 1) * side / n)`.
     """
-    frames = clips.transpose(1, 2).flatten(0, 1)
-    reduced = F.adaptive_avg_pool2d(frames, (height, width))
+    reduced = F.adaptive_avg_pool2d(to_frames(clips), (height, width))
     enlarged = F.interpolate(reduced, clips.shape[-2:], mode=enlarge)
     # Weights that add up to one within rounding can leave [0, 1] by a rounding error.
-    restored = enlarged.clamp_(0.0, 1.0).reshape(clips.transpose(1, 2).shape)
-    return restored.transpose(1, 2)
+    return from_frames(enlarged.clamp_(0.0, 1.0), len(clips))
 
 
 class Downsample(Anonymizer):

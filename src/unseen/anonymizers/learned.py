@@ -24,7 +24,7 @@ from unseen.files import read_json, write_json
 from unseen.overrides import Section
 from unseen.registry import Spec
 from unseen.stored_weights import load_weights, save_weights
-from unseen.types import Boxes, Clips
+from unseen.types import Boxes, Clips, from_frames, to_frames
 
 WEIGHTS_FILE = "anonymizer.safetensors"
 CONTRACT_FILE = "anonymizer.json"
@@ -105,21 +105,19 @@ class LearnedFilter(Anonymizer):
             x, states[i] = limit.step(x, states[i])
         if isinstance(self.network, FastNet):
             x, states[-1] = self.network.step(x, states[-1])
-            return x.transpose(1, 2).flatten(0, 1), states
-        colour = x.expand(-1, 3, -1, -1, -1).transpose(1, 2).flatten(0, 1)
-        return self.network(colour), states
+            return to_frames(x), states
+        return self.network(to_frames(x.expand(-1, 3, -1, -1, -1))), states
 
     def _limited(self, frames: Tensor, clips: Clips, *, noise: bool) -> Clips:
         """Frames behind the output limits, as clips of the shape of `clips`."""
-        batch, _, time, height, width = clips.shape
+        height, width = clips.shape[-2:]
         for limit in self.after:
             if noise or not limit.random:
                 frames = limit(frames, (height, width))
         frames = frames.clamp(0.0, 1.0)
         if frames.shape[-2:] != (height, width):
             frames = F.interpolate(frames, (height, width), mode="bilinear", align_corners=False)
-        colour = frames.expand(-1, 3, -1, -1)
-        return colour.reshape(batch, time, 3, height, width).transpose(1, 2)
+        return from_frames(frames.expand(-1, 3, -1, -1), len(clips))
 
 
 def save_filter(learned: LearnedFilter, folder: Path, about: dict[str, Any]) -> None:

@@ -26,7 +26,7 @@ from unseen.data.seen import read_seen
 from unseen.errors import DataError, WeightsError
 from unseen.overrides import Section
 from unseen.stored_weights import load_weights
-from unseen.types import Boxes, Clips, Frames
+from unseen.types import Boxes, Clips, Frames, from_frames, to_frames
 
 MODIFIER_CONTRACT = "unseen/face-modifier/1"
 
@@ -219,14 +219,14 @@ class FaceModifier(Anonymizer):
         """Modify the faces of the next stretch; `state` is the noise of each video."""
         grain: Grain = self.grain(clips.shape[0]) if state is None else state
         time = clips.shape[2]
-        frames = clips.transpose(1, 2).flatten(0, 1)
+        frames = to_frames(clips)
         of_frame = grain.repeat_interleave(time, 0)
         if boxes is None:
             modified = self._modified([frames], of_frame)[0]
         else:
             regions = face_regions(checked_boxes(boxes, clips, self.name).flatten(0, 1), frames)
             modified = self._pasted(frames, regions, of_frame)
-        return Step(modified.reshape(clips.transpose(1, 2).shape).transpose(1, 2), grain)
+        return Step(from_frames(modified, len(clips)), grain)
 
     def _pasted(
         self, frames: Frames, regions: list[tuple[int, int, int, int, int]], grain: Grain

@@ -18,7 +18,7 @@ from unseen.data.codec import Image
 from unseen.data.decode import fitted, letterbox
 from unseen.errors import UnseenError, VideoError
 from unseen.faces.region import Act, Patch
-from unseen.types import Boxes, Clips, Frames, to_clips, to_stored
+from unseen.types import Boxes, Clips, Frames, from_frames, to_clips, to_frames, to_stored
 
 # What rounding in float32 may overshoot [0, 1] by.
 _ROUNDING = 1e-4
@@ -28,15 +28,15 @@ _SAME_TIME = 1e-4
 
 def _resize(clips: Clips, height: int, width: int) -> Float[Tensor, "batch 3 time out_h out_w"]:
     """Frames by area averages where both sides shrink, else bilinear."""
-    batch, _, length, *old = clips.shape
+    old = [*clips.shape[-2:]]
     if old == [height, width]:
         return clips
-    frames = clips.transpose(1, 2).flatten(0, 1)
+    frames = to_frames(clips)
     if height <= old[0] and width <= old[1]:
         frames = interpolate(frames, (height, width), mode="area")
     else:
         frames = interpolate(frames, (height, width), mode="bilinear", align_corners=False)
-    return frames.view(batch, length, 3, height, width).transpose(1, 2)
+    return from_frames(frames, len(clips))
 
 
 def _step(

@@ -23,9 +23,8 @@ from unseen.models.base import (
     Request,
     Sees,
     mean_over_time,
-    to_frames,
 )
-from unseen.types import Clips, Logits
+from unseen.types import Clips, Logits, to_frames
 
 SUITES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

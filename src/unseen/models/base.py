@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from unseen.errors import ConfigError
 from unseen.models.weights import SUFFIX, load_body, weights_file
 from unseen.registry import Registry, Spec
-from unseen.types import Clips, Frames, Logits
+from unseen.types import Clips, Logits, to_frames
 
 Sees = Literal["frames", "clip", "differences"]
 
@@ -43,11 +43,6 @@ class ClipClassifier(nn.Module, ABC):
     @abstractmethod
     def forward(self, clips: Clips) -> Logits:
         """Logits of each clip; values of `clips` in [0, 1]."""
-
-
-def to_frames(clips: Clips) -> Frames:
-    """All frames of all clips as one batch, clip by clip: `(batch * time, 3, height, width)`."""
-    return clips.transpose(1, 2).flatten(0, 1)
 
 
 def mean_over_time(logits: Float[torch.Tensor, "frames classes"], clips: int) -> Logits:

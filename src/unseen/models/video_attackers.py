@@ -6,8 +6,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from unseen.models.attackers import BasicBlock, contrast, conv, head
-from unseen.models.base import MODELS, ClipClassifier, ModelEntry, Sees, mean_over_time, to_frames
-from unseen.types import Clips, Logits
+from unseen.models.base import MODELS, ClipClassifier, ModelEntry, Sees, mean_over_time
+from unseen.types import Clips, Logits, to_frames
 
 
 def conv3d(

@@ -21,7 +21,7 @@ from unseen.errors import ConfigError, UnseenError, WeightsError
 from unseen.evaluation import target as targets
 from unseen.evaluation.evaluate import evaluate
 from unseen.evaluation.target import load_target, train_target
-from unseen.evaluation.target_contract import read_contract
+from unseen.evaluation.target_contract import read_target_contract
 from unseen.models import create_model, macs, parameter_count
 from unseen.training.run import train
 from unseen.types import to_clips, to_stored
@@ -319,4 +319,4 @@ def test_kept_contracts_can_be_read() -> None:
     kept = sorted((Path(__file__).parents[1] / "results").glob("*/targets/*.json"))
     assert kept
     for path in kept:
-        assert read_contract(path).column == path.stem
+        assert read_target_contract(path).column == path.stem

@@ -28,8 +28,7 @@ from unseen.data.find_boxes import finders
 from unseen.data.hmdb51 import read_hmdb51
 from unseen.data.manifest import load_manifest
 from unseen.data.manifest_splits import SplitBy
-from unseen.data.manifest_table import Faults as RowFaults
-from unseen.data.manifest_table import read_table
+from unseen.data.manifest_table import RowFaults, read_table
 from unseen.data.official import (
     OFFICIAL,
     Inventory,

@@ -16,8 +16,8 @@ from unseen.data.decode import BoxFinder, ClipFaults, DecodedClips, Progress, de
 from unseen.data.manifest_splits import SplitBy, checked_splits, chosen_columns, labelled
 from unseen.data.manifest_table import (
     RESERVED,
-    Faults,
     Row,
+    RowFaults,
     header_faults,
     label_columns,
     parse_row,
@@ -66,7 +66,7 @@ def load_manifest(
     Raises:
         DataError: naming every fault of the manifest, of its videos and of its labels.
     """
-    faults = Faults()
+    faults = RowFaults()
     header, table = read_table(path, faults)
     labels = label_columns(header)
     private = chosen_columns(target, private, labels)
@@ -159,7 +159,7 @@ def _decode(
     frames: int,
     find: Sequence[BoxFinder],
     cache: Path | None,
-    faults: Faults,
+    faults: RowFaults,
     progress: Progress | None,
 ) -> DecodedClips | None:
     """The clips of all rows; None if any row or video is at fault, after reading every video."""
@@ -184,5 +184,5 @@ def _decode(
     return None if broken else decoded
 
 
-def _error(path: Path, faults: Faults) -> DataError:
+def _error(path: Path, faults: RowFaults) -> DataError:
     return nothing_loaded(f"the manifest '{path}'", faults)

@@ -19,7 +19,7 @@ from unseen.data.clips import (
     hash_splits,
 )
 from unseen.data.decode import ClipRange, DecodedClips
-from unseen.data.manifest_table import Faults, Row
+from unseen.data.manifest_table import Row, RowFaults
 from unseen.registry import nearest
 
 # The target and the private columns by which a split is drawn.
@@ -38,7 +38,7 @@ def _lines_by_label(rows: Sequence[Row], column: str) -> dict[str, list[int]]:
 
 
 def class_faults(
-    rows: Sequence[Row], columns: Sequence[str], attributes: Sequence[str], faults: Faults
+    rows: Sequence[Row], columns: Sequence[str], attributes: Sequence[str], faults: RowFaults
 ) -> None:
     """Faults of the labels that no split can mend."""
     for column in columns:
@@ -67,7 +67,7 @@ def _split_faults(
     splits: Sequence[SplitName | None],
     columns: Sequence[str],
     attributes: Sequence[str],
-    faults: Faults,
+    faults: RowFaults,
 ) -> None:
     """Faults of a split: empty, unlearnable labels, undefined metrics."""
     parts = {
@@ -94,7 +94,7 @@ def _split_faults(
 
 
 def _overlap_faults(
-    rows: Sequence[Row], splits: Sequence[SplitName | None], faults: Faults
+    rows: Sequence[Row], splits: Sequence[SplitName | None], faults: RowFaults
 ) -> None:
     """The same frames in two splits: every figure would be too good."""
     by_video: defaultdict[Path, list[tuple[Row, ClipRange, SplitName]]] = defaultdict(list)
@@ -126,7 +126,7 @@ def splits_of(
     columns: Sequence[str],
     attributes: Sequence[str],
     seed: int,
-    faults: Faults,
+    faults: RowFaults,
     by: tuple[Sequence[str], Sequence[str]] | None = None,
 ) -> list[SplitName | None]:
     """The split of each row, None where it cannot be told; drawn if the manifest names none.
@@ -155,11 +155,11 @@ def splits_of(
         return splits
     for attempt in range(_DRAWS):
         drawn = _draw_split(rows, (by or (columns,))[0], np.random.default_rng([seed, attempt]))
-        drawn_faults = Faults()
+        drawn_faults = RowFaults()
         _split_faults(rows, drawn, *(by or (columns, attributes)), drawn_faults)
         if not drawn_faults:
             break
-    drawn_faults = Faults()
+    drawn_faults = RowFaults()
     _split_faults(rows, drawn, columns, attributes, drawn_faults)
     for fault in drawn_faults:
         faults.add(f"{fault} (in the split that was drawn by video: add clips or a column 'split')")
@@ -254,7 +254,7 @@ def checked_splits(
     labels: Sequence[str],
     seed: int,
     split_by: SplitBy | None,
-    faults: Faults,
+    faults: RowFaults,
 ) -> list[SplitName | None]:
     """The split of each row, see `splits_of`; faults of the chosen labels are added.
 

@@ -18,7 +18,7 @@ RESERVED = ("path", "split", "start", "end", *_BOX)
 _WHOLE = re.compile("[0-9]{1,9}")
 
 
-class Faults:
+class RowFaults:
     """Messages, each with the lines of the manifest that it is about, in order of first sight."""
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class Row:
     group: str | None = None
 
 
-def read_table(path: Path, faults: Faults) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+def read_table(path: Path, faults: RowFaults) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     """Header and rows with their line numbers; what cannot be read as a table raises at once."""
     try:
         data = path.read_bytes()
@@ -99,7 +99,7 @@ def label_columns(header: Sequence[str]) -> list[str]:
 
 
 def header_faults(
-    header: Sequence[str], target: str | None, private: Sequence[str] | None, faults: Faults
+    header: Sequence[str], target: str | None, private: Sequence[str] | None, faults: RowFaults
 ) -> None:
     """Columns that are missing, unknown or chosen twice."""
     labels = label_columns(header)
@@ -121,7 +121,7 @@ def header_faults(
             faults.add(f"column '{name}' is chosen {count} times, as target or private")
 
 
-def parse_row(line: int, values: Mapping[str, str], folder: Path, faults: Faults) -> Row:
+def parse_row(line: int, values: Mapping[str, str], folder: Path, faults: RowFaults) -> Row:
     """The clip that a row asks for."""
     found = len(faults)
     numbers: dict[str, int | None] = {}

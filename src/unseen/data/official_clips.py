@@ -28,7 +28,7 @@ from unseen.data.decode import (
     sample_frames,
 )
 from unseen.data.manifest_splits import SplitBy, checked_splits, chosen_columns, labelled
-from unseen.data.manifest_table import Faults, Row
+from unseen.data.manifest_table import Row, RowFaults
 from unseen.data.official import Inventory, Item, check, frame_files, refuse_faults
 from unseen.data.pictures import read_picture
 from unseen.errors import DataError, nothing_loaded
@@ -185,7 +185,7 @@ def load_official(
     return replace(data, still=still, found=tuple(finder.source for finder in find))
 
 
-class _Faults(Faults):
+class _Faults(RowFaults):
     """Faults without the numbers of rows, which mean nothing where there is no manifest."""
 
     def add(self, message: str, *lines: int) -> None:

@@ -6,7 +6,6 @@ detection, the detector A that played in its game.
 """
 
 import hashlib
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -94,9 +93,7 @@ def evaluate_actions(anonymizer: str | Path, config: FaceRunConfig, out: Path) -
         "seconds": time.perf_counter() - start,
         "configuration": config.model_dump(mode="json"),
     }
-    result = json.loads(json.dumps(result))  # tuples as lists, as the file has them
-    write_face_result(out, result)
-    return result
+    return write_face_result(out, result)
 
 
 def prepare_actions(anonymizer: str | Path, out: Path) -> tuple[Anonymizer, ActionDetector | None]:

@@ -1,6 +1,5 @@
 """From an anonymizer and a data set to a result file."""
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -250,14 +249,14 @@ def evaluate(
     )  # fmt: skip
     views = versions["test"].views()
     own = [predict(target, view, config.device) if target else None for view in views]
-    codec = None
-    if config.codec is not None:
-        codec = {
-            "name": config.codec,
-            "bits_per_second": versions["test"].bits_per_second,
-            "target": target_section(data, fresh, own[1], 1, config.seed),
-            "privacy": privacy_section(data, measured, 1, config.seed, attacks),
+
+    def figures(view: int) -> dict[str, Any]:
+        return {
+            "target": target_section(data, fresh, own[view], view, config.seed),
+            "privacy": privacy_section(data, measured, view, config.seed, attacks),
         }
+
+    stored = {"name": config.codec, "bits_per_second": versions["test"].bits_per_second}
     result: dict[str, Any] = {
         "schema": SCHEMA,
         "name": subject.name,
@@ -268,21 +267,9 @@ def evaluate(
             "options": run.filter.model_dump(mode="json") if run else {},
             "parameters": parameter_count(module),
         },
-        "data": {
-            "name": data.name,
-            "hash": data.hash,
-            "size": int(data.test.clips.shape[2]),
-            "frames": int(data.test.clips.shape[1]),
-            "fps": data.fps,
-            "counts": _counts(data),
-            "target": asdict(data.target),
-            "private": asdict(data.private),
-            **_boxes(data),
-            **({} if data.other is None else {"private_data": _other(data.other)}),
-        },
-        "target": target_section(data, fresh, own[0], 0, config.seed),
-        "privacy": privacy_section(data, measured, 0, config.seed, attacks),
-        "codec": codec,
+        "data": _about(data),
+        **figures(0),
+        "codec": None if config.codec is None else {**stored, **figures(1)},
         "cost": _cost(module, data, config) if run else None,
         "training": subject.training,
         **provenance(config.seed, config.device),
@@ -293,19 +280,34 @@ def evaluate(
             "data": data.config.model_dump(mode="json") if data.config else None,
         },
     }
-    result = json.loads(json.dumps(result))  # tuples as lists, as the file has them
     # Clips first: where a result is, its own clips are beside it.
     if module.removes_nothing and not _raw_shown(data, config):
         previews_path(out).unlink(missing_ok=True)
     else:
         write_previews(out, _previews(data, versions["test"], config, shown, attacks))
-    write_result(out, result)
+    document = write_result(out, result)
     finished.clear()
-    return result
+    return document
 
 
 def _raw_shown(data: ClipDataset, config: EvaluationConfig) -> bool:
     return data.synthetic if config.previews is None else config.previews
+
+
+def _about(data: ClipDataset) -> dict[str, Any]:
+    """`data` of the result file."""
+    return {
+        "name": data.name,
+        "hash": data.hash,
+        "size": int(data.test.clips.shape[2]),
+        "frames": int(data.test.clips.shape[1]),
+        "fps": data.fps,
+        "counts": _counts(data),
+        "target": asdict(data.target),
+        "private": asdict(data.private),
+        **_boxes(data),
+        **({} if data.other is None else {"private_data": _other(data.other)}),
+    }
 
 
 def _counts(data: ClipDataset) -> dict[str, int]:

@@ -6,7 +6,7 @@ Each is checked against its schema, `faces.schema.json` or `actions.schema.json`
 from pathlib import Path
 from typing import Any
 
-from unseen.evaluation.results import ACTIONS, read_document, refuse, schema_faults
+from unseen.evaluation.results import ACTIONS, as_json, read_document, refuse, schema_faults
 from unseen.files import write_json
 
 
@@ -25,14 +25,12 @@ def read_face_result(path: Path) -> dict[str, Any]:
     return dict(value)
 
 
-def write_face_result(path: Path, result: dict[str, Any]) -> None:
-    """Check `result` and write it, whole or not at all.
-
-    Raises:
-        DataError: `result` breaks the schema; nothing is written.
-    """
-    refuse(path, _faults(result))
-    write_json(path, result)
+def write_face_result(path: Path, result: dict[str, Any]) -> dict[str, Any]:
+    """Check `result` and write it, as `write_result` does."""
+    document = as_json(result)
+    refuse(path, _faults(document))
+    write_json(path, document)
+    return document
 
 
 def _faults(value: Any) -> list[str]:

@@ -6,7 +6,6 @@ was trained on modified faces of other people? Who of many known people is it (t
 Raw faces, and faces that were merely resized as the anonymizer resizes them, stand beside.
 """
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -150,9 +149,7 @@ def evaluate_faces(
         "seconds": time.perf_counter() - start,
         "configuration": config.model_dump(mode="json"),
     }  # fmt: skip
-    result = json.loads(json.dumps(result))  # tuples as lists, as the file has them
-    write_face_result(out, result)
-    return result
+    return write_face_result(out, result)
 
 
 def _read(

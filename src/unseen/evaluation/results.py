@@ -58,14 +58,25 @@ def worst_privacy(result: dict[str, Any]) -> tuple[dict[str, Any], bool]:
     return max(views, key=lambda view: float(view[0]["leak"]))
 
 
-def write_result(path: Path, result: dict[str, Any]) -> None:
+def write_result(path: Path, result: dict[str, Any]) -> dict[str, Any]:
     """Check `result` and write it, whole or not at all.
+
+    Returns:
+        What is in the file now: with lists for tuples.
 
     Raises:
         DataError: `result` breaks the schema; nothing is written.
     """
-    _check(path, result)
-    write_json(path, result)
+    document = as_json(result)
+    _check(path, document)
+    write_json(path, document)
+    return document
+
+
+def as_json(result: dict[str, Any]) -> dict[str, Any]:
+    """A result as it is read from its file: with lists for tuples."""
+    document: dict[str, Any] = json.loads(json.dumps(result))
+    return document
 
 
 @dataclass(frozen=True)

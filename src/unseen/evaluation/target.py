@@ -34,7 +34,7 @@ from unseen.evaluation.target_contract import (
     Score,
     Scores,
     TargetContract,
-    read_contract,
+    read_target_contract,
 )
 from unseen.evaluation.versions import Versions, anonymize_all, refuse_clips
 from unseen.files import read_json, refuse_unwritable, write_json
@@ -209,7 +209,7 @@ def load_target(weights: str | Path) -> TargetModel:
         WeightsError: missing, damaged, or not fitting each other.
     """
     path = Path(weights)
-    contract = read_contract(path.with_suffix(".json"))
+    contract = read_target_contract(path.with_suffix(".json"))
     model = create_model(
         without_weights(contract.model),
         len(contract.classes),

@@ -104,7 +104,7 @@ class TargetContract(Section):
     seconds: float
 
 
-def read_contract(path: Path) -> TargetContract:
+def read_target_contract(path: Path) -> TargetContract:
     """Read and check the contract of a further target model.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import Any
 
 from unseen.anonymizers.learned import CONTRACT_FILE, filter_hash, load_filter
 from unseen.errors import WeightsError
-from unseen.evaluation.target_contract import TARGETS_FOLDER, TargetContract, read_contract
+from unseen.evaluation.target_contract import TARGETS_FOLDER, TargetContract, read_target_contract
 
 Cost = dict[str, Any]
 
@@ -22,7 +22,7 @@ def read_targets(run: Path) -> list[TargetContract]:
     if not files or not (run / CONTRACT_FILE).is_file():
         return []
     own = filter_hash(load_filter(run))
-    contracts = [read_contract(file) for file in files]
+    contracts = [read_target_contract(file) for file in files]
     for file, contract in zip(files, contracts, strict=True):
         if contract.anonymizer.hash != own:
             raise WeightsError(

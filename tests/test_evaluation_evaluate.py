@@ -31,6 +31,7 @@ QUICK = EvaluationConfig(
     target_fit=FIT,
     attacker_fit=FIT,
     jobs=1,
+    device="cpu",
 )
 BRIEF = QUICK.model_copy(
     update={"target_fit": FIT.model_copy(update={"cap": 1}),

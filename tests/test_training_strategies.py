@@ -136,7 +136,7 @@ def _tiny(data: ClipDataset, name: str, *overrides: str) -> tuple[RunConfig, Gam
 
 
 @pytest.mark.parametrize("objective", ["negative_entropy", "gradient_reversal"])
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("name", list(SCHEDULES))
 def test_all_budget_models_train_whichever_drives(
     data: ClipDataset, name: str, objective: str
 ) -> None:

@@ -5,7 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unseen.data.decode import ClipFaults, ClipRange, decode_clips, letterbox, sample_frames
+from unseen.data.decode import (
+    ClipFaults,
+    ClipRange,
+    Decoding,
+    decode_clips,
+    letterbox,
+    sample_frames,
+)
 from unseen.data.video import probe, write_video
 from unseen.errors import DataError
 
@@ -42,7 +49,7 @@ def test_open_ranges_end_at_the_last_frame_with_and_without_a_declared_count(
     frames = np.random.default_rng(0).integers(0, 256, (11, 16, 16, 3), np.uint8)
     write_video(path, frames, Fraction(10), "lossless")
     assert (probe(path).frames is None) == (suffix == ".mkv")
-    decoded = decode_clips([ClipRange(path), ClipRange(path, 7)], size=16, frames=11)
+    decoded = decode_clips([ClipRange(path), ClipRange(path, 7)], Decoding(size=16, frames=11))
     np.testing.assert_array_equal(decoded.clips[0], frames)
     np.testing.assert_array_equal(decoded.clips[1], frames[[7, 7, 7, 8, 8, 9, 9, 9, 10, 10, 10]])
 
@@ -59,7 +66,7 @@ def test_all_faults_of_all_videos_are_collected(tmp_path: Path) -> None:
         ClipRange(tmp_path / "nor.mp4"),
     ]
     with pytest.raises(ClipFaults) as caught:
-        decode_clips(ranges, size=16, frames=2)
+        decode_clips(ranges, Decoding(size=16, frames=2))
     assert [fault.clips for fault in caught.value.faults] == [(0,), (4,), (1, 3), (5,)]
 
 
@@ -67,5 +74,7 @@ def test_a_cache_without_space_is_refused_before_decoding(tmp_path: Path) -> Non
     path = tmp_path / "video.mp4"
     write_video(path, np.zeros((5, 16, 16, 3), np.uint8), Fraction(10), "lossless")
     with pytest.raises(DataError, match=r"take \d+ MB, but .* MB left"):
-        decode_clips([ClipRange(path)], size=10**7, frames=10**4, cache=tmp_path / "cache")
+        decode_clips(
+            [ClipRange(path)], Decoding(size=10**7, frames=10**4, cache=tmp_path / "cache")
+        )
     assert not list((tmp_path / "cache").iterdir())

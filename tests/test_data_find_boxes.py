@@ -22,7 +22,7 @@ from unseen.anonymizers.handcrafted import Mask
 from unseen.cli import main
 from unseen.config import DataConfig
 from unseen.data.clips import SPLITS, BoxSource, ClipDataset
-from unseen.data.decode import BoxFinder, ClipRange, decode_clips, letterbox, letterboxed
+from unseen.data.decode import BoxFinder, ClipRange, Decoding, decode_clips, letterbox, letterboxed
 from unseen.data.load import load_data
 from unseen.data.manifest import load_manifest
 from unseen.data.official import Inventory, Item
@@ -83,7 +83,7 @@ def test_boxes_of_each_frame_of_each_clip(tmp_path: Path) -> None:
     path = tmp_path / "v.mp4"
     write_video(path, np.stack(images), Fraction(25), "lossless")
     ranges = [ClipRange(path), ClipRange(path, 2, 4), ClipRange(path, 0, 6, (48, 0, 96, 64))]
-    decoded = decode_clips(ranges, size=48, frames=2, find=(WHITE,))
+    decoded = decode_clips(ranges, Decoding(size=48, frames=2, find=(WHITE,)))
     assert set(decoded.boxes) == {"face"}
     boxes = decoded.boxes["face"]
     assert boxes.shape == (3, 2, 2, 4)
@@ -97,7 +97,7 @@ def test_boxes_of_each_frame_of_each_clip(tmp_path: Path) -> None:
     assert np.isnan(boxes[2, 1, 1]).all()
     assert boxes[2, 1, 0] == pytest.approx(np.array([18, 6, 30, 18]))
     assert cut[:2] == (18, 6)
-    assert decode_clips(ranges, size=48, frames=2).boxes == {}
+    assert decode_clips(ranges, Decoding(size=48, frames=2)).boxes == {}
 
 
 def test_boxes_are_kept_with_the_clips(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_boxes_are_kept_with_the_clips(tmp_path: Path) -> None:
     write_video(path, np.stack([drawn(32, 32, (8, 8, 16, 16))] * 4), Fraction(25), "lossless")
 
     def found(finder: BoxFinder) -> np.ndarray:
-        decoded = decode_clips([ClipRange(path)], size=16, frames=2, find=(finder,), cache=cache)
+        decoded = decode_clips([ClipRange(path)], Decoding(16, 2, (finder,), cache))
         return decoded.boxes[finder.source.kind]
 
     counted = Counted()
@@ -134,7 +134,7 @@ def test_damaged_boxes_are_found_again(tmp_path: Path) -> None:
     write_video(path, np.stack([drawn(32, 32, (8, 8, 16, 16))] * 4), Fraction(25), "lossless")
 
     def found(finder: BoxFinder) -> np.ndarray:
-        decoded = decode_clips([ClipRange(path)], size=16, frames=2, find=(finder,), cache=cache)
+        decoded = decode_clips([ClipRange(path)], Decoding(16, 2, (finder,), cache))
         return decoded.boxes["face"]
 
     first = found(WHITE)
@@ -162,8 +162,8 @@ def test_boxes_in_pictures_drift_with_them(tmp_path: Path) -> None:
 
     def load(stills: str) -> ClipDataset:
         return load_official(
-            inventory, target=None, private=("a", "b"), size=64, frames=5, seed=0,
-            stills=stills, find=(WHITE,),  # type: ignore[arg-type]
+            inventory, Decoding(64, 5, (WHITE,)), target=None, private=("a", "b"), seed=0,
+            stills=stills,  # type: ignore[arg-type]
         )  # fmt: skip
 
     moving, still = load("pan"), load("repeat")
@@ -289,6 +289,4 @@ def test_faults_are_told_as_without_boxes(tmp_path: Path) -> None:
     path = manifest(tmp_path)
     (tmp_path / "3.mp4").write_bytes(b"not a video")
     with pytest.raises(DataError, match="1 fault"):
-        load_manifest(
-            path, target="what", private=["who"], size=32, frames=2, seed=0, find=(WHITE,)
-        )
+        load_manifest(path, Decoding(32, 2, (WHITE,)), target="what", private=["who"], seed=0)

@@ -2,20 +2,23 @@ import csv
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from unseen.data.clips import SPLITS, ClipDataset, Split, SplitName, hash_splits
-from unseen.data.decode import letterbox
+from unseen.data.decode import Decoding, letterbox
 from unseen.data.manifest import export_videos, load_manifest
 from unseen.data.video import write_video
 from unseen.errors import DataError
 from unseen.types import to_clips
 
 SIZE, FRAMES = 16, 4
+HOW = Decoding(SIZE, FRAMES)
 
 
 def make_frames(seed: int, count: int = 4, height: int = 16, width: int = 16) -> np.ndarray:
@@ -32,12 +35,13 @@ def write_csv(path: Path, header: str, rows: Iterable[str]) -> Path:
     return path
 
 
-def load(path: Path, private: Sequence[str] = ("who",), **options: object) -> ClipDataset:
-    settings: dict[str, object] = {"size": SIZE, "frames": FRAMES, "seed": 0, **options}
-    return load_manifest(path, target="what", private=private, **settings)  # type: ignore[arg-type]
+def load(
+    path: Path, private: Sequence[str] = ("who",), how: Decoding = HOW, **options: Any
+) -> ClipDataset:
+    return load_manifest(path, how, **{"target": "what", "private": private, "seed": 0, **options})
 
 
-def faults_of(path: Path, private: Sequence[str] = ("who",), **options: object) -> list[str]:
+def faults_of(path: Path, private: Sequence[str] = ("who",), **options: Any) -> list[str]:
     with pytest.raises(DataError) as caught:
         load(path, private, **options)
     assert f"has {len(caught.value.faults)} fault" in str(caught.value)
@@ -159,9 +163,8 @@ def test_a_drawn_split_is_stratified_and_seeded(tmp_path: Path) -> None:
 def test_a_split_that_was_drawn_by_some_columns_can_be_kept_for_others(tmp_path: Path) -> None:
     path = drawn_manifest(tmp_path)
     data = load(path)
-    settings = {"target": "who", "private": ["what"], "size": SIZE, "frames": FRAMES, "seed": 0}
-    kept = load_manifest(path, split_by=("what", ["who"]), **settings)  # type: ignore[arg-type]
-    other = load_manifest(path, **settings)  # type: ignore[arg-type]
+    kept = load(path, ["what"], target="who", split_by=("what", ["who"]))
+    other = load(path, ["what"], target="who")
     for name in SPLITS:
         np.testing.assert_array_equal(kept.split(name).private, data.split(name).target)
         np.testing.assert_array_equal(kept.split(name).target, data.split(name).private)
@@ -321,10 +324,11 @@ def test_the_cache_is_reused_mapped_and_follows_the_videos(twelve: Path, tmp_pat
     def progress(done: int, total: int) -> None:
         calls.append((done, total))
 
-    fresh = load(twelve, cache=cache, progress=progress)
+    how = replace(HOW, cache=cache, progress=progress)
+    fresh = load(twelve, how=how)
     assert calls == [(i + 1, 12) for i in range(12)]
     assert fresh.hash == load(twelve).hash
-    again = load(twelve, cache=cache, progress=progress)
+    again = load(twelve, how=how)
     assert len(calls) == 12
     assert isinstance(again.train.clips, np.memmap)
     assert (again.hash, again.fps) == (fresh.hash, fresh.fps)
@@ -334,12 +338,12 @@ def test_the_cache_is_reused_mapped_and_follows_the_videos(twelve: Path, tmp_pat
     # Other labels: the same clips. Another size, another video: others.
     text = twelve.read_text(encoding="utf-8")
     twelve.write_text(text.replace(",p\n", ",z\n"), encoding="utf-8")
-    assert load(twelve, cache=cache, progress=progress).private.classes == ("q", "z")
+    assert load(twelve, how=how).private.classes == ("q", "z")
     assert len(calls) == 12
-    assert load(twelve, size=8, cache=cache, progress=progress).val.clips.shape[2:] == (8, 8, 3)
+    assert load(twelve, how=replace(how, size=8)).val.clips.shape[2:] == (8, 8, 3)
     assert len(calls) == 24
     make_video(twelve.parent / "v5.mp4", 99)
-    changed = load(twelve, cache=cache, progress=progress)
+    changed = load(twelve, how=how)
     assert len(calls) == 36
     np.testing.assert_array_equal(changed.val.clips[1], make_frames(99))
     assert len(list(cache.glob("*.npy"))) == len(list(cache.iterdir())) / 2 == 3
@@ -349,10 +353,10 @@ def test_faults_leave_no_cache_and_a_damaged_one_is_made_anew(twelve: Path, tmp_
     cache = tmp_path / "cache"
     good = (twelve.parent / "v3.mp4").read_bytes()
     (twelve.parent / "v3.mp4").write_bytes(good[:-200])
-    assert len(faults_of(twelve, cache=cache)) == 1
+    assert len(faults_of(twelve, how=replace(HOW, cache=cache))) == 1
     assert not list(cache.iterdir())
     (twelve.parent / "v3.mp4").write_bytes(good)
-    first = load(twelve, cache=cache)
+    first = load(twelve, how=replace(HOW, cache=cache))
     (stored,), (facts,) = cache.glob("*.npy"), cache.glob("*.json")
     whole, rate = stored.read_bytes(), facts.read_bytes()
     clips = [(stored, content) for content in (b"", b"PK", whole[:-1], whole[:60], b"text")]
@@ -362,7 +366,7 @@ def test_faults_leave_no_cache_and_a_damaged_one_is_made_anew(twelve: Path, tmp_
     ]
     for path, content in (*clips, *rates):
         path.write_bytes(content)
-        again = load(twelve, cache=cache)
+        again = load(twelve, how=replace(HOW, cache=cache))
         assert (again.hash, again.fps) == (first.hash, first.fps)
         assert (stored.read_bytes(), facts.read_bytes()) == (whole, rate)
 

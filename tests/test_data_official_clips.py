@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from unseen.data.clips import NO_LABELS, SPLITS, ClipDataset, SplitName
+from unseen.data.decode import Decoding
 from unseen.data.official import Inventory, Item
 from unseen.data.official_clips import as_clip, load_official, with_validation
 from unseen.data.video import write_video
@@ -99,7 +100,7 @@ def inventory(root: Path, kind: Kind, splits: tuple[SplitName | None, ...] = SPL
 
 
 def load(found: Inventory, private: tuple[str, ...] = ("who",), frames: int = 4) -> ClipDataset:
-    return load_official(found, target="action", private=private, size=16, frames=frames, seed=0)
+    return load_official(found, Decoding(16, frames), target="action", private=private, seed=0)
 
 
 @pytest.mark.parametrize("kind", ["video", "frames"])
@@ -154,7 +155,7 @@ def test_a_split_is_drawn_where_none_is_published(tmp_path: Path) -> None:
     for name in SPLITS:
         assert len(data.split(name)) > 0
         np.testing.assert_array_equal(data.split(name).target, data.split(name).private)
-    other = load_official(found, target="action", private=["action"], size=16, frames=4, seed=1)
+    other = load_official(found, Decoding(16, 4), target="action", private=["action"], seed=1)
     assert other.hash != data.hash
 
 
@@ -166,7 +167,7 @@ def test_all_faults_are_named_and_nothing_is_loaded(tmp_path: Path) -> None:
         found, files=found.files - {"03.mp4"}, faults=("list.txt, line 3: no such action",)
     )
     with pytest.raises(DataError) as caught:
-        load_official(broken, target="actoin", private=["who", "who"], size=16, frames=4, seed=0)
+        load_official(broken, Decoding(16, 4), target="actoin", private=["who", "who"], seed=0)
     assert str(caught.value) == (
         f"mini in '{tmp_path}' has 4 faults; nothing was loaded\n"
         "  - '03.mp4' is listed and not there\n"
@@ -217,8 +218,8 @@ def test_cached_clips_are_not_decoded_again(tmp_path: Path, kind: Kind) -> None:
     found = inventory(root, kind)
 
     def cached(stills: Literal["repeat", "pan"] = "repeat") -> ClipDataset:
-        return load_official(found, target="action", private=["who"], size=16, frames=4, seed=0,
-                             stills=stills, cache=cache)  # fmt: skip
+        return load_official(found, Decoding(16, 4, cache=cache), target="action", private=["who"],
+                             seed=0, stills=stills)  # fmt: skip
 
     first = cached()
     assert first.hash == load(found).hash
@@ -267,7 +268,7 @@ def test_pictures_of_a_data_set_drift_if_asked(tmp_path: Path) -> None:
     found = inventory(tmp_path, "image")
     still = load(found)
     moving = load_official(
-        found, target="action", private=["who"], size=16, frames=4, seed=0, stills="pan"
+        found, Decoding(16, 4), target="action", private=["who"], seed=0, stills="pan"
     )
     assert still.still
     assert not moving.still
@@ -279,10 +280,10 @@ def test_pictures_of_a_data_set_drift_if_asked(tmp_path: Path) -> None:
 
 def test_labels_of_one_task_alone(tmp_path: Path) -> None:
     found = inventory(tmp_path, "image")
-    kept = load_official(found, target="action", private=None, size=16, frames=2, seed=0)
+    kept = load_official(found, Decoding(16, 2), target="action", private=None, seed=0)
     assert kept.private == NO_LABELS
     assert kept.train.private.shape == (4, 0)
-    hidden = load_official(found, target=None, private=["hat", "bag"], size=16, frames=2, seed=0)
+    hidden = load_official(found, Decoding(16, 2), target=None, private=["hat", "bag"], seed=0)
     assert hidden.target == NO_LABELS
     assert hidden.test.target.shape == (4, 0)
     np.testing.assert_array_equal(hidden.test.private, [[0, 0], [1, 0], [0, 1], [1, 1]])
@@ -291,6 +292,6 @@ def test_labels_of_one_task_alone(tmp_path: Path) -> None:
         for item in found.items
     )
     every = load_official(
-        replace(found, items=items), target=None, private=["all"], size=16, frames=2, seed=0
+        replace(found, items=items), Decoding(16, 2), target=None, private=["all"], seed=0
     )
     assert every.private == hidden.private

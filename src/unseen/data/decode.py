@@ -45,6 +45,27 @@ class BoxFinder:
 
 
 @dataclass(frozen=True)
+class Decoding:
+    """How videos and images become clips.
+
+    Attributes:
+        size: height and width of the clips in pixels.
+        frames: frames per clip.
+        find: boxes to find in the frames as they are in the file, in the crop box if there is one.
+        cache: folder for the clips, which are then memory-mapped, and found again while what is
+            wanted and the files' lengths and times are the same, see `kept_clips`. It holds raw
+            video. None: clips are kept in memory.
+        progress: called with (files read, files in all).
+    """
+
+    size: int
+    frames: int
+    find: Sequence[BoxFinder] = ()
+    cache: Path | None = None
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True)
 class ClipRange:
     """Where a clip comes from.
 
@@ -138,28 +159,14 @@ def fitted(image: Images, size: int) -> tuple[tuple[int, int], tuple[int, int]]:
     return ((size - new_height) // 2, (size - new_width) // 2), (new_height, new_width)
 
 
-def decode_clips(
-    ranges: Sequence[ClipRange],
-    *,
-    size: int,
-    frames: int,
-    find: Sequence[BoxFinder] = (),
-    cache: Path | None = None,
-    progress: Progress | None = None,
-) -> DecodedClips:
+def decode_clips(ranges: Sequence[ClipRange], how: Decoding) -> DecodedClips:
     """Decode every video of `ranges` once, to its end, and keep the frames that are wanted.
 
     Where boxes are to be found, every video is read once more for each kind.
 
     Args:
         ranges: one per clip.
-        size: height and width of the clips in pixels.
-        frames: frames per clip.
-        find: boxes to find in the frames as they are in the video.
-        cache: folder for the clips, which are then memory-mapped. They are found again while
-            `ranges`, `size`, `frames` and the videos' lengths and times are the same, see
-            `kept_clips`.
-        progress: called with (videos read, videos in all).
+        how: size, frames, boxes, cache.
 
     Raises:
         ClipFaults: broken videos, ranges and boxes outside of their video.
@@ -170,19 +177,19 @@ def decode_clips(
 
     def fill(clips: StoredClips) -> float:
         def take(clip: int, slot: int, image: Images) -> None:
-            clips[clip, slot] = letterbox(image, size)
+            clips[clip, slot] = letterbox(image, how.size)
 
-        return _read_all(ranges, frames, take, progress)
+        return read(take)
 
-    decoded = kept_clips((len(ranges), frames, size, size, 3), fill, files, wanted, cache)
-    shape = (len(ranges), frames, size)
+    def read(take: Take) -> float:
+        return _read_all(ranges, how.frames, take, how.progress)
+
+    shape = (len(ranges), how.frames, how.size)
+    decoded = kept_clips((*shape, how.size, 3), fill, files, wanted, how.cache)
     boxes = {
-        finder.source.kind: kept_boxes(
-            shape, finder, lambda take: _read_all(ranges, frames, take, progress), files, wanted,
-            cache,
-        )
-        for finder in find
-    }  # fmt: skip
+        finder.source.kind: kept_boxes(shape, finder, read, files, wanted, how.cache)
+        for finder in how.find
+    }
     return replace(decoded, boxes=boxes)
 
 

@@ -1,6 +1,6 @@
 """Data sets by name: a new one is one file and one line here."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -22,7 +22,7 @@ from unseen.anonymizers.base import BoxKind
 from unseen.config import DataConfig
 from unseen.data import pa_hmdb51
 from unseen.data.clips import ClipDataset, across
-from unseen.data.decode import BoxFinder, Progress
+from unseen.data.decode import BoxFinder, Decoding, Progress
 from unseen.data.duet import load_duet
 from unseen.data.find_boxes import finders
 from unseen.data.hmdb51 import read_hmdb51
@@ -153,22 +153,17 @@ def find_data(
     find: tuple[BoxFinder, ...] = ()
     with faults.collected():
         find = () if has_boxes(config) else finders(boxes, config.person_detector)
+    how = Decoding(config.size, config.frames, find, cache, counting("reading", "file"))
     with faults.collected():
-        load = _find(config, jobs, find, cache, target_alone)
+        load = _find(config, how, jobs, target_alone)
     faults.refuse("the data cannot be loaded")
     return lambda: replace(load(), config=config)
 
 
-def _find(
-    config: DataConfig,
-    jobs: int,
-    find: Sequence[BoxFinder],
-    cache: Path | None,
-    target_alone: bool,
-) -> Load:
+def _find(config: DataConfig, how: Decoding, jobs: int, target_alone: bool) -> Load:
     if config.test_on is not None:
-        return _tested_on_pa_hmdb51(config, jobs, find, cache, target_alone)
-    found = partial(_found, config, jobs=jobs, find=find, cache=cache)
+        return _tested_on_pa_hmdb51(config, how, jobs, target_alone)
+    found = partial(_found, config, how, jobs)
     by = (config.split_by[0], config.split_by[1:]) if config.split_by else None
     if config.private_name is None:
         load = found(config.name, config.root, "--root", split_by=by)
@@ -192,13 +187,12 @@ def has_boxes(config: DataConfig) -> bool:
 
 def _found(
     config: DataConfig,
+    how: Decoding,
+    jobs: int,
     name: str,
     root: str | None,
     option: str,
     *,
-    jobs: int,
-    find: Sequence[BoxFinder],
-    cache: Path | None,
     split_by: SplitBy | None = None,
 ) -> Loader:
     """What loads a data set by its name, but for its labels: `target` and `private` are open."""
@@ -206,36 +200,22 @@ def _found(
     path = Path(name)
     if name in DATASETS:
         counts = {"train": config.train, "val": config.val, "test": config.test}
-        load = partial(DATASETS[name], counts=counts, jobs=jobs)
+        load = partial(DATASETS[name], size=how.size, frames=how.frames, counts=counts, jobs=jobs)
     elif Spec.parse(name).name in OFFICIAL:
         if root is None:
             raise DataError(f"where is '{name}'? Name its folder: {option} DIR")
         inventory = read_official(name, Path(root))
-        load = partial(
-            load_official,
-            inventory,
-            split_by=split_by,
-            stills=config.stills,
-            find=find,
-            cache=cache,
-            progress=_reading(),
-        )
+        load = partial(load_official, inventory, how, split_by=split_by, stills=config.stills)
     elif path.suffix.lower() == ".csv":
         read_table(path, RowFaults())  # whether it can be read
-        load = partial(
-            load_manifest, path, split_by=split_by, find=find, cache=cache, progress=_reading()
-        )
+        load = partial(load_manifest, path, how, split_by=split_by)
     else:
         known = [*DATASETS, *OFFICIAL]
         raise DataError(
             f"no data set '{name}'{nearest(name, known)}: name one of "
             f"{', '.join(known)}, or a manifest (a .csv file, see docs/your-own-videos.md)"
         )
-    return partial(load, size=config.size, frames=config.frames, seed=config.seed)
-
-
-def _reading() -> Progress:
-    return counting("reading", "file")
+    return partial(load, seed=config.seed)
 
 
 def _labelled(config: DataConfig, target: Loader, private: Loader) -> list[ClipDataset]:
@@ -266,13 +246,7 @@ def _looked_at(load: Loader) -> None:
         load(ready=stop)
 
 
-def _tested_on_pa_hmdb51(
-    config: DataConfig,
-    jobs: int,
-    find: Sequence[BoxFinder],
-    cache: Path | None,
-    target_alone: bool,
-) -> Load:
+def _tested_on_pa_hmdb51(config: DataConfig, how: Decoding, jobs: int, target_alone: bool) -> Load:
     """The target task of HMDB51 and attributes of another data set, tested on PA-HMDB51."""
     spec = Spec.parse(config.name)
     if spec.name != "hmdb51" or config.private_name is None:
@@ -280,7 +254,7 @@ def _tested_on_pa_hmdb51(
             "PA-HMDB51 tests an action of HMDB51 and attributes such as those of VISPR-5; name "
             "both: --data hmdb51 --private-data vispr:5"
         )
-    found = partial(_found, config, jobs=jobs, find=find, cache=cache)
+    found = partial(_found, config, how, jobs)
     reading: tuple[Callable[[], Any], ...] = (
         partial(_annotations, config.test_on_root),
         partial(found, config.name, config.root, "--root"),
@@ -299,16 +273,7 @@ def _tested_on_pa_hmdb51(
     checked = [pa_hmdb51.too_short(paths[video.name], video, decode=False) for video in there]
     if faults := [fault for fault in checked if fault is not None]:
         raise DataError("PA-HMDB51 cannot be tested on: videos are at fault", faults)
-    videos = partial(
-        load_official,
-        inventory,
-        size=config.size,
-        frames=config.frames,
-        seed=config.seed,
-        find=find,
-        cache=cache,
-        progress=_reading(),
-    )
+    videos = partial(load_official, inventory, how, seed=config.seed)
 
     def named(target: ClipDataset) -> ClipDataset:
         return replace(target, name=f"{target.name}, pa-hmdb51")
@@ -317,17 +282,7 @@ def _tested_on_pa_hmdb51(
         if target_alone:
             return named(videos(target=config.target, private=None))
         target, private = _labelled(config, videos, *images)
-        frames = with_test_frames(
-            private,
-            annotations,
-            paths,
-            size=config.size,
-            frames=config.frames,
-            stills=config.stills,
-            find=find,
-            cache=cache,
-            progress=_reading(),
-        )
+        frames = with_test_frames(private, annotations, paths, how, stills=config.stills)
         return across(named(target), frames)
 
     return load

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from unseen.data.clips import SPLITS, ClipDataset, Split, SplitName
 from unseen.data.codec import frame_rate
-from unseen.data.decode import BoxFinder, ClipFaults, DecodedClips, Progress, decode_clips
+from unseen.data.decode import ClipFaults, DecodedClips, Decoding, Progress, decode_clips
 from unseen.data.manifest_splits import SplitBy, checked_splits, chosen_columns, labelled
 from unseen.data.manifest_table import (
     RESERVED,
@@ -30,37 +30,28 @@ from unseen.files import written_whole
 
 def load_manifest(
     path: Path,
+    how: Decoding,
     *,
     target: str | None,
     private: Sequence[str] | None,
-    size: int,
-    frames: int,
     seed: int,
     split_by: SplitBy | None = None,
-    find: Sequence[BoxFinder] = (),
-    cache: Path | None = None,
-    progress: Progress | None = None,
     ready: Callable[[], object] = lambda: None,
 ) -> ClipDataset:
     """Read, check and decode a manifest.
 
-    Each row becomes one clip: `frames` frames spread evenly over its range (`sample_frames`),
-    cropped to its box and made `size` x `size` (`letterbox`).
+    Each row becomes one clip: frames spread evenly over its range (`sample_frames`), cropped to
+    its box and made square (`letterbox`).
 
     Args:
         path: the CSV file, UTF-8.
+        how: size and frames of the clips, boxes to find, and a cache.
         target: the label column of the target task, one-of-k; None: no target labels are wanted.
         private: one column: one-of-k, whatever its values. Several columns: a multi-label
             attribute, each column 0 or 1. `all`: all label columns but the target; None: no
             private labels are wanted.
-        size: height and width of the clips in pixels.
-        frames: frames per clip.
         seed: of the split that is drawn when the manifest has none.
         split_by: target and private columns by which it is drawn; None: those above.
-        find: boxes to find, in the crop box where a row has one.
-        cache: folder for the decoded clips; they are then memory-mapped, and read again without
-            decoding until the rows' frames or the videos change. It holds raw video.
-        progress: called with (videos read, videos in all).
         ready: called when all but the clips has been looked at, and is as it must be.
 
     Raises:
@@ -82,12 +73,12 @@ def load_manifest(
     rows = [rows[i] for i in order]
     if not faults:
         ready()
-    decoded = _decode(rows, size, frames, find, cache, faults, progress)
+    decoded = _decode(rows, how, faults)
     if decoded is None or faults:
         raise _error(path, faults)
 
     data = labelled(path.name, rows, splits, decoded, target, private)
-    return replace(data, found=tuple(finder.source for finder in find))
+    return replace(data, found=tuple(finder.source for finder in how.find))
 
 
 def export_videos(
@@ -153,30 +144,18 @@ def export_videos(
     return manifest
 
 
-def _decode(
-    rows: Sequence[Row],
-    size: int,
-    frames: int,
-    find: Sequence[BoxFinder],
-    cache: Path | None,
-    faults: RowFaults,
-    progress: Progress | None,
-) -> DecodedClips | None:
+def _decode(rows: Sequence[Row], how: Decoding, faults: RowFaults) -> DecodedClips | None:
     """The clips of all rows; None if any row or video is at fault, after reading every video."""
     readable = [row for row in rows if row.clip is not None]
     ranges = [row.clip for row in readable if row.clip is not None]
     if not ranges:
         return None
     broken = any(row.broken for row in rows)
+    how = replace(
+        how, find=() if broken or faults else how.find, cache=None if broken else how.cache
+    )
     try:
-        decoded = decode_clips(
-            ranges,
-            size=size,
-            frames=frames,
-            find=() if broken or faults else find,
-            cache=None if broken else cache,
-            progress=progress,
-        )
+        decoded = decode_clips(ranges, how)
     except ClipFaults as found:
         for fault in found.faults:
             faults.add(fault.message, *(readable[i].line for i in fault.clips))

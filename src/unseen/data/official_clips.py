@@ -13,13 +13,12 @@ from unseen.anonymizers.base import BoxKind
 from unseen.boxes import enlarged
 from unseen.data.clips import SPLITS, ClipDataset
 from unseen.data.decode import (
-    BoxFinder,
     ClipFault,
     ClipFaults,
     ClipRange,
     DecodedClips,
+    Decoding,
     Images,
-    Progress,
     Take,
     decode_clips,
     kept_boxes,
@@ -93,42 +92,34 @@ def _unit(item: Item) -> str:
 
 def load_official(
     inventory: Inventory,
+    how: Decoding,
     *,
     target: str | None,
     private: Sequence[str] | None,
-    size: int,
-    frames: int,
     seed: int,
     split_by: SplitBy | None = None,
     stills: Stills = "repeat",
-    find: Sequence[BoxFinder] = (),
-    cache: Path | None = None,
-    progress: Progress | None = None,
     ready: Callable[[], object] = lambda: None,
 ) -> ClipDataset:
     """Check, split and decode a data set.
 
-    Each item becomes one clip, `frames` frames spread evenly over it (`sample_frames`), made
-    `size` x `size` (`letterbox`). An image becomes a clip as `stills` says. Where there is no
-    val, `with_validation` holds it out; where there is no split, it is drawn as for a manifest.
+    Each item becomes one clip, frames spread evenly over it (`sample_frames`), made square
+    (`letterbox`). An image becomes a clip as `stills` says. Where there is no val,
+    `with_validation` holds it out; where there is no split, it is drawn as for a manifest.
 
     Differs from the papers: Wu18 4.1 and Wang19 4.1.1 cut a video into groups of 16 frames and
     crop them to 112 x 112; here a video is one clip, and nothing is cut off.
 
     Args:
         inventory: what a reader found; files that no list names are let be.
+        how: size and frames of the clips, boxes to find, and a cache.
         target: the label column of the target task, one-of-k; None: no target labels are wanted.
         private: one column: one-of-k; several: a multi-label attribute, each 0 or 1. A data set
             with a single label may have it as target and as private attribute. `all`: all columns
             but the target; None: no private labels are wanted.
-        size: height and width of the clips in pixels.
-        frames: frames per clip.
         seed: of what is held out or drawn.
         split_by: target and private columns by which a split is drawn; None: those above.
         stills: of images: `repeat`, clips of one repeated frame; `pan`, see `as_clip`.
-        find: boxes to find.
-        cache: folder for decoded clips, see `kept_clips`. It holds raw video.
-        progress: called with (files read, files in all).
         ready: called when all but the clips has been looked at, and is as it must be.
 
     Raises:
@@ -170,11 +161,9 @@ def load_official(
     ranges = [row.clip for row in rows if row.clip is not None]
     try:
         if inventory.kind == "video":
-            decoded = decode_clips(
-                ranges, size=size, frames=frames, find=find, cache=cache, progress=progress
-            )
+            decoded = decode_clips(ranges, how)
         else:
-            decoded = _read_images(inventory, ranges, size, frames, stills, find, cache, progress)
+            decoded = _read_images(inventory, ranges, how, stills)
     except ClipFaults as found:
         for clip_fault in found.faults:
             faults.add(clip_fault.message)
@@ -182,7 +171,7 @@ def load_official(
 
     data = labelled(inventory.name, rows, splits, decoded, target, private)
     still = inventory.kind == "image" and stills == "repeat"
-    return replace(data, still=still, found=tuple(finder.source for finder in find))
+    return replace(data, still=still, found=tuple(finder.source for finder in how.find))
 
 
 class _Faults(RowFaults):
@@ -193,14 +182,7 @@ class _Faults(RowFaults):
 
 
 def _read_images(
-    inventory: Inventory,
-    ranges: Sequence[ClipRange],
-    size: int,
-    frames: int,
-    stills: Stills,
-    find: Sequence[BoxFinder],
-    cache: Path | None,
-    progress: Progress | None,
+    inventory: Inventory, ranges: Sequence[ClipRange], how: Decoding, stills: Stills
 ) -> DecodedClips:
     """Clips from folders of frames or from images; of a repeated image one frame is kept."""
     one = inventory.kind == "image"
@@ -218,42 +200,44 @@ def _read_images(
 
     def read(take: Take) -> None:
         for i, (clip, of) in enumerate(zip(ranges, files, strict=True)):
-            numbers = [0] if one else sample_frames(clip.start, ends[i], frames)
+            numbers = [0] if one else sample_frames(clip.start, ends[i], how.frames)
             try:
                 for slot, number in enumerate(numbers):
                     take(i, slot, read_picture(of[number]))
             except DataError as error:
                 faults.append(ClipFault(str(error), (i,)))
-            if progress is not None:
-                progress(i + 1, len(ranges))
+            if how.progress is not None:
+                how.progress(i + 1, len(ranges))
         if faults:
             raise ClipFaults(faults)
 
     def fill(clips: StoredClips) -> float:
         def take(i: int, slot: int, image: Images) -> None:
             if one:
-                clips[i] = as_clip(letterbox(image, size), clips.shape[1], i)
+                clips[i] = as_clip(letterbox(image, how.size), clips.shape[1], i)
             else:
-                clips[i, slot] = letterbox(image, size)
+                clips[i, slot] = letterbox(image, how.size)
 
         read(take)
         lengths = [end - clip.start for clip, end in zip(ranges, ends, strict=True)]
-        return inventory.fps if one else inventory.fps * frames / float(np.median(lengths))
+        return inventory.fps if one else inventory.fps * how.frames / float(np.median(lengths))
 
-    length = 1 if one and stills == "repeat" else frames
+    length = 1 if one and stills == "repeat" else how.frames
     used = [file for of in files for file in of]
     wanted = [stills, [[str(clip.path), clip.start, clip.end] for clip in ranges]]
-    decoded = kept_clips((len(ranges), length, size, size, 3), fill, used, wanted, cache)
-    shape = (len(ranges), 1 if one else frames, size)
-    boxes = {f.source.kind: kept_boxes(shape, f, read, used, wanted, cache) for f in find}
+    decoded = kept_clips(
+        (len(ranges), length, how.size, how.size, 3), fill, used, wanted, how.cache
+    )
+    shape = (len(ranges), 1 if one else how.frames, how.size)
+    boxes = {f.source.kind: kept_boxes(shape, f, read, used, wanted, how.cache) for f in how.find}
     if not one:
         return replace(decoded, boxes=boxes)
     if stills == "pan":
-        boxes = {kind: drifting(kind, its, size, frames) for kind, its in boxes.items()}
+        boxes = {kind: drifting(kind, its, how.size, how.frames) for kind, its in boxes.items()}
     return DecodedClips(
-        repeated(decoded.clips, frames),
+        repeated(decoded.clips, how.frames),
         decoded.fps,
-        {kind: held(its, frames) for kind, its in boxes.items()},
+        {kind: held(its, how.frames) for kind, its in boxes.items()},
     )
 
 

@@ -18,11 +18,10 @@ import numpy as np
 
 from unseen.data.clips import SPLITS, ClipDataset, Split, hash_splits
 from unseen.data.decode import (
-    BoxFinder,
     ClipBoxes,
     ClipFaults,
     ClipRange,
-    Progress,
+    Decoding,
     decode_clips,
     sample_frames,
 )
@@ -36,13 +35,9 @@ def with_test_frames(
     data: ClipDataset,
     annotations: Sequence[VideoAnnotation],
     videos: Mapping[str, Path],
+    how: Decoding,
     *,
-    size: int,
-    frames: int,
     stills: Stills = "repeat",
-    find: Sequence[BoxFinder] = (),
-    cache: Path | None = None,
-    progress: Progress | None = None,
 ) -> ClipDataset:
     """A data set of images with frames of PA-HMDB51 as its test split.
 
@@ -51,12 +46,9 @@ def with_test_frames(
             used.
         annotations: of PA-HMDB51, see `unseen.data.pa_hmdb51.read_annotations`.
         videos: where each annotated video is, by its name.
-        size: height and width of the clips in pixels.
-        frames: of a clip, and most frames that are taken of a video.
+        how: size and frames of the clips, boxes to find, and a cache; of a video are taken at most
+            as many frames as a clip has.
         stills: what becomes of an image, as in `official_clips.load_official`.
-        find: boxes to find in the test frames.
-        cache: folder for decoded frames, see `decode.kept_clips`. It holds raw video.
-        progress: called with (videos read, videos in all).
 
     Returns:
         The data set; test labels are 0, 1 or NaN, `float32 (frames, attributes)`.
@@ -77,7 +69,7 @@ def with_test_frames(
     for video in annotations:
         known = binary_frames(video)[:, columns]
         numbers = np.flatnonzero(~np.isnan(known).all(1))
-        for at in np.unique(sample_frames(0, len(numbers), frames)) if len(numbers) else ():
+        for at in np.unique(sample_frames(0, len(numbers), how.frames)) if len(numbers) else ():
             number = int(numbers[at])
             ranges.append(ClipRange(videos[video.name], number, number + 1))
             labels.append(known[number])
@@ -85,17 +77,17 @@ def with_test_frames(
     if not ranges:
         raise DataError("PA-HMDB51's annotations label no frame of these attributes")
     try:
-        decoded = decode_clips(
-            ranges, size=size, frames=1, find=find, cache=cache, progress=progress
-        )
+        decoded = decode_clips(ranges, replace(how, frames=1))
     except ClipFaults as found:
         listed = [fault.message for fault in found.faults]
         raise DataError("PA-HMDB51 cannot be tested on: videos are at fault", listed) from None
-    clips = repeated(decoded.clips, frames)
+    clips = repeated(decoded.clips, how.frames)
     if stills == "pan":
-        clips = np.stack([as_clip(clip[0], frames, i) for i, clip in enumerate(decoded.clips)])
+        clips = np.stack([as_clip(clip[0], how.frames, i) for i, clip in enumerate(decoded.clips)])
     boxes: dict[str, ClipBoxes] = {
-        kind: drifting(kind, its, size, frames) if stills == "pan" else held(its, frames)
+        kind: drifting(kind, its, how.size, how.frames)
+        if stills == "pan"
+        else held(its, how.frames)
         for kind, its in decoded.boxes.items()
     }
     count = len(clips)

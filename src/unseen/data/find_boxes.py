@@ -15,15 +15,14 @@ from unseen.models.person_detector import LEAST_SCORE, PersonDetector, person_we
 from unseen.models.weights import SUFFIX
 from unseen.registry import Registry
 
-_LEAST_FACE_SCORE = 0.2  # as where `unseen anonymize` begins a track
-
 
 def _faces(person_detector: str | None) -> BoxFinder:
     """CenterFace, in each frame by itself."""
-    from unseen.faces.detect import SHA256, CenterFace  # loads another runtime, which few need
+    # Loads another runtime, which few need.
+    from unseen.faces.detect import LEAST_FACE_SCORE, SHA256, CenterFace
 
-    detector = CenterFace(_LEAST_FACE_SCORE)
-    source = BoxSource("face", "centerface", _LEAST_FACE_SCORE, SHA256)
+    detector = CenterFace(LEAST_FACE_SCORE)
+    source = BoxSource("face", "centerface", LEAST_FACE_SCORE, SHA256)
     return BoxFinder(source, lambda image: detector(image).boxes)
 
 

@@ -15,10 +15,7 @@ from unseen.data.action_frames import (
 )
 from unseen.data.clips import SplitName
 from unseen.errors import DataError
-from unseen.faces.detect import CenterFace
-
-# The default of `unseen anonymize`: rather a box too many than a face that is missed.
-_THRESHOLD = 0.2
+from unseen.faces.detect import LEAST_FACE_SCORE, CenterFace
 
 
 class FacesFound(ActionFrames):
@@ -47,7 +44,7 @@ class FacesFound(ActionFrames):
         if picture.faces is not None:
             return picture
         if index not in self._found:
-            self._detector = self._detector or CenterFace(_THRESHOLD)
+            self._detector = self._detector or CenterFace(LEAST_FACE_SCORE)
             self._found[index] = self._detector(picture.image).boxes
         return replace(picture, faces=self._found[index])
 

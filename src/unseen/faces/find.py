@@ -18,7 +18,7 @@ from unseen.data.pictures import PICTURES, read_picture
 from unseen.data.video import ahead, probe, read_frames
 from unseen.errors import ConfigError, DataError, VideoError
 from unseen.faces.cuts import Change, ChangeFinder
-from unseen.faces.detect import CenterFace, Detector
+from unseen.faces.detect import COVERED, LEAST_FACE_SCORE, CenterFace, Detector
 from unseen.faces.follow import Follower
 from unseen.faces.looks import Looks
 from unseen.faces.manual import Excluded, ManualBox
@@ -66,10 +66,10 @@ class FaceSettings:
         required: whether a video without any face is an error.
     """
 
-    threshold: float = 0.2
+    threshold: float = LEAST_FACE_SCORE
     every: int | None = None
     hold: float = 0.75
-    enlarge: float = 1.6
+    enlarge: float = COVERED
     two_stage: bool = False
     exclude: tuple[Excluded, ...] = ()
     boxes: tuple[ManualBox, ...] = ()

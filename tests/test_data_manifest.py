@@ -36,7 +36,7 @@ def write_csv(path: Path, header: str, rows: Iterable[str]) -> Path:
 
 
 def load(
-    path: Path, private: Sequence[str] = ("who",), how: Decoding = HOW, **options: Any
+    path: Path, private: Sequence[str] | None = ("who",), how: Decoding = HOW, **options: Any
 ) -> ClipDataset:
     return load_manifest(path, how, **{"target": "what", "private": private, "seed": 0, **options})
 
@@ -169,6 +169,9 @@ def test_a_split_that_was_drawn_by_some_columns_can_be_kept_for_others(tmp_path:
         np.testing.assert_array_equal(kept.split(name).private, data.split(name).target)
         np.testing.assert_array_equal(kept.split(name).target, data.split(name).private)
     assert (other.train.private != data.train.target).any()
+    alone = load(path, None, split_by=("what", ["who"]))
+    for name in SPLITS:
+        np.testing.assert_array_equal(alone.split(name).target, data.split(name).target)
     faults = faults_of(path, split_by=("whta", ["all"]))
     assert faults == ["no label column 'whta' to draw the split by (data.split_by)"]
 

@@ -591,6 +591,18 @@ def test_comments_in_the_sound_are_dropped(tmp_path: Path) -> None:
         assert b"Jane" not in out.read_bytes()
         np.testing.assert_array_equal(heard(out)[:, :8000], heard(src)[:, :8000])
 
+    whole, at = src.read_bytes(), src.read_bytes().index(b"\1vorbis")
+    damaged = (
+        whole[: at - 3] + b"\3" + whole[at - 2 :],  # not laced as they must be
+        whole[: at - 2] + b"\xff" + whole[at - 1 :],  # sizes beyond the end
+        whole.replace(b"\5vorbis", b"\5vorbas", 1),
+    )
+    for content in damaged:
+        src.write_bytes(content)
+        with pytest.raises(VideoError, match=r"sound of .* is damaged: leave it out"):
+            anonymize_video(src, tmp_path / "c.mkv", Invert(), keep_audio=True)
+        assert not (tmp_path / "c.mkv").exists()
+
 
 def test_what_transparency_hides_stays_hidden(tmp_path: Path) -> None:
     path = tmp_path / "a.mov"
@@ -600,6 +612,23 @@ def test_what_transparency_hides_stays_hidden(tmp_path: Path) -> None:
         video: Any = output.add_stream("png", rate=25)
         video.width, video.height, video.pix_fmt = 48, 32, "rgba"
         output.mux(video.encode(av.VideoFrame.from_ndarray(image, "rgba")))
+        output.mux(video.encode(None))
+    shown = next(read_frames(path)).image
+    assert (shown[:16] == 255).all()
+    assert (shown[16:] == (200, 0, 0)).all()
+
+
+def test_what_a_transparent_palette_hides_stays_hidden(tmp_path: Path) -> None:
+    path = tmp_path / "a.mov"
+    colours = np.full((256, 4), (255, 200, 0, 0), np.uint8)  # alpha first
+    colours[0, 0] = 0
+    places = np.ones((32, 48), np.uint8)
+    places[:16] = 0
+    with av.open(str(path), "w") as output:
+        video: Any = output.add_stream("png", rate=25)
+        video.width, video.height, video.pix_fmt = 48, 32, "pal8"
+        frame = av.VideoFrame.from_ndarray((places, colours), "pal8")  # type: ignore[arg-type]
+        output.mux(video.encode(frame))
         output.mux(video.encode(None))
     shown = next(read_frames(path)).image
     assert (shown[:16] == 255).all()

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import numpy.typing as npt
@@ -138,6 +139,23 @@ def test_a_run_is_not_measured_on_what_it_learned_from(
             _refuse_other_split(tmp_path, measured)
     else:
         _refuse_other_split(tmp_path, measured)
+
+
+def test_extracted_frames_are_known_by_what_they_are_of(run: Path, tmp_path: Path) -> None:
+    """A run that learned from a folder of key frames, whose settings do not tell the split."""
+    learned = tmp_path / "learned"
+    copytree(run, learned)
+    settings = tiny_config("data.actions=keyframes", "data.actions_root=frames")
+    (learned / "config.json").write_text(settings.model_dump_json(indent=2))
+    _refuse_other_split(learned, "jhmdb:2")
+    contract = learned / "anonymizer.json"
+    about = json.loads(contract.read_text())
+    assert about["about"]["actions"] == "coloured-faces"
+    about["about"]["actions"] = "jhmdb"
+    contract.write_text(json.dumps(about))
+    with pytest.raises(ConfigError, match="learned from jhmdb, and jhmdb:2 tests on much of that"):
+        _refuse_other_split(learned, "jhmdb:2")
+    _refuse_other_split(learned, "jhmdb:1")
 
 
 @pytest.fixture(scope="module")

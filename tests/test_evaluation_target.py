@@ -25,7 +25,7 @@ from unseen.evaluation.target_contract import read_target_contract
 from unseen.models import create_model, macs, parameter_count
 from unseen.training.run import train
 from unseen.types import to_clips, to_stored
-from visible import FIT, visible_data
+from visible import FIT, apart, over_two, visible_data
 
 QUICK = EvaluationConfig(
     attackers="pixel", target_model="c3d-small:4", target_fit=FIT, attacker_fit=FIT, jobs=1
@@ -117,18 +117,17 @@ def test_it_is_the_fresh_target_model_of_the_evaluation(tmp_path: Path) -> None:
 
 
 def test_intervals_are_over_recordings(tmp_path: Path) -> None:
-    """Clips of one recording are drawn together: of a single one there is but one draw."""
-    data = visible_data(train=24, val=8, test=16)
-    one = replace(data, test=replace(data.test, videos=np.zeros(16, np.int64)))
-    result = evaluate("blur:4", one, tmp_path / "r.json", BRIEF)
+    data = apart(visible_data(train=24, val=8, test=16))
+    result = evaluate("blur:4", data, tmp_path / "r.json", BRIEF)
     for part in (result, result["codec"]):
-        score = part["target"]["retrained_accuracy"]
-        assert part["target"]["interval"] == [score, score]
-        assert part["privacy"]["interval"] == [part["privacy"]["leak"]] * 2
-    made = train_target("blur:4", one, tmp_path / "t.safetensors", BRIEF)
+        target, privacy = part["target"], part["privacy"]
+        assert target["interval"] in over_two(target["retrained_accuracy"], 16)
+        assert len(privacy["attackers"]) == 1
+        assert privacy["interval"] in over_two(privacy["leak"], 16)
+    made = train_target("blur:4", data, tmp_path / "t.safetensors", BRIEF)
     for found in (made.contract.anonymized.pixels, made.contract.anonymized.stored):
         assert found is not None
-        assert list(found.interval) == [found.score, found.score]
+        assert list(found.interval) in over_two(found.score, 16)
 
 
 def test_clips_that_a_run_was_trained_on_test_no_further_target(

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from unseen.progress import progress
+from unseen.progress import counting, progress
 
 
 class Terminal(io.StringIO):
@@ -30,6 +30,17 @@ def test_a_terminal_shows_what_how_far_and_how_much(monkeypatch: pytest.MonkeyPa
     assert "2/8" in screen.getvalue()
     assert "6/8" in screen.getvalue()
     assert "model" in screen.getvalue()
+
+
+def test_a_count_that_stopped_early_is_not_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    show = counting("reading", "file")
+    show(3, 5)
+    for done in (1, 2):
+        show(done, 2)
+    assert "2/5" not in screen.getvalue()
+    assert "/2" in screen.getvalue()
 
 
 def test_it_ends_when_the_work_fails(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from unseen.errors import RunError
@@ -91,6 +92,10 @@ def test_broken_files_are_refused(tmp_path: Path) -> None:
         assert str(caught.value) == f"{path} is not a readable checkpoint; start the run anew"
     with pytest.raises(RunError, match="not a readable checkpoint"):
         checkpoint.load(tmp_path / "none.safetensors")
+    for progress in ("[1]", "[" * 100_000, "{"):
+        save_file({"x": torch.zeros(1)}, path, {"progress": progress})
+        with pytest.raises(RunError, match="not a readable checkpoint"):
+            checkpoint.load(path)
 
 
 def test_a_failed_save_keeps_the_last_checkpoint(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from safetensors.torch import load_file
 
 from face_trees import lfw, people_of
 from killed import KILL
-from tiny_faces import tiny_config, tiny_data, tiny_faces, write_faces
+from tiny_faces import tiny_actions, tiny_config, tiny_data, tiny_faces, write_faces
 from unseen.anonymizers.learned import WEIGHTS_FILE
 from unseen.anonymizers.load import load_anonymizer
 from unseen.anonymizers.modifier import FaceModifier, save_modifier
@@ -206,6 +207,14 @@ def test_a_run_does_not_go_on_with_other_people(tmp_path: Path) -> None:
     others = FaceData(tiny_faces(4, 3, 50), data.val, None)
     with pytest.raises(RunError, match="was trained on other people; resume it with the same"):
         train_faces(tiny_config(), others, tmp_path, resume=True)
+
+
+def test_a_run_does_not_go_on_with_other_frames(tmp_path: Path) -> None:
+    data = tiny_data(actions=True)
+    train_faces(tiny_config(), data, tmp_path)
+    fewer = replace(data, actions=tiny_actions(frames=3))
+    with pytest.raises(RunError, match="was trained on other actions; resume it with the same"):
+        train_faces(tiny_config(), fewer, tmp_path, resume=True)
 
 
 def test_runs_that_cannot_be(tmp_path: Path) -> None:

@@ -165,8 +165,10 @@ def test_an_interval_over_videos_is_as_wide_as_their_number_asks() -> None:
     one = interval([logits], np.zeros(50, np.int64), PAIR)
     ten = np.repeat(logits, 10, 0), np.zeros(500, np.int64)
     assert interval([ten[0]], ten[1], PAIR, np.repeat(np.arange(50), 10)) == pytest.approx(one)
-    low, high = interval([ten[0]], ten[1], PAIR)
-    assert high - low < 0.5 * (one[1] - one[0])
+    clips = interval([ten[0]], ten[1], PAIR)
+    assert clips[1] - clips[0] < 0.5 * (one[1] - one[0])
+    # One video says nothing of others: no width would claim that all is known.
+    assert interval([ten[0]], ten[1], PAIR, np.zeros(500, np.int64)) == clips
 
 
 def test_interval_covers_the_truth() -> None:

@@ -245,8 +245,13 @@ def test_resume_with_other_data_is_refused(data: ClipDataset, tmp_path: Path) ->
     config = tiny_config("train.steps=0")
     train(config, data, tmp_path)
     other = tiny_data(tiny_config("data.seed=1"))
+    before = (tmp_path / CONFIG_FILE).read_bytes()
+    elsewhere = tiny_config("train.steps=0", "data.root=elsewhere")  # where data may have moved
     with pytest.raises(RunError, match="was trained on other data"):
-        train(config, other, tmp_path, resume=True)
+        train(elsewhere, other, tmp_path, resume=True)
+    assert (tmp_path / CONFIG_FILE).read_bytes() == before
+    train(elsewhere, data, tmp_path, resume=True)
+    assert json.loads((tmp_path / CONFIG_FILE).read_text())["data"]["root"] == "elsewhere"
 
 
 def test_a_checkpoint_of_another_run_is_refused(data: ClipDataset, tmp_path: Path) -> None:
@@ -312,7 +317,10 @@ def test_the_target_loop_ends_at_a_plateau(data: ClipDataset, tmp_path: Path) ->
     )  # fmt: skip
     trained = train(config, data, tmp_path)
     assert _moves(tmp_path) == 1 + 1 + PLATEAU + 2
-    assert any(f"plateau of {PLATEAU}" in note for note in trained.notes)
+    assert trained.notes == (
+        f"f_T stayed below th1: plateau of {PLATEAU}",
+        "a budget loop reached its cap of 1 steps below th2 (2 times)",
+    )
 
 
 def test_loops_end_at_once_where_thresholds_are_met(data: ClipDataset, tmp_path: Path) -> None:

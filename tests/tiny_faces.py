@@ -40,7 +40,7 @@ def tiny_faces(people: int, takes: int, first: int = 0) -> TrainingFaces:
     return framed(np.stack(pictures), np.repeat(np.arange(people), takes), names)
 
 
-def tiny_actions() -> FacesFound:
+def tiny_actions(frames: int = 4) -> FacesFound:
     """Frames of two sizes with one face; the second has none."""
 
     def draw(split: SplitName, number: int) -> ActionPicture:
@@ -50,8 +50,8 @@ def tiny_actions() -> FacesFound:
         box = np.array([[10, 2, 40, 46]], np.float32)
         return ActionPicture(image, box, np.array([number % 2]), faces)
 
-    frames = DrawnFrames("tiny", ("wave", "sit"), {"train": 4, "test": 4}, draw)
-    return FacesFound(frames.of_split("train"))
+    drawn = DrawnFrames("tiny", ("wave", "sit"), {"train": frames, "test": 4}, draw)
+    return FacesFound(drawn.of_split("train"))
 
 
 def tiny_data(*, actions: bool = False) -> FaceData:

@@ -3,7 +3,11 @@
 `pixel` is a model that learns them in a second; only this process knows it.
 """
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
@@ -81,3 +85,23 @@ def visible_data(
         synthetic=synthetic,
         hash=hash_splits({"train": splits["train"], "val": splits["val"], "test": splits["test"]}),
     )
+
+
+def apart(data: ClipDataset) -> ClipDataset:
+    """The test clips as two recordings: the first clip, and all others."""
+    one = np.arange(len(data.test)) > 0
+    return replace(data, test=replace(data.test, videos=one.astype(np.int64)))
+
+
+def over_two(score: float, count: int) -> list[Any]:
+    """What the interval over the recordings of `apart` must be: the first clip is right, or wrong.
+
+    In a quarter of all draws it is drawn alone, in a quarter never.
+    """
+    right = count * score
+    possible = []
+    if right > 0.5:
+        possible.append([(right - 1) / (count - 1), 1.0])
+    if right < count - 0.5:
+        possible.append([0.0, right / (count - 1)])
+    return [pytest.approx(ends) for ends in possible]

@@ -30,6 +30,9 @@ def counting(what: str, unit: str = "it") -> Callable[[int, int], None]:
 
     def show(done: int, total: int) -> None:
         nonlocal bar
+        if bar is not None and bar.total != total:  # what it counted ended early
+            bar.close()
+            bar = None
         if bar is None:
             bar = progress(total, what, unit)
         bar.update(done - bar.n)

@@ -138,7 +138,9 @@ class ToRGB:
         """`uint8 (height, width, 3)`, as stored: not yet turned upright."""
         # Untagged colours: players take BT.709 for high definition, BT.601 (the default) below.
         untagged = frame.colorspace == _UNTAGGED and (frame.width >= 1280 or frame.height > 576)
-        transparent = any(part.is_alpha for part in frame.format.components)
+        # A palette may hold alpha, which its format does not tell.
+        parts = frame.format.components
+        transparent = frame.format.name == "pal8" or any(part.is_alpha for part in parts)
         rgb = self._reformatter.reformat(
             frame,
             format="rgba" if transparent else "rgb24",

@@ -310,7 +310,10 @@ class VideoWriter:
             ) from error
 
         if stream.codec_context.name == "vorbis":
-            copy.codec_context.extradata = _without_comments(stream.codec_context.extradata)
+            headers = _without_comments(stream.codec_context.extradata or b"")
+            if headers is None:
+                raise VideoError(f"the sound of {source} is damaged: leave it out")
+            copy.codec_context.extradata = headers
 
         def packets() -> Iterator[Any]:
             for packet in container.demux(stream):
@@ -348,17 +351,21 @@ class VideoWriter:
             )
 
 
-def _without_comments(headers: bytes) -> bytes:
+def _without_comments(headers: bytes) -> bytes | None:
     """The three headers of Vorbis, of which the second holds comments: a title, an artist.
 
     They are laced as in Matroska: a 2, the sizes of the first two in bytes of up to 255, and all.
+    None: they are damaged.
     """
     sizes, at = [0, 0], 1
     for which in (0, 1):
-        while headers[at] == 255:
+        while headers[at : at + 1] == b"\xff":
             sizes[which], at = sizes[which] + 255, at + 1
-        sizes[which], at = sizes[which] + headers[at], at + 1
+        sizes[which], at = sizes[which] + int.from_bytes(headers[at : at + 1]), at + 1
     first, setup = headers[at : at + sizes[0]], headers[at + sum(sizes) :]
+    begins = headers[:1] == b"\2", first[:7] == b"\1vorbis", setup[:7] == b"\5vorbis"
+    if not all(begins) or len(first) != 30:
+        return None
     comments = b"\3vorbis" + bytes(8) + b"\1"  # nobody's program, no comment
     return bytes([2, len(first), len(comments)]) + first + comments + setup
 

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from unseen.anonymizers.base import Anonymizer
+from unseen.anonymizers.learned import CONTRACT_FILE, read_contract
 from unseen.anonymizers.load import load_anonymizer, refuse_device
 from unseen.data.action_frames import DRAWN, ActionFrames, ActionPicture
 from unseen.data.codec import Image
@@ -59,11 +60,11 @@ def evaluate_actions(anonymizer: str | Path, config: FaceRunConfig, out: Path) -
         partial(_device, config),
         partial(_refuse_detector, config),
         partial(_frames, config),
-        partial(_refuse_other_split, Path(anonymizer), config.data.actions),
     )
-    (module, own), device, _, (train, test), _ = together(
+    (module, own), device, _, (train, test) = together(
         ConfigError, "actions cannot be measured, for several reasons:", loading
     )
+    _refuse_other_split(Path(anonymizer), train.name)
     if own is not None and own.classes != train.classes:
         own = None
     fresh = train_detector(config, train, _behind(module, device), device)
@@ -143,12 +144,20 @@ def _refuse_detector(config: FaceRunConfig) -> None:
         ActionDetector(config.detector, ("action",), config.data.short_side)
 
 
-def _refuse_other_split(run: Path, actions: str | None) -> None:
-    """What is another split's test was mostly the run's training."""
+def _refuse_other_split(run: Path, actions: str) -> None:
+    """What is another split's test was mostly the run's training.
+
+    Args:
+        run: of a face modifier, or whatever else anonymizes.
+        actions: the data set of the frames, with its option; of extracted ones (`keyframes`) that
+            which they are of.
+    """
     path = run / CONFIG_FILE
     stored = stored_face_config(path) if path.exists() else None
     learned = None if stored is None else stored.data.actions
-    if learned is None or actions is None:
+    if learned is not None and (run / CONTRACT_FILE).exists():
+        learned = read_contract(run)["about"].get("actions", learned)
+    if learned is None:
         return
     one, other = Spec.parse(learned), Spec.parse(actions)
     same = one.name == other.name and one.name not in DRAWN

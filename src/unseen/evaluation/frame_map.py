@@ -77,8 +77,8 @@ def frame_map(
         true: of the same frames.
         classes: names; labels are positions in it.
         iou: intersection over union from which a box counts as found (Ren18: 0.5).
-        videos: what each frame is from: the interval is over videos, whose frames are alike; None:
-            each frame stands for itself.
+        videos: what each frame is from: the interval is over videos, whose frames are alike; None,
+            or of one video alone: each frame stands for itself.
         draws: of the bootstrap.
         seed: of the bootstrap.
 
@@ -97,8 +97,10 @@ def frame_map(
     per_class = {name: answer.precision(whole) for name, answer in answers.items()}
     if all(value is None for value in per_class.values()):
         raise DataError(f"no true box has one of the {len(classes)} classes")
-    numbers = {video: n for n, video in enumerate(dict.fromkeys(videos or range(len(true))))}
-    of_frame = np.array([numbers[video] for video in videos or range(len(true))])
+    # Where all are of one video, as where none is named: over its frames.
+    of = videos if videos is not None and len(set(videos)) > 1 else range(len(true))
+    numbers = {video: n for n, video in enumerate(dict.fromkeys(of))}
+    of_frame = np.array([numbers[video] for video in of])
     rng = np.random.default_rng([seed, 23])
     means = []
     for _ in range(draws):

@@ -259,7 +259,10 @@ def run_attacks(
 
 def _attack(at: int, name: str, job: AttackJob, threads: int) -> tuple[int, Attacked]:
     use_cores(threads)
-    return at, ATTACKS[name](job)
+    try:
+        return at, ATTACKS[name](job)
+    except RunError as error:
+        raise RunError(f"'{name}': {error}; what is done is kept") from error
 
 
 def _threads(jobs: int) -> int:

@@ -99,7 +99,7 @@ def prepare_target(
         if "@" in config.target_model:  # weights that are missing or do not fit
             create_model(canonical(config.target_model), 2, size=size, frames=2)
     with faults.collected():
-        if learned and column in _hidden(folder):
+        if learned and set(column.split(",")) & set(_hidden(folder)):
             raise ConfigError(
                 f"'{column}' is what {anonymizer} was trained to hide; how well it can still be "
                 "told is what `unseen evaluate` measures"

@@ -86,8 +86,8 @@ def load(path: Path) -> Checkpoint:
     """Read a checkpoint."""
     try:
         with safe_open(path, framework="pt") as file:
-            progress = json.loads((file.metadata() or {})["progress"])
+            progress = dict(json.loads((file.metadata() or {})["progress"]))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise RunError(f"{path} is not a readable checkpoint; start the run anew") from error
     return Checkpoint(tensors, progress)

@@ -120,7 +120,11 @@ class _FaceRun(StagedRun):
         self.config, self.data = config, data
         self.game = FaceGame(config, data.train, data.actions, fabric)
         self.people = [digest_of(name) for name in data.train.names]
-        super().__init__(config, folder, self.game, fabric, {"people": self.people})
+        learned: dict[str, Any] = {"people": self.people}
+        if (frames := data.actions) is not None:
+            videos = [frames.video_of(index) for index in range(len(frames))]
+            learned["actions"] = digest_of(repr((frames.classes, videos)))
+        super().__init__(config, folder, self.game, fabric, learned)
         self._use({})
 
     def _use(self, state: Mapping[str, Any]) -> None:
@@ -234,6 +238,7 @@ class _FaceRun(StagedRun):
         about = {
             "preset": self.config.preset,
             "people": len(self.data.train.names),
+            "actions": None if self.data.actions is None else self.data.actions.name,
             "steps": self.config.train.steps,
         }
         save_modifier(self.game.result, self.folder, about | measured)

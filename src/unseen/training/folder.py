@@ -224,12 +224,10 @@ def _sources(data: DataConfig) -> list[str | None]:
 
 def with_its_split(run: RunConfig, data: DataConfig) -> DataConfig:
     """The data to measure a run on: a split that is drawn stays that of its training."""
-    chosen = (run.data.target, *run.data.private)
-    if data.name != run.data.name or chosen == (data.target, *data.private):
+    if data.name != run.data.name or data.split_by is not None:
         return data
-    if data.split_by is not None:
-        return data
-    return data.model_copy(update={"split_by": chosen})
+    # Of the same columns too: a further target model is trained without the private ones.
+    return data.model_copy(update={"split_by": (run.data.target, *run.data.private)})
 
 
 def _learned(part: ClipDataset) -> set[str]:

@@ -69,13 +69,16 @@ def interval(
         labels: of the clips.
         label_set: what they mean.
         videos: which video each clip is of: those of one are alike, and drawn together. None: each
-            is of one of its own.
+            is of one of its own. Where all are of one, nothing tells how others would differ: the
+            interval is then over its clips, and too narrow.
         draws: resamples; of multi-label sets 200 at most.
         seed: of the resamples.
     """
     rng = np.random.default_rng(seed)
     singly = np.arange(len(labels))
     numbers = np.unique(singly if videos is None else videos, return_inverse=True)[1]
+    if not numbers.any():
+        numbers = singly
     sizes = np.bincount(numbers)
     best = []
     if label_set.multi_label:

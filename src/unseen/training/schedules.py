@@ -84,10 +84,10 @@ class Schedule(ABC):
                 return
             best, since = (score, 0) if score > best else (best, since + 1)
             if since >= PLATEAU:
-                self.state.note(f"f_T stayed below th1 at {best:.2f}: plateau of {PLATEAU}")
+                self.state.note(f"f_T stayed below th1: plateau of {PLATEAU}")
                 return
             self._target_step()
-        self.state.note(f"f_T loop reached its cap of {self.game.cap_target} at {best:.2f}")
+        self.state.note(f"f_T loop reached its cap of {self.game.cap_target} below th1")
 
     def _target_step(self) -> None:
         loss = self.players.target_step(with_filter=self.game.end_to_end)

@@ -89,8 +89,11 @@ class StagedRun(ABC):
         """Begin in a new folder, or go on from the last checkpoint in it.
 
         Raises:
-            RunError: it learned from something else.
+            RunError: it learned from something else, and its folder stays as it is.
         """
+        path = self.folder / CHECKPOINT
+        if resume and path.exists():
+            self._go_on(path)
         settings, file = self._settings.model_dump(mode="json"), self.folder / CONFIG_FILE
         # Where it goes on, on another machine or to be measured otherwise, they may be others.
         if not resume or settings != read_json(file):
@@ -98,11 +101,9 @@ class StagedRun(ABC):
             self.fabric.barrier()
             if self.fabric.global_rank == 0:
                 write_json(file, settings)
-        if not resume:
-            return
-        path = self.folder / CHECKPOINT
-        if not path.exists():
-            return
+
+    def _go_on(self, path: Path) -> None:
+        """From a checkpoint."""
         loaded = checkpoint.load(path)
         for word, value in self._learned.items():
             if loaded.progress.get(word, value) != value:

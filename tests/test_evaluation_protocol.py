@@ -1,6 +1,7 @@
 """The two-fold protocol: what attackers see, what is counted."""
 
 import io
+import math
 import re
 import sys
 from dataclasses import replace
@@ -294,6 +295,7 @@ def test_privacy_by_hand(tmp_path: Path) -> None:
     assert (found["metric"], found["leak"], found["best"]) == ("accuracy", 7 / 8, "b")
     assert found["mean"] == pytest.approx((4 + 7 + 2) / 24)
     assert found["chance"] == 0.25
+    assert found["blind_loss"] == pytest.approx(math.log(4))
     assert [row["accuracy"] for row in found["attackers"]] == [4 / 8, 7 / 8, 2 / 8]
     assert found["leak_by_n"] == pytest.approx(best_of([4 / 8, 7 / 8, 2 / 8]))
     assert found["leak_by_n"][-1] == pytest.approx(found["leak"])

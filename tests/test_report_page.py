@@ -288,6 +288,23 @@ def test_a_capped_model_is_reported(tmp_path: Path) -> None:
     assert "may be too low: quiet: clip-3d, the target model." in page.text
 
 
+def test_attackers_that_never_learned_are_named(tmp_path: Path) -> None:
+    result = example_result()
+    privacy = result["privacy"]  # of a loss of 2/3 at the least
+
+    def told() -> str:
+        write_result(tmp_path / "result.json", result)
+        write_report([tmp_path], tmp_path / "r.html")
+        return Page((tmp_path / "r.html").read_text(encoding="utf-8")).text
+
+    assert "Never learned" not in told()  # older results do not say what a guess would cost
+    privacy["blind_loss"] = 1.0
+    for name, loss in (("resnet-tiny", 0.991), ("plain-net", 0.989), ("clip-3d", None)):
+        attacker = next(each for each in privacy["attackers"] if each["name"] == name)
+        attacker["curve"][-1]["train_loss"] = loss
+    assert "what such a network could read: quiet: resnet-tiny, clip-3d." in told()
+
+
 def test_the_barest_result_makes_a_page(tmp_path: Path) -> None:
     result = example_result(codec=False)
     privacy = result["privacy"]

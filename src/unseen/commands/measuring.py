@@ -1,6 +1,7 @@
 """Commands that measure, and show what was measured."""
 
 import argparse
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -64,7 +65,7 @@ def add_commands(verb: Verb) -> None:
 def _evaluate(args: argparse.Namespace) -> None:
     from unseen.data.load import find_data
     from unseen.evaluation.evaluate import evaluate, needed_boxes, prepare, refuse_attacks
-    from unseen.evaluation.results import worst_privacy
+    from unseen.evaluation.results import never_learned, worst_privacy
 
     config = evaluation_config_of(args)
     needed: tuple[BoxKind, ...] = ()
@@ -91,6 +92,12 @@ def _evaluate(args: argparse.Namespace) -> None:
         worst, stored = worst_privacy(result)
         view = "stored" if stored else "pixels"
         print(f"the leak is the worst of both: {100 * worst['leak']:.1f}%, {view}")
+    if blind := never_learned(result["privacy"]):
+        print(
+            f"note: {len(blind)} of {len(result['privacy']['attackers'])} attackers never learned "
+            f"even their training clips: {', '.join(blind)}",
+            file=sys.stderr,
+        )
 
 
 def _report(args: argparse.Namespace) -> None:

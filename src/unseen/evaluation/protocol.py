@@ -37,7 +37,7 @@ from unseen.evaluation.versions import KeptClips, Versions
 from unseen.machine import use_cores
 from unseen.models import create_model, macs, parameter_count
 from unseen.progress import progress
-from unseen.training.classifier import Fitted, fit, predict
+from unseen.training.classifier import Fitted, blind_loss, fit, predict
 from unseen.training.metrics import best_of_k, chance, interval, metric_name, score
 
 ATTACKS: Mapping[str, Callable[[AttackJob], Attacked]] = MappingProxyType(
@@ -346,6 +346,7 @@ def privacy_section(
         "best": everyone[int(np.argmax(scores))].name,
         "attackers": rows,
         "leak_by_n": best_of_k(scores[:count]),
+        "blind_loss": blind_loss(data.train.private, label_set),
     }
     if attacks:
         section["attacks"] = {

@@ -58,6 +58,25 @@ def worst_privacy(result: dict[str, Any]) -> tuple[dict[str, Any], bool]:
     return max(views, key=lambda view: float(view[0]["leak"]))
 
 
+def never_learned(privacy: dict[str, Any]) -> list[str]:
+    """Attackers that did no better on their training clips than a guess that sees no clip.
+
+    Their loss never fell a hundredth below that of the guess. What they do not read, another
+    network, another start or more data may.
+
+    Args:
+        privacy: of a result; nobody is named in those of before the loss of the guess was kept.
+    """
+    blind = privacy.get("blind_loss")
+    if blind is None:
+        return []
+    losses = {
+        each["name"]: [row["train_loss"] for row in each["curve"] if row["train_loss"] is not None]
+        for each in privacy["attackers"]
+    }
+    return [name for name, known in losses.items() if known and min(known) > 0.99 * blind]
+
+
 def write_result(path: Path, result: dict[str, Any]) -> dict[str, Any]:
     """Check `result` and write it, whole or not at all.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from unseen.evaluation.results import worst_privacy
+from unseen.evaluation.results import never_learned, worst_privacy
 from unseen.files import refuse_unwritable, write_text
 from unseen.report.canvas import Picture, metric_word, percent
 from unseen.report.entries import Entry, common_codec, read_entries
@@ -107,6 +107,7 @@ def write_report(
             if entry.targets and entry.result["cost"]
         },
         capped=[(entry.label, names) for entry in entries if (names := _capped(entry))],
+        blind=_never_learned(entries),
         notes=[(entry.label, entry.notes) for entry in entries if entry.notes],
     )
     write_text(out, text)
@@ -129,6 +130,7 @@ def _family_page(drawn: Drawn, entries: Sequence[Entry], title: str) -> str:
             claims=claim_rows(drawn.measured),
             also=beside_restarting(drawn.family),
             capped=[(entry.label, names) for entry in entries if (names := _capped(entry))],
+            blind=_never_learned(entries),
             notes=[(entry.label, entry.notes) for entry in entries if entry.notes],
         )
     )
@@ -190,6 +192,11 @@ def _capped(entry: Entry) -> list[str]:
         models[f"the {ATTACKS[name]} attack"] = attack
     models["the target model"] = entry.part("target", False)
     return [name for name, model in models.items() if model["stopped"] == "cap"]
+
+
+def _never_learned(entries: Sequence[Entry]) -> list[tuple[str, list[str]]]:
+    named = [(entry.label, never_learned(entry.part("privacy", False))) for entry in entries]
+    return [(label, names) for label, names in named if names]
 
 
 def _summary(entries: Sequence[Entry], codec: str | None) -> list[str]:

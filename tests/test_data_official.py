@@ -142,12 +142,18 @@ def test_only_decoding_finds_broken_and_short_videos(three: Path) -> None:
     (three / "c.avi").write_bytes(b"no video")
     inventory = videos(three, replace(THREE[0], frames=(1, 5)), THREE[1], THREE[2])
     assert check(inventory).ok
+    assert str(check(inventory)).endswith(
+        "no faults\nwhat is in the files was not read: add --decode"
+    )
     seen: list[int] = []
     report = check(inventory, decode=True, progress=lambda done, total: seen.append(done))
     short, broken = report.broken
     assert seen == [1, 2, 3]
     assert short == "'a.avi' has 4 frames, but the lists name frames up to 5"
     assert broken.startswith(f"{three / 'c.avi'} cannot be read")
+    (three / "c.avi").write_bytes(b"")
+    for decode in (False, True):
+        assert check(inventory, decode=decode).broken[-1] == f"{three / 'c.avi'} is empty"
 
 
 def test_one_unlisted_file_is_not_official(three: Path) -> None:
@@ -163,7 +169,8 @@ def folders(root: Path, *items: Item) -> Inventory:
 
 
 def test_folders_of_frames(tmp_path: Path) -> None:
-    for take, numbers in {"a": (9, 10, 11), "b": (1, 2), "c": (1, 3), "d": (), "e": (1,)}.items():
+    takes = {"a": (9, 10, 11), "b": (1, 2), "c": (1, 3, 6), "d": (), "e": (1, 2, 3)}
+    for take, numbers in takes.items():
         (tmp_path / take).mkdir()
         for number in numbers:
             save_image(tmp_path / take / f"rgb_{number}.png")
@@ -171,7 +178,8 @@ def test_folders_of_frames(tmp_path: Path) -> None:
     named = [file.name for file in frame_files(tmp_path / "a", "rgb_*")]
     assert named == ["rgb_9.png", "rgb_10.png", "rgb_11.png"]
     cut = (tmp_path / "e" / "rgb_1.png").read_bytes()
-    (tmp_path / "e" / "rgb_1.png").write_bytes(cut[:100])
+    for number in (1, 3):
+        (tmp_path / "e" / f"rgb_{number}.png").write_bytes(cut[:100])
     inventory = folders(
         tmp_path,
         Item("a", None, LABELS, (0, 3)),
@@ -180,13 +188,14 @@ def test_folders_of_frames(tmp_path: Path) -> None:
     )
     expected = [
         "'b' has 2 frames, but the lists name frames up to 3",
-        f"'{tmp_path / 'c'}': frame 3 follows frame 1",
+        f"'{tmp_path / 'c'}': frame 3 follows frame 1, frame 6 follows frame 3",
         f"'{tmp_path / 'd'}' holds no frames, which are called 'rgb_*' with a number",
     ]
     assert list(check(inventory).broken) == expected
-    *same, cut_off = check(inventory, decode=True).broken
+    *same, one, other = check(inventory, decode=True).broken
     assert same == expected
-    assert cut_off.startswith(f"{tmp_path / 'e' / 'rgb_1.png'} is damaged: ")
+    assert one.startswith(f"{tmp_path / 'e' / 'rgb_1.png'} is damaged: ")
+    assert other.startswith(f"{tmp_path / 'e' / 'rgb_3.png'} is damaged: ")
 
 
 def test_frames_of_one_number_are_refused(tmp_path: Path) -> None:

@@ -192,16 +192,23 @@ def test_labels_and_files_at_fault(tmp_path: Path) -> None:
         "'cy' in column 'who' occurs in 'test' and never in 'train'",
     )
     (tmp_path / "01.mp4").write_bytes(b"no video")
-    (tmp_path / "02.mp4").write_bytes(b"")
+    (tmp_path / "02.mp4").write_bytes(b"neither")
     with pytest.raises(DataError) as caught:
         load(found)
     assert [fault.split(".mp4")[0][-2:] for fault in caught.value.faults] == ["01", "02"]
+    (tmp_path / "02.mp4").write_bytes(b"")
+    with pytest.raises(DataError) as caught:  # before hours of reading
+        load(found)
+    assert caught.value.faults == (f"{tmp_path / '02.mp4'} is empty",)
 
 
 @pytest.mark.parametrize("kind", ["frames", "image"])
 def test_images_at_fault(tmp_path: Path, kind: Kind) -> None:
     found = inventory(tmp_path, kind)
-    bad = [tmp_path / (f"{n}/rgb_2.png" if kind == "frames" else f"{n}.png") for n in ("01", "07")]
+    names = ["01.png", "07.png"]
+    if kind == "frames":  # all of a take are told, each once
+        names = ["01/rgb_1.png", "01/rgb_2.png", "07/rgb_2.png"]
+    bad = [tmp_path / name for name in names]
     for path in bad:
         path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(DataError) as caught:

@@ -177,11 +177,12 @@ class Report:
         counts: per key the number found and the official one.
         differences: counts that are not the official ones.
         missing: files that the lists name and the disk does not hold.
-        broken: files that cannot be read, or hold fewer frames than the lists say.
+        broken: files that are empty, cannot be read, or hold fewer frames than the lists say.
         unlisted: files on the disk that no list names.
         mistakes: wrong labels, malformed and repeated lines.
         overlaps: files and groups in more than one split.
         notices: what is odd and has a defined meaning; it is still whole and official.
+        unread: files were looked at, and not read to their ends: some may still be broken.
     """
 
     name: str
@@ -194,6 +195,7 @@ class Report:
     mistakes: tuple[str, ...]
     overlaps: tuple[str, ...]
     notices: tuple[str, ...] = ()
+    unread: bool = False
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -214,7 +216,11 @@ class Report:
             found: tuple[str, ...] = getattr(self, title)
             if found:
                 lines += [f"{title} ({len(found)}):", *(f"  - {line}" for line in found)]
-        return "\n".join([*lines, "no faults"] if self.ok else lines)
+        if self.ok:
+            lines.append("no faults")
+        if self.unread:
+            lines.append("what is in the files was not read: add --decode")
+        return "\n".join(lines)
 
 
 def check(
@@ -224,7 +230,7 @@ def check(
 
     Args:
         inventory: what a reader found.
-        decode: also read every listed file to its end; without, a broken file counts as there.
+        decode: also read every listed file to its end; without, only an empty one is broken.
         progress: called with (files read, files in all) while decoding.
     """
     counts = {key: (inventory.counts[key], inventory.official[key]) for key in inventory.official}
@@ -243,6 +249,7 @@ def check(
         ),
         mistakes=inventory.faults or tuple(_empty(inventory.items)),
         overlaps=tuple(_overlaps(inventory.items)),
+        unread=not decode,
     )
 
 
@@ -262,31 +269,33 @@ def _broken(
         if item.frames and item.path in ends:
             ends[item.path] = max(ends[item.path], item.frames[1])
     for done, (path, end) in enumerate(ends.items(), start=1):
-        full = inventory.root / path
-        try:
-            if decode:
-                count = _decoded(full, inventory)
-            elif inventory.kind == "frames":
-                count = len(frame_files(full, inventory.pattern))
-            else:
-                count = end
-        except (DataError, VideoError) as error:
-            yield str(error)
-        else:
-            if end > count:
-                yield f"'{path}' has {count} frames, but the lists name frames up to {end}"
+        yield from _faults_of(inventory, path, end, decode)
         if decode and progress is not None:
             progress(done, len(ends))
 
 
-def _decoded(path: Path, inventory: Inventory) -> int:
-    """Read a file to its end; the number of its frames."""
-    if inventory.kind == "video":
-        return sum(1 for _ in read_frames(path))
-    images = frame_files(path, inventory.pattern) if inventory.kind == "frames" else [path]
-    for image in images:
-        read_picture(image)
-    return len(images)
+def _faults_of(inventory: Inventory, path: str, end: int, decode: bool) -> Iterable[str]:
+    """What is wrong with a video, an image or a folder of frames, of which the lists name `end`."""
+    full, folder = inventory.root / path, inventory.kind == "frames"
+    try:
+        files = frame_files(full, inventory.pattern) if folder else [full]
+    except DataError as error:
+        yield str(error)
+        return
+    count = len(files) if folder else end
+    for file in files:
+        if not file.stat().st_size:
+            yield f"{file} is empty"
+        elif decode:
+            try:
+                if inventory.kind == "video":
+                    count = sum(1 for _ in read_frames(file))
+                else:
+                    read_picture(file)
+            except (DataError, VideoError) as error:
+                yield str(error)
+    if end > count:
+        yield f"'{path}' has {count} frames, but the lists name frames up to {end}"
 
 
 def _overlaps(items: Sequence[Item]) -> Iterable[str]:
@@ -334,8 +343,11 @@ def frame_files(folder: Path, pattern: str = "*") -> list[Path]:
     )
     if not numbered:
         raise DataError(f"'{folder}' holds no frames, which are called '{pattern}' with a number")
-    numbers = [number for number, _ in numbered]
-    for before, after in itertools.pairwise(numbers):
-        if after != before + 1:
-            raise DataError(f"'{folder}': frame {after} follows frame {before}")
+    gaps = [
+        f"frame {after} follows frame {before}"
+        for (before, _), (after, _) in itertools.pairwise(numbered)
+        if after != before + 1
+    ]
+    if gaps:
+        raise DataError(f"'{folder}': {', '.join(gaps)}")
     return [file for _, file in numbered]

@@ -201,11 +201,13 @@ def _read_images(
     def read(take: Take) -> None:
         for i, (clip, of) in enumerate(zip(ranges, files, strict=True)):
             numbers = [0] if one else sample_frames(clip.start, ends[i], how.frames)
-            try:
-                for slot, number in enumerate(numbers):
+            for slot, number in enumerate(numbers):
+                try:
                     take(i, slot, read_picture(of[number]))
-            except DataError as error:
-                faults.append(ClipFault(str(error), (i,)))
+                except DataError as error:
+                    fault = ClipFault(str(error), (i,))
+                    if fault not in faults[-1:]:  # a frame of a short take is read again
+                        faults.append(fault)
             if how.progress is not None:
                 how.progress(i + 1, len(ranges))
         if faults:

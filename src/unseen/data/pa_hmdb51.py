@@ -152,6 +152,7 @@ def check_folder(
         mistakes=(*findings.faults, *unreadable, *mistakes),
         overlaps=(),
         notices=(*findings.notices, *differ, *trained),
+        unread=hmdb51 is not None and not decode,
     )
 
 

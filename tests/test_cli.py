@@ -210,6 +210,21 @@ def test_across_two_data_sets(capsys: pytest.CaptureFixture[str]) -> None:
     assert "duet:attributes" in Path("report.html").read_text()
 
 
+def test_attributes_of_ones_own_pictures() -> None:
+    rows = ["path,split,hat,tall"]
+    for i in range(24):
+        write_picture(Path(f"{i}.jpg"), noise(1, 20, 16)[0])
+        rows.append(f"{i}.jpg,{('train', 'val', 'test')[i % 3]},{i // 3 % 2},{i // 6 % 2}")
+    Path("pictures.csv").write_text("\n".join(rows))
+    across = ("--data", "duet", "--private-data", "pictures.csv", "--private", "hat,tall")
+    assert run("train", *across, *DATA, *GAME, CPU, "-o", "x") == 0
+    attack = (*ATTACK, "--attackers", "time-average", "--codec", "none")
+    assert run("evaluate", "x", *attack, "-o", "x/result.json") == 0
+    measured = read_result(Path("x/result.json"))
+    assert measured["data"]["private_data"]["name"] == "pictures.csv"
+    assert measured["data"]["private_data"]["counts"] == {"train": 8, "val": 8, "test": 8}
+
+
 # ------------------------------------------------------------ small ones
 
 

@@ -23,10 +23,11 @@ from unseen.cli import main
 from unseen.config import DataConfig
 from unseen.data.clips import SPLITS, BoxSource, ClipDataset
 from unseen.data.decode import BoxFinder, ClipRange, Decoding, decode_clips, letterbox, letterboxed
+from unseen.data.image_clips import as_clip, drifting
 from unseen.data.load import load_data
 from unseen.data.manifest import load_manifest
 from unseen.data.official import Inventory, Item
-from unseen.data.official_clips import as_clip, drifting, load_official
+from unseen.data.official_clips import load_official
 from unseen.data.video import write_video
 from unseen.errors import ConfigError, DataError
 from unseen.types import to_clips

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from unseen.data.clips import SPLITS, ClipDataset, Split, SplitName, hash_splits
 from unseen.data.decode import Decoding, letterbox
+from unseen.data.image_clips import as_clip
 from unseen.data.manifest import export_videos, load_manifest
 from unseen.data.video import write_video
 from unseen.errors import DataError
@@ -57,6 +59,65 @@ def twelve(tmp_path: Path) -> Path:
         make_video(tmp_path / f"v{i}.mp4", i)
         rows.append(f"v{i}.mp4,{SPLITS[i // 4]},{'ab'[i % 2]},{'pq'[i // 2 % 2]}")
     return write_csv(tmp_path / "m.csv", "path,split,what,who", rows)
+
+
+def pictures(folder: Path) -> Path:
+    """The same with a picture for each video: the first frame of another one, 24 by 16."""
+    rows = []
+    for i in range(12):
+        Image.fromarray(make_frames(i, 1, 16, 24)[0]).save(folder / f"p{i}.png")
+        rows.append(f"p{i}.png,{SPLITS[i // 4]},{'ab'[i % 2]},{'pq'[i // 2 % 2]},4,2,20,16")
+    return write_csv(folder / "p.csv", "path,split,what,who,x0,y0,x1,y1", rows)
+
+
+def test_pictures_repeat_or_drift(tmp_path: Path) -> None:
+    path = pictures(tmp_path)
+    how = replace(HOW, cache=tmp_path / "cache")
+    for _ in range(2):  # read, and from the cache
+        still, moving = (load(path, how=how, stills=stills) for stills in ("repeat", "pan"))
+        assert still.still
+        assert not moving.still
+        assert still.train.clips.shape == moving.train.clips.shape == (4, FRAMES, SIZE, SIZE, 3)
+        for i, (repeated, drifting) in enumerate(
+            zip(still.test.clips, moving.test.clips, strict=True), start=8
+        ):
+            part = letterbox(make_frames(i, 1, 16, 24)[0][2:16, 4:20], SIZE)
+            np.testing.assert_array_equal(repeated, np.stack([part] * FRAMES))
+            np.testing.assert_array_equal(drifting, as_clip(part, FRAMES, i))
+    assert still.private.classes == ("p", "q")
+    assert still.test.private.tolist() == [0, 0, 1, 1]
+
+
+def test_faults_of_pictures_are_told_together(tmp_path: Path) -> None:
+    path = pictures(tmp_path)
+    make_video(tmp_path / "v.mp4", 0)
+    lines = path.read_text().splitlines()
+    (tmp_path / "p0.png").write_bytes(b"no picture")
+    lines[2] = lines[2].replace("20,16", "25,16")
+    path.write_text("\n".join(lines))
+    assert faults_of(path) == [
+        f"line 2: {tmp_path / 'p0.png'} is no picture, or a damaged one",
+        f"line 3: crop box outside of '{tmp_path / 'p1.png'}', which is 24x16",
+    ]
+    header, *rows = lines
+    mixed = [f"{row},1" for row in rows[:2]] + [f"{row}," for row in rows[2:]]
+    mixed.append("v.mp4,train,a,p,,,,,")
+    assert faults_of(write_csv(tmp_path / "m.csv", header + ",start", mixed))[:2] == [
+        "lines 2-13: pictures, while other rows name videos: give them a manifest of their own",
+        "lines 2-3: a picture has one frame: leave 'start' and 'end' blank",
+    ]
+
+
+def test_videos_in_which_nothing_moves_are_known(tmp_path: Path) -> None:
+    rows = []
+    for i in range(12):
+        frames = np.repeat(make_frames(i, 1), 4, 0)
+        write_video(tmp_path / f"v{i}.mp4", frames, Fraction(10), "lossless")
+        rows.append(f"v{i}.mp4,{SPLITS[i // 4]},{'ab'[i % 2]},{'pq'[i // 2 % 2]}")
+    path = write_csv(tmp_path / "m.csv", "path,split,what,who", rows)
+    assert load(path).still
+    make_video(tmp_path / "v11.mp4", 11)
+    assert not load(path).still
 
 
 def test_clips_and_labels_in_the_order_of_the_manifest(twelve: Path) -> None:

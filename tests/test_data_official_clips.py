@@ -11,8 +11,9 @@ from PIL import Image
 
 from unseen.data.clips import NO_LABELS, SPLITS, ClipDataset, SplitName
 from unseen.data.decode import Decoding
+from unseen.data.image_clips import as_clip
 from unseen.data.official import Inventory, Item
-from unseen.data.official_clips import as_clip, load_official, with_validation
+from unseen.data.official_clips import load_official, with_validation
 from unseen.data.video import write_video
 from unseen.errors import DataError
 

@@ -215,5 +215,5 @@ def test_what_one_is_tested_on_the_other_must_not_learn_from(
 def test_images_are_refused_by_a_filter_that_sees_motion_alone(data: ClipDataset) -> None:
     images = across(data, replace(data.private_data, still=True))
     _game(images)
-    with pytest.raises(ConfigError, match=r"nothing moves in the images of 'duet:attributes'"):
+    with pytest.raises(ConfigError, match=r"nothing moves in the clips of 'duet:attributes'"):
         _game(images, tiny_config(*CROSS, "filter.input_limits=motion:0.8"))

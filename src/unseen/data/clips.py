@@ -99,7 +99,7 @@ class ClipDataset:
         fps: frames per second of the clips.
         synthetic: True when no real person is in it; previews of raw frames are then harmless.
         hash: SHA-256 over clips and labels of all splits, hexadecimal.
-        still: True when nothing moves in its clips: each is one image, repeated.
+        still: True when nothing moves in any of its clips.
         other: the data set that has the private attribute, where this one does not, see `across`.
         found: what found its boxes; empty where they are its own, or it has none.
         config: the settings by which it was loaded, see `unseen.data.load`; None where it was made
@@ -147,14 +147,14 @@ def across(target: ClipDataset, private: ClipDataset) -> ClipDataset:
 
 
 def refuse_stills(anonymizer: Anonymizer, data: ClipDataset) -> None:
-    """Raise where an anonymizer that sees only what moves would meet images.
+    """Raise where an anonymizer that sees only what moves would meet what does not.
 
     It would put out the same for all of them, and they would seem to leak nothing.
     """
     if data.still and not anonymizer.sees_stills:
         raise ConfigError(
-            f"nothing moves in the images of '{data.name}' and this filter sees only what moves: "
-            "their leak would be nothing, whatever the filter lets pass of video; let the pictures "
+            f"nothing moves in the clips of '{data.name}' and this filter sees only what moves: "
+            "their leak would be nothing, whatever the filter lets pass of video; let pictures "
             "drift (data.stills=pan), or take the motion limit out of filter.input_limits"
         )
 

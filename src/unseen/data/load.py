@@ -208,7 +208,7 @@ def _found(
         load = partial(load_official, inventory, how, split_by=split_by, stills=config.stills)
     elif path.suffix.lower() == ".csv":
         read_table(path, RowFaults())  # whether it can be read
-        load = partial(load_manifest, path, how, split_by=split_by)
+        load = partial(load_manifest, path, how, split_by=split_by, stills=config.stills)
     else:
         known = [*DATASETS, *OFFICIAL]
         raise DataError(

@@ -13,6 +13,7 @@ from pathlib import Path
 from unseen.data.clips import SPLITS, ClipDataset, Split, SplitName
 from unseen.data.codec import frame_rate
 from unseen.data.decode import ClipFaults, DecodedClips, Decoding, Progress, decode_clips
+from unseen.data.image_clips import Stills, decode_images
 from unseen.data.manifest_splits import SplitBy, checked_splits, chosen_columns, labelled
 from unseen.data.manifest_table import (
     RESERVED,
@@ -23,9 +24,13 @@ from unseen.data.manifest_table import (
     parse_row,
     read_table,
 )
+from unseen.data.pictures import PICTURES
 from unseen.data.video import write_video
 from unseen.errors import DataError, nothing_loaded
 from unseen.files import written_whole
+
+_PICTURES = set(PICTURES) - {".gif"}  # which is most often a video
+_STILLS_RATE = 25.0  # frames per second of clips that are made of pictures, as of VISPR's
 
 
 def load_manifest(
@@ -36,12 +41,14 @@ def load_manifest(
     private: Sequence[str] | None,
     seed: int,
     split_by: SplitBy | None = None,
+    stills: Stills = "repeat",
     ready: Callable[[], object] = lambda: None,
 ) -> ClipDataset:
     """Read, check and decode a manifest.
 
     Each row becomes one clip: frames spread evenly over its range (`sample_frames`), cropped to
-    its box and made square (`letterbox`).
+    its box and made square (`letterbox`). Where all rows name pictures, each becomes a clip as
+    `stills` says.
 
     Args:
         path: the CSV file, UTF-8.
@@ -52,6 +59,7 @@ def load_manifest(
             private labels are wanted.
         seed: of the split that is drawn when the manifest has none.
         split_by: target and private columns by which it is drawn; None: those above.
+        stills: of pictures: `repeat`, clips of one repeated frame; `pan`, see `as_clip`.
         ready: called when all but the clips has been looked at, and is as it must be.
 
     Raises:
@@ -67,13 +75,14 @@ def load_manifest(
     if not table or "path" not in header:
         raise _error(path, faults)
     rows = [parse_row(line, values, path.parent, faults) for line, values in table]
+    pictures = _pictures(rows, faults)
     splits = checked_splits(rows, (target, private), labels, seed, split_by, faults)
 
     order = sorted(range(len(rows)), key=lambda i: (*SPLITS, None).index(splits[i]))
     rows = [rows[i] for i in order]
     if not faults:
         ready()
-    decoded = _decode(rows, how, faults)
+    decoded = _decode(rows, how, stills if pictures else None, faults)
     if decoded is None or faults:
         raise _error(path, faults)
 
@@ -144,7 +153,23 @@ def export_videos(
     return manifest
 
 
-def _decode(rows: Sequence[Row], how: Decoding, faults: RowFaults) -> DecodedClips | None:
+def _pictures(rows: Sequence[Row], faults: RowFaults) -> bool:
+    """Whether the rows name pictures, and not videos; a fault where some do."""
+    named = [row for row in rows if row.clip and row.clip.path.suffix.lower() in _PICTURES]
+    if 0 < len(named) < sum(row.clip is not None for row in rows):
+        faults.add(
+            "pictures, while other rows name videos: give them a manifest of their own",
+            *(row.line for row in named),
+        )
+    ranged = [row.line for row in named if row.values.get("start") or row.values.get("end")]
+    if ranged:
+        faults.add("a picture has one frame: leave 'start' and 'end' blank", *ranged)
+    return bool(named)
+
+
+def _decode(
+    rows: Sequence[Row], how: Decoding, stills: Stills | None, faults: RowFaults
+) -> DecodedClips | None:
     """The clips of all rows; None if any row or video is at fault, after reading every video."""
     readable = [row for row in rows if row.clip is not None]
     ranges = [row.clip for row in readable if row.clip is not None]
@@ -155,7 +180,11 @@ def _decode(rows: Sequence[Row], how: Decoding, faults: RowFaults) -> DecodedCli
         how, find=() if broken or faults else how.find, cache=None if broken else how.cache
     )
     try:
-        decoded = decode_clips(ranges, how)
+        if stills is None:
+            decoded = decode_clips(ranges, how)
+        else:
+            files = [[clip.path] for clip in ranges]
+            decoded = decode_images(files, ranges, how, stills=stills, fps=_STILLS_RATE)
     except ClipFaults as found:
         for fault in found.faults:
             faults.add(fault.message, *(readable[i].line for i in fault.clips))

@@ -21,6 +21,7 @@ from unseen.data.clips import (
 from unseen.data.decode import ClipRange, DecodedClips
 from unseen.data.manifest_table import Row, RowFaults
 from unseen.registry import nearest
+from unseen.types import StoredClips
 
 # The target and the private columns by which a split is drawn.
 SplitBy: TypeAlias = tuple[str | None, Sequence[str] | None]
@@ -277,6 +278,13 @@ def checked_splits(
     return splits_of(rows, columns, attributes, seed, faults, by)
 
 
+def _still(clips: StoredClips) -> bool:
+    """Whether nothing moves in any of these clips."""
+    if clips.strides[1] == 0:  # one frame, repeated
+        return True
+    return not any((clip != clip[:1]).any() for clip in clips)
+
+
 def labelled(
     name: str,
     rows: Sequence[Row],
@@ -309,5 +317,6 @@ def labelled(
         test=parts["test"],
         fps=decoded.fps,
         synthetic=False,
+        still=all(_still(part.clips) for part in parts.values()),
         hash=hash_splits(parts),
     )

@@ -4,38 +4,18 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 import numpy as np
-from jaxtyping import Float32, Int64, UInt8
 
-from unseen.anonymizers.base import BoxKind
-from unseen.boxes import enlarged
 from unseen.data.clips import SPLITS, ClipDataset
-from unseen.data.decode import (
-    ClipFault,
-    ClipFaults,
-    ClipRange,
-    DecodedClips,
-    Decoding,
-    Images,
-    Take,
-    decode_clips,
-    kept_boxes,
-    kept_clips,
-    letterbox,
-    sample_frames,
-)
+from unseen.data.decode import ClipFault, ClipFaults, ClipRange, Decoding, decode_clips
+from unseen.data.image_clips import Stills, decode_images
 from unseen.data.manifest_splits import SplitBy, checked_splits, chosen_columns, labelled
 from unseen.data.manifest_table import Row, RowFaults
 from unseen.data.official import Inventory, Item, check, frame_files, refuse_faults
-from unseen.data.pictures import read_picture
 from unseen.errors import DataError, nothing_loaded
 from unseen.registry import nearest
-from unseen.types import StoredClips
 
-Stills: TypeAlias = Literal["repeat", "pan"]
-Steps: TypeAlias = Int64[np.ndarray, " frames"]
 VAL_SHARE = 0.15
 
 
@@ -163,15 +143,20 @@ def load_official(
         if inventory.kind == "video":
             decoded = decode_clips(ranges, how)
         else:
-            decoded = _read_images(inventory, ranges, how, stills)
+            decoded = decode_images(
+                _pictures(inventory, ranges),
+                ranges,
+                how,
+                stills=stills if inventory.kind == "image" else None,
+                fps=inventory.fps,
+            )
     except ClipFaults as found:
         for clip_fault in found.faults:
             faults.add(clip_fault.message)
         raise nothing_loaded(f"{inventory.name} in '{inventory.root}'", faults) from None
 
     data = labelled(inventory.name, rows, splits, decoded, target, private)
-    still = inventory.kind == "image" and stills == "repeat"
-    return replace(data, still=still, found=tuple(finder.source for finder in how.find))
+    return replace(data, found=tuple(finder.source for finder in how.find))
 
 
 class _Faults(RowFaults):
@@ -181,124 +166,17 @@ class _Faults(RowFaults):
         super().add(message)
 
 
-def _read_images(
-    inventory: Inventory, ranges: Sequence[ClipRange], how: Decoding, stills: Stills
-) -> DecodedClips:
-    """Clips from folders of frames or from images; of a repeated image one frame is kept."""
-    one = inventory.kind == "image"
+def _pictures(inventory: Inventory, ranges: Sequence[ClipRange]) -> list[list[Path]]:
+    """The files of each item: the image, or the frames in the folder."""
+    if inventory.kind == "image":
+        return [[clip.path] for clip in ranges]
     faults: list[ClipFault] = []
     files: list[list[Path]] = []
     for i, clip in enumerate(ranges):
         try:
-            files.append([clip.path] if one else frame_files(clip.path, inventory.pattern))
+            files.append(frame_files(clip.path, inventory.pattern))
         except DataError as error:
             faults.append(ClipFault(str(error), (i,)))
     if faults:
         raise ClipFaults(faults)
-    pairs = zip(ranges, files, strict=True)
-    ends = [len(of) if clip.end is None else clip.end for clip, of in pairs]
-
-    def read(take: Take) -> None:
-        for i, (clip, of) in enumerate(zip(ranges, files, strict=True)):
-            numbers = [0] if one else sample_frames(clip.start, ends[i], how.frames)
-            for slot, number in enumerate(numbers):
-                try:
-                    take(i, slot, read_picture(of[number]))
-                except DataError as error:
-                    fault = ClipFault(str(error), (i,))
-                    if fault not in faults[-1:]:  # a frame of a short take is read again
-                        faults.append(fault)
-            if how.progress is not None:
-                how.progress(i + 1, len(ranges))
-        if faults:
-            raise ClipFaults(faults)
-
-    def fill(clips: StoredClips) -> float:
-        def take(i: int, slot: int, image: Images) -> None:
-            if one:
-                clips[i] = as_clip(letterbox(image, how.size), clips.shape[1], i)
-            else:
-                clips[i, slot] = letterbox(image, how.size)
-
-        read(take)
-        lengths = [end - clip.start for clip, end in zip(ranges, ends, strict=True)]
-        return inventory.fps if one else inventory.fps * how.frames / float(np.median(lengths))
-
-    length = 1 if one and stills == "repeat" else how.frames
-    used = [file for of in files for file in of]
-    wanted = [stills, [[str(clip.path), clip.start, clip.end] for clip in ranges]]
-    decoded = kept_clips(
-        (len(ranges), length, how.size, how.size, 3), fill, used, wanted, how.cache
-    )
-    shape = (len(ranges), 1 if one else how.frames, how.size)
-    boxes = {f.source.kind: kept_boxes(shape, f, read, used, wanted, how.cache) for f in how.find}
-    if not one:
-        return replace(decoded, boxes=boxes)
-    if stills == "pan":
-        boxes = {kind: drifting(kind, its, how.size, how.frames) for kind, its in boxes.items()}
-    return DecodedClips(
-        repeated(decoded.clips, how.frames),
-        decoded.fps,
-        {kind: held(its, how.frames) for kind, its in boxes.items()},
-    )
-
-
-def as_clip(image: Images, frames: int, seed: int) -> UInt8[np.ndarray, "frames size size 3"]:
-    """A square image as a clip: itself, or, of several frames, a picture that drifts.
-
-    It moves by an eighth of its size in all, at an even pace, through where it was, the edge
-    repeated: enough for a filter that sees only what moves to see all of it.
-
-    Args:
-        image: `uint8 (size, size, 3)`.
-        frames: of the clip; one: the image as it is.
-        seed: of the direction.
-    """
-    size = len(image)
-    down, right = _drift(size, frames, seed)
-    rows = np.clip(np.arange(size) + down[:, None], 0, size - 1)
-    columns = np.clip(np.arange(size) + right[:, None], 0, size - 1)
-    return np.asarray(image[rows[:, :, None], columns[:, None, :]])
-
-
-def drifting(
-    kind: BoxKind, boxes: Float32[np.ndarray, "images 1 boxes 4"], size: int, frames: int
-) -> Float32[np.ndarray, "images frames boxes 4"]:
-    """Boxes in images, `(images, 1, boxes, 4)`, in the clips that `as_clip` makes of them.
-
-    Each image's seed is its number. What is masked up to the edge stays masked up to it, since
-    there the edge is repeated; faces are masked in larger boxes (`Mask`).
-    """
-    if not len(boxes):
-        return boxes
-    steps = [np.stack(_drift(size, frames, i)[::-1] * 2, 1)[:, None] for i in range(len(boxes))]
-    moved = np.asarray(boxes - np.stack(steps), np.float32)
-    masked = enlarged(boxes) if kind == "face" else boxes
-    kept = np.minimum(moved, boxes)[..., :2], np.maximum(moved, boxes)[..., 2:]
-    moved[..., :2] = np.where(masked[..., :2] < 1, kept[0], moved[..., :2])
-    moved[..., 2:] = np.where(masked[..., 2:] > size - 1, kept[1], moved[..., 2:])
-    return moved
-
-
-def _drift(size: int, frames: int, seed: int) -> tuple[Steps, Steps]:
-    """How far down and right of its middle each frame of a drifting picture looks, in pixels."""
-    angle = 2 * np.pi * np.random.default_rng(seed).random()
-    at = np.linspace(-size / 16, size / 16, frames) if frames > 1 else np.zeros(1)
-    down, right = (np.rint(at * part).astype(np.int64) for part in (np.sin(angle), np.cos(angle)))
-    return down, right
-
-
-def repeated(clips: UInt8[np.ndarray, "clips given height width 3"], frames: int) -> StoredClips:
-    """Clips of one frame as clips of `frames`, without the memory for them; others as they are."""
-    if clips.shape[1] != 1 or frames == 1:
-        return clips
-    return np.broadcast_to(clips, (len(clips), frames, *clips.shape[2:]))
-
-
-def held(
-    boxes: Float32[np.ndarray, "clips given boxes 4"], frames: int
-) -> Float32[np.ndarray, "clips frames boxes 4"]:
-    """Boxes in one frame as those in `frames` frames in which nothing moves; others as they are."""
-    if boxes.shape[1] != 1 or frames == 1:
-        return boxes
-    return np.repeat(boxes, frames, 1)
+    return files

@@ -26,7 +26,7 @@ from unseen.data.decode import (
     sample_frames,
 )
 from unseen.data.hmdb51 import film_of
-from unseen.data.official_clips import Stills, as_clip, drifting, held, repeated
+from unseen.data.image_clips import Stills, as_clip, drifting, held, repeated
 from unseen.data.pa_hmdb51_labels import ATTRIBUTES, VideoAnnotation, binary_frames
 from unseen.errors import DataError
 
@@ -48,7 +48,7 @@ def with_test_frames(
         videos: where each annotated video is, by its name.
         how: size and frames of the clips, boxes to find, and a cache; of a video are taken at most
             as many frames as a clip has.
-        stills: what becomes of an image, as in `official_clips.load_official`.
+        stills: what becomes of an image, as in `image_clips.as_clip`.
 
     Returns:
         The data set; test labels are 0, 1 or NaN, `float32 (frames, attributes)`.

@@ -180,6 +180,18 @@ def test_all_faults_are_named_and_nothing_is_loaded(tmp_path: Path) -> None:
         load(replace(found, items=()))
 
 
+def test_of_very_many_faults_a_hundred_are_told(tmp_path: Path) -> None:
+    found = inventory(tmp_path, "video")
+    lost = [Item(f"lost{i}.mp4", "train", found.items[0].labels) for i in range(150)]
+    with pytest.raises(DataError) as caught:
+        load(replace(found, items=(*found.items, *lost)))
+    first, *faults = str(caught.value).splitlines()
+    assert first == f"mini in '{tmp_path}' has 150 faults; nothing was loaded"
+    assert len(faults) == 101
+    told = f"  - and 50 more: `unseen data check mini {tmp_path} --decode` tells them all"
+    assert faults[-1] == told
+
+
 def test_labels_and_files_at_fault(tmp_path: Path) -> None:
     found = inventory(tmp_path, "video")
     items = [

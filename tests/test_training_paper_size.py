@@ -7,6 +7,7 @@ import torch
 
 from tiny_game import tiny_data
 from unseen.config import load_config
+from unseen.data.load import load_data
 from unseen.models import parameter_count
 from unseen.training.game import Game
 from unseen.training.processes import make_fabric
@@ -49,3 +50,32 @@ def test_one_step_of_every_player() -> None:
     assert len(game.budget_step([0, 1])) == 2
     for player, old in zip(players, before, strict=True):
         assert not torch.equal(next(player.parameters()), old)
+
+
+@pytest.mark.slow
+def test_one_step_of_the_budget_models_of_vispr() -> None:
+    """The four networks of Wang19 4.2.2, on attributes of another data set than the target's."""
+    config = load_config(
+        "ucf101-vispr7-entropy-m4",
+        [
+            *SMALL_DATA,
+            "data.private_name=duet:attributes",
+            "data.private=skirt,long_hair",
+            "data.train=8",
+            "data.val=8",
+            "data.test=8",
+        ],
+    )
+    game = Game(config, load_data(config.data), make_fabric(config.train))
+    assert [model.spec for model in game.budget] == [
+        "resnet-v1-50", "resnet-v2-50", "mobilenet:1", "mobilenet:0.75"
+    ]  # fmt: skip
+    before = [next(model.parameters()).detach().clone() for model in game.budget]
+    move = game.filter_step(config.game.gamma, with_target=False)
+    assert move.seen is not None
+    assert move.seen.shape == (2, 3, 16, 112, 112)
+    # The mean negative entropy of yes/no answers of which nothing is known (eq. 6).
+    assert -math.log(2) - 0.01 <= move.privacy_loss <= 0.0
+    assert len(game.budget_step(range(4))) == 4
+    for model, old in zip(game.budget, before, strict=True):
+        assert not torch.equal(next(model.parameters()), old)

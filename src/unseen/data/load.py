@@ -101,7 +101,7 @@ def _official(name: str, root: Path) -> Inventory:
     if spec.name == pa_hmdb51.NAME:
         raise ConfigError(f"'{name}' takes no option here: write {pa_hmdb51.NAME}")
     if spec.name not in OFFICIAL:
-        known = [*OFFICIAL, pa_hmdb51.NAME]
+        known = sorted([*OFFICIAL, pa_hmdb51.NAME])
         raise UnknownNameError(
             f"unknown official data set '{name}'{nearest(name, known)}; choose from: "
             f"{', '.join(known)}"

@@ -155,9 +155,10 @@ def split_counts(items: Sequence[Item], *splits: SplitName) -> dict[str, int]:
 
 
 def refuse_faults(name: str, root: Path, faults: Iterable[str]) -> None:
-    """Raise one error that names all faults of a data set, if there are any."""
+    """Raise one error that names all faults of a data set, if there are any; 100 of very many."""
     if listed := list(faults):
-        raise nothing_loaded(f"{name} in '{root}'", listed)
+        check = f"`unseen data check {name} {root} --decode`"
+        raise nothing_loaded(f"{name} in '{root}'", listed, check)
 
 
 def split_number(spec: Spec) -> int:

@@ -13,7 +13,7 @@ from unseen.data.image_clips import Stills, decode_images
 from unseen.data.manifest_splits import SplitBy, checked_splits, chosen_columns, labelled
 from unseen.data.manifest_table import Row, RowFaults
 from unseen.data.official import Inventory, Item, check, frame_files, refuse_faults
-from unseen.errors import DataError, nothing_loaded
+from unseen.errors import DataError
 from unseen.registry import nearest
 
 VAL_SHARE = 0.15
@@ -153,7 +153,8 @@ def load_official(
     except ClipFaults as found:
         for clip_fault in found.faults:
             faults.add(clip_fault.message)
-        raise nothing_loaded(f"{inventory.name} in '{inventory.root}'", faults) from None
+        refuse_faults(inventory.name, inventory.root, faults)
+        raise
 
     data = labelled(inventory.name, rows, splits, decoded, target, private)
     return replace(data, found=tuple(finder.source for finder in how.find))

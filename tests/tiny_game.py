@@ -94,9 +94,10 @@ class Quadratic:
         wish = torch.tensor(WISH)
         return ((self.t - self.d).square().sum() + (self.d - wish).square().sum()) / 2
 
-    def _budget_loss(self, i: int) -> Tensor:
-        seen = (self.b[i] - torch.tensor(SIGHT[i]) * self.d).square().sum() / 2
-        return seen + float(UNSEEN[i]) * self.d.square().sum() / 2
+    def _budget_loss(self, i: int, d: Tensor | None = None) -> Tensor:
+        d = self.d if d is None else d
+        seen = (self.b[i] - torch.tensor(SIGHT[i]) * d).square().sum() / 2
+        return seen + float(UNSEEN[i]) * d.square().sum() / 2
 
     def _hardest(self) -> int:
         return int(np.argmin([float(self._budget_loss(i).detach()) for i in range(self.ensemble)]))
@@ -112,10 +113,10 @@ class Quadratic:
         j, loss = self._hardest(), self._target_loss()
         leak = -self._budget_loss(j)
         rates = {self.d: ALPHA_D} | ({self.t: ALPHA_T} if with_target else {})
+        seen = torch.cat([self.d.detach(), torch.zeros(1)]).view(1, 3, 1, 1, 1)
         self._descend(loss + gamma * leak, rates)
-        nothing = torch.zeros(1, 3, 1, 1, 1)
-        batch = Batch(nothing, torch.zeros(1), torch.zeros(1))
-        return FilterMove(leak.item(), j, loss.item(), nothing, batch)
+        batch = Batch(torch.zeros(1, 3, 1, 1, 1), torch.zeros(1), torch.zeros(1))
+        return FilterMove(leak.item(), j, loss.item(), seen, batch)
 
     def privacy_step(self, index: int | None = None) -> PrivacyMove:
         j = self._hardest() if index is None else index
@@ -134,7 +135,8 @@ class Quadratic:
         self, indices: Sequence[int], seen: Clips | None = None, batch: Batch | None = None
     ) -> list[float]:
         self.moves += [f"B{i}" for i in indices]
-        losses = [self._budget_loss(i) for i in indices]
+        d = self.d if seen is None else seen.flatten()[:2]
+        losses = [self._budget_loss(i, d) for i in indices]
         for i, loss in zip(indices, losses, strict=True):
             self._descend(loss, {self.b[i]: ALPHA_B})
         return [math.exp(-loss.item()) if self.strong else 0.0 for loss in losses]

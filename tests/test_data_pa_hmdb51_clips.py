@@ -163,6 +163,19 @@ def test_a_film_of_an_annotated_video_is_left_out_in_every_action(roots: dict[st
     assert inventory.unused == (of[4] | of[5]) - tested
 
 
+def test_as_in_the_paper_all_but_the_annotated_videos_trains(roots: dict[str, Path]) -> None:
+    """Wang19 5.5.1: "the rest videos", those of annotated films too."""
+    apart, mixed = (load_data(config(roots, films=films)) for films in ("apart", "mixed"))
+    trained = [sum(len(data.split(split)) for split in ("train", "val")) for data in (apart, mixed)]
+    rest = len(ACTIONS) * 6 * 2 - 4
+    assert trained == [rest - 4, rest]
+    for split in ("target", "videos", "clips"):
+        one, other = (getattr(data.test, split) for data in (apart, mixed))
+        np.testing.assert_array_equal(one, other)
+    tested = {clip.tobytes() for clip in mixed.test.clips}
+    assert not tested & {clip.tobytes() for clip in (*mixed.train.clips, *mixed.val.clips)}
+
+
 def test_numbered_parts_are_one_film(tmp_path: Path) -> None:
     """As the published `Return_of_the_King_1` and `Return_of_the_King_10`."""
     lists = tmp_path / "testTrainMulti_7030_splits"

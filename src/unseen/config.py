@@ -35,6 +35,8 @@ class DataConfig(Section):
         test_on: `pa-hmdb51`: test on the videos of HMDB51 that it annotates, and train on none of
             them; None: on the data sets' own test splits.
         test_on_root: the folder of its annotations.
+        films: with `test_on`: `apart`, nothing trains that was cut from the film of an annotated
+            video, or `mixed`, all but the annotated videos trains (the papers).
         stills: what becomes of a data set of images: `pan`, clips in which the picture drifts by an
             eighth of its size, or `repeat`, clips of one repeated frame (the papers).
         person_detector: `torchvision:NAME@FILE.safetensors`, which finds bodies for `mask-body`
@@ -57,6 +59,7 @@ class DataConfig(Section):
     private_root: str | None = None
     test_on: Literal["pa-hmdb51"] | None = None
     test_on_root: str | None = None
+    films: Literal["apart", "mixed"] = "apart"
     stills: Literal["pan", "repeat"] = "pan"
     person_detector: str | None = None
     cache: str | None = None

@@ -8,13 +8,14 @@ divided; for other actions the same film may be on the other side. There is no v
 `official_clips.with_validation` holds out whole sources of an action of train.
 
 With PA-HMDB51 (Wang19 5.5.1) the annotated videos are test and "the rest videos in HMDB51" train,
-whatever the lists say.
+whatever the lists say; but see `read_hmdb51`.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from unseen.data.clips import SplitName
 from unseen.data.official import (
@@ -39,6 +40,7 @@ situp smile smoke somersault stand swing_baseball sword sword_exercise talk thro
 ACTIONS = tuple(_NAMES.split())
 OFFICIAL_COUNTS = {"videos": 6766, "classes": 51, "train": 3570, "test": 1530, "unused": 1666}
 _LISTS = "testTrainMulti_7030_splits"
+Films: TypeAlias = Literal["apart", "mixed"]
 _SPLIT: dict[str, SplitName | None] = {"0": None, "1": "train", "2": "test"}
 
 
@@ -48,20 +50,26 @@ def _read(root: Path, spec: Spec) -> Inventory:
 
 
 def read_hmdb51(
-    root: Path, *, split: int = 1, annotated: Mapping[str, str] | None = None
+    root: Path,
+    *,
+    split: int = 1,
+    annotated: Mapping[str, str] | None = None,
+    films: Films = "apart",
 ) -> Inventory:
     """What a folder with HMDB51 holds; the label column is `action`.
 
-    Differs from the paper: of the videos that PA-HMDB51 does not annotate, those are left out that
-    were cut from the film of an annotated one (2,783 of 6,251; 1,325 of them for another action).
-    In train, the scene and the people of a test video would be known already; 3,468 are left, about
-    as many as a split trains on.
+    Differs from the paper, by default: of the videos that PA-HMDB51 does not annotate, those are
+    left out that were cut from the film of an annotated one (2,783 of 6,251; 1,325 of them for
+    another action). In train, the scene and the people of a test video would be known already;
+    3,468 are left, about as many as a split trains on.
 
     Args:
         root: the folder.
         split: the official split, 1, 2 or 3.
         annotated: names of the videos that are test, each with its action; all others are train or
             left out. None: the split decides.
+        films: `apart`: what was cut from the film of an annotated video is left out; `mixed`: it
+            trains too (Wang19 5.5.1).
 
     Raises:
         DataError: there are no such lists.
@@ -101,7 +109,7 @@ def read_hmdb51(
                 items.append(Item(full, part, {"action": action}, group=group))
     official = OFFICIAL_COUNTS
     if annotated is not None:
-        items, unused = _tested_on(annotated, items, faults)
+        items, unused = _tested_on(annotated, items, films, faults)
         official = {key: OFFICIAL_COUNTS[key] for key in ("videos", "classes")}
     counts: dict[str, int] = {
         "videos": len(files),
@@ -124,7 +132,7 @@ def read_hmdb51(
 
 
 def _tested_on(
-    annotated: Mapping[str, str], items: list[Item], faults: list[str]
+    annotated: Mapping[str, str], items: list[Item], films: Films, faults: list[str]
 ) -> tuple[list[Item], set[str]]:
     """The items with the annotated ones as test, all others as train; and what is left out."""
     names = {item.path.rpartition("/")[2]: item for item in items}
@@ -134,13 +142,14 @@ def _tested_on(
         elif names[video].labels["action"] != action:
             where = names[video].labels["action"]
             faults.append(f"PA-HMDB51 has '{video}' as {action}, HMDB51 as {where}")
-    films = {_film(names[video]) for video in annotated if video in names}
+    left = {_film(names[video]) for video in annotated if video in names and films == "apart"}
     kept: list[Item] = []
     unused: set[str] = set()
     for item in items:
         if item.path.rpartition("/")[2] in annotated:
-            kept.append(replace(item, split="test"))
-        elif _film(item) in films:
+            # Of a group of its own: where films are mixed, the rest of its old one trains.
+            kept.append(replace(item, split="test", group=item.group and f"test/{item.group}"))
+        elif _film(item) in left:
             unused.add(item.path)
         else:
             kept.append(replace(item, split="train"))

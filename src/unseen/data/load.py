@@ -266,6 +266,7 @@ def _tested_on_pa_hmdb51(config: DataConfig, how: Decoding, jobs: int, target_al
         Path(config.root or ""),
         split=split_number(spec),
         annotated={video.name: video.action for video in annotations},
+        films=config.films,
     )
     paths = {item.path.rpartition("/")[2]: inventory.root / item.path for item in inventory.items}
     # Missing ones are told with all others that are.

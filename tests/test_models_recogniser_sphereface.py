@@ -27,7 +27,7 @@ from unseen.faces.align import TEMPLATE
 from unseen.models import recogniser_sphereface, sphereface
 from unseen.models.recogniser import Recogniser
 from unseen.models.recognisers import load_recogniser
-from unseen.models.sphereface import RECOGNISER_FILE, save_recogniser
+from unseen.models.sphereface import RECOGNISER_FILE, save_classifier
 from unseen.training.face_run import train_faces
 
 
@@ -141,15 +141,15 @@ def test_a_run_is_judged_by_its_own_d_too(
 def test_the_d_of_a_run_computes_where_it_is_told_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save_recogniser(sphereface.Recogniser("sphereface-small:4", 2), tmp_path)
+    save_classifier(sphereface.FaceClassifier("sphereface-small:4", 2), tmp_path)
     recogniser = load_recogniser(f"sphereface:{tmp_path}", "meta")
     seen: list[str] = []
 
-    def embed(self: sphereface.Recogniser, faces: torch.Tensor) -> torch.Tensor:
+    def embed(self: sphereface.FaceClassifier, faces: torch.Tensor) -> torch.Tensor:
         seen.extend([faces.device.type, next(self.parameters()).device.type])
         return torch.zeros(len(faces), 32)
 
-    monkeypatch.setattr(sphereface.Recogniser, "embed", embed)
+    monkeypatch.setattr(sphereface.FaceClassifier, "embed", embed)
     recogniser.embed(np.zeros((2, 112 * 96 * 3), np.uint8))
     assert seen == ["meta", "meta"]
 

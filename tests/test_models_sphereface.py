@@ -10,12 +10,12 @@ import torch
 from unseen.errors import ConfigError, UnknownNameError, WeightsError
 from unseen.models.sphereface import (
     RECOGNISER_FILE,
-    Recogniser,
+    FaceClassifier,
     Seen,
     SphereFaceNet,
     angular_softmax,
-    load_recogniser,
-    save_recogniser,
+    load_classifier,
+    save_classifier,
 )
 
 
@@ -59,7 +59,7 @@ def test_the_margin_falls_with_the_angle_and_has_a_gradient_at_its_ends() -> Non
 
 def test_sphereface_20_is_the_published_network() -> None:
     with torch.device("meta"):
-        recogniser = Recogniser("sphereface-20", 10575)
+        recogniser = FaceClassifier("sphereface-20", 10575)
         assert recogniser.embed(torch.empty(2, 3, 112, 96)).shape == (2, 512)
     layers = [m for m in recogniser.modules() if isinstance(m, torch.nn.Conv2d)]
     assert len(layers) == 20
@@ -74,7 +74,7 @@ def test_sphereface_20_is_the_published_network() -> None:
 
 def test_the_small_one_separates_people_by_angle() -> None:
     torch.manual_seed(0)
-    recogniser = Recogniser("sphereface-small:4", 3)
+    recogniser = FaceClassifier("sphereface-small:4", 3)
     faces, labels = torch.rand(12, 3, 112, 96), torch.arange(12) % 3
     adam = torch.optim.Adam(recogniser.parameters(), 3e-3)
     for _ in range(40):
@@ -95,25 +95,25 @@ def test_the_small_one_separates_people_by_angle() -> None:
 )
 def test_names_that_cannot_be(name: str, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
-        Recogniser(name, 3)
+        FaceClassifier(name, 3)
 
 
 def test_saved_and_loaded_it_sees_the_same(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    recogniser = Recogniser("sphereface-small:4", 3).eval()
-    save_recogniser(recogniser, tmp_path)
+    recogniser = FaceClassifier("sphereface-small:4", 3).eval()
+    save_classifier(recogniser, tmp_path)
     faces = torch.rand(2, 3, 112, 96)
-    assert torch.equal(load_recogniser(tmp_path).embed(faces), recogniser.embed(faces))
+    assert torch.equal(load_classifier(tmp_path).embed(faces), recogniser.embed(faces))
 
 
 def test_a_damaged_or_missing_one_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="holds no recogniser"):
-        load_recogniser(tmp_path)
-    save_recogniser(Recogniser("sphereface-small:4", 3), tmp_path)
+        load_classifier(tmp_path)
+    save_classifier(FaceClassifier("sphereface-small:4", 3), tmp_path)
     about = tmp_path / RECOGNISER_FILE
     about.write_text(about.read_text().replace('"identities": 3', '"identities": 4'))
     with pytest.raises(WeightsError, match="is damaged"):
-        load_recogniser(tmp_path)
+        load_classifier(tmp_path)
 
 
 def test_features_are_those_of_the_net() -> None:

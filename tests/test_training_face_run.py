@@ -29,7 +29,7 @@ from unseen.evaluation.target import train_target
 from unseen.face_config import FaceDataConfig
 from unseen.faces.images import read_folds
 from unseen.models.action_detector import DETECTOR_WEIGHTS, load_detector
-from unseen.models.sphereface import load_recogniser
+from unseen.models.sphereface import load_classifier
 from unseen.training import checkpoint
 from unseen.training.face_data import FaceData, load_face_data
 from unseen.training.face_game import FaceGame
@@ -68,7 +68,7 @@ def test_a_run_leaves_an_anonymizer_a_recogniser_a_detector_and_its_account(
     trained = train_faces(tiny_config(), tiny_data(actions=True), tmp_path / "run")
     anonymizer = load_anonymizer(tmp_path / "run")
     assert anonymizer.needs_boxes == "face"
-    assert load_recogniser(tmp_path / "run").identities == 4
+    assert load_classifier(tmp_path / "run").identities == 4
     learned = frozenset(digest_of(f"person{who}") for who in range(4))
     assert anonymizer.learned_people() == learned
     for path in (tmp_path / "run").iterdir():

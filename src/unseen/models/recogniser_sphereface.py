@@ -48,8 +48,8 @@ class SphereFace(Recogniser):
     def __init__(self, name: str) -> None:
         self.name = name
         with torch.device("meta"):
-            sphereface.Recogniser(name, 2)  # an option that does not fit is told at once
-        self._network: sphereface.Recogniser | None = None
+            sphereface.FaceClassifier(name, 2)  # an option that does not fit is told at once
+        self._network: sphereface.FaceClassifier | None = None
 
     def features(self, faces: Sequence[Face]) -> Vectors:
         """Aligned faces, `uint8 (faces, 112 * 96 * 3)`."""
@@ -67,7 +67,7 @@ class SphereFace(Recogniser):
         fitted.device = self.device
         with torch.random.fork_rng():
             torch.manual_seed(1)
-            network = sphereface.Recogniser(self.name, int(labels.max()) + 1).to(self.device)
+            network = sphereface.FaceClassifier(self.name, int(labels.max()) + 1).to(self.device)
         adam = torch.optim.Adam(network.parameters(), _RATE)
         steps = int(np.clip(_EPOCHS * len(features) // _BATCH, *_STEPS))
         fall = torch.optim.lr_scheduler.MultiStepLR(adam, [round(_DROP * steps)])
@@ -129,7 +129,7 @@ class OfRun(SphereFace):
 
     def __init__(self, folder: Path) -> None:
         self.name = f"sphereface:{folder.name}"
-        self._network = sphereface.load_recogniser(folder)
+        self._network = sphereface.load_classifier(folder)
         self.folds = self._network.folds
         self._folder = folder
 

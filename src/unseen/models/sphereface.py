@@ -1,4 +1,4 @@
-"""SphereFace: the face recogniser D of Ren18, its angular softmax, and a small one for CPUs."""
+"""SphereFace: the face classifier D of Ren18, its angular softmax, and a small one for CPUs."""
 
 import math
 from collections.abc import Callable
@@ -109,7 +109,7 @@ class Seen:
         return _lengths(self.features) * self.cosines
 
 
-class Recogniser(nn.Module):
+class FaceClassifier(nn.Module):
     """D of Ren18: features, and one direction for each identity that it is trained on.
 
     Args:
@@ -123,7 +123,7 @@ class Recogniser(nn.Module):
         spec = Spec.parse(name)
         self.folds = folds
         self.name, self.identities = name, identities
-        self.net = RECOGNISERS[spec.name](spec)
+        self.net = NETWORKS[spec.name](spec)
         features = self.net.features.out_features
         self.directions = nn.Parameter(torch.randn(identities, features) / math.sqrt(features))
 
@@ -152,9 +152,9 @@ def _small(spec: Spec) -> SphereFaceNet:
     )
 
 
-RECOGNISERS: Registry[Callable[[Spec], SphereFaceNet]] = Registry("recogniser")
-RECOGNISERS.add("sphereface-20", _sphereface_20)
-RECOGNISERS.add("sphereface-small", _small)
+NETWORKS: Registry[Callable[[Spec], SphereFaceNet]] = Registry("recogniser")
+NETWORKS.add("sphereface-20", _sphereface_20)
+NETWORKS.add("sphereface-small", _small)
 
 
 def _psi(cosines: Tensor, margin: int) -> Tensor:
@@ -193,7 +193,7 @@ def angular_softmax(
     return F.cross_entropy(_lengths(seen.features) * logits, labels, reduction="none")
 
 
-def save_recogniser(recogniser: Recogniser, folder: Path) -> None:
+def save_classifier(recogniser: FaceClassifier, folder: Path) -> None:
     """Write weights (safetensors) and what they are (JSON) into `folder`."""
     about = {
         "name": recogniser.name,
@@ -205,15 +205,15 @@ def save_recogniser(recogniser: Recogniser, folder: Path) -> None:
     _STORED.save(recogniser, folder, about)
 
 
-def load_recogniser(folder: Path) -> Recogniser:
+def load_classifier(folder: Path) -> FaceClassifier:
     """The recogniser that a run of `unseen train` left in `folder`.
 
     Raises:
         WeightsError: there is none, or it is damaged.
     """
 
-    def build(about: dict[str, Any]) -> Recogniser:
+    def build(about: dict[str, Any]) -> FaceClassifier:
         folds = tuple(int(fold) for fold in about["folds"])
-        return Recogniser(str(about["name"]), int(about["identities"]), folds)
+        return FaceClassifier(str(about["name"]), int(about["identities"]), folds)
 
     return _STORED.load(folder, build)

@@ -23,7 +23,7 @@ from unseen.faces.align import align, lay_over
 from unseen.faces.images import TrainingFaces, face_crops
 from unseen.models.action_detector import ActionDetector, Actions, Frame
 from unseen.models.critic import FaceCritic, critic_loss, realism_loss
-from unseen.models.sphereface import Features, PerFace, Recogniser, angular_softmax
+from unseen.models.sphereface import FaceClassifier, Features, PerFace, angular_softmax
 from unseen.training.batches import Order
 from unseen.training.face_objectives import FACE_OBJECTIVES, Exposed, other_identities
 from unseen.training.gradients import clip_gradients, frozen
@@ -148,9 +148,9 @@ class FaceGame:
             [self.modifier.cells_of(self.batch(self.faces, part).faces) for part in parts]
         )
 
-    def _new_recogniser(self) -> Recogniser:
+    def _new_recogniser(self) -> FaceClassifier:
         folds = self.config.data.train_folds
-        return Recogniser(self.config.recogniser, len(self.faces.names), folds).to(self.device)
+        return FaceClassifier(self.config.recogniser, len(self.faces.names), folds).to(self.device)
 
     def _adam(self, name: str) -> torch.optim.Adam:
         train = self.config.train

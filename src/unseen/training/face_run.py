@@ -26,7 +26,7 @@ from unseen.errors import ConfigError, DataError, RunError, together
 from unseen.face_config import FaceRunConfig, stored_face_config
 from unseen.files import write_json
 from unseen.models.action_detector import ActionDetector, save_detector
-from unseen.models.sphereface import Features, Recogniser, eased, save_recogniser
+from unseen.models.sphereface import FaceClassifier, Features, eased, save_classifier
 from unseen.training.face_data import FaceData
 from unseen.training.face_game import FaceGame, ModifierMove
 from unseen.training.folder import (
@@ -79,7 +79,7 @@ def refuse_faces(config: FaceRunConfig, folder: Path, *, resume: bool) -> None:
     checks: list[Callable[[], object]] = [
         partial(refuse_machine, config.train),
         partial(_refuse_folder, config, folder, resume=resume),
-        partial(Recogniser, config.recogniser, 2),
+        partial(FaceClassifier, config.recogniser, 2),
         partial(ActionDetector, config.detector, ("action",), config.data.short_side),
     ]
     with torch.device("meta"):  # only whether there are such networks
@@ -221,7 +221,7 @@ class _FaceRun(StagedRun):
             "verification_modified": trained.verification_modified,
         }
         write_seen(self.folder, "people", self.people)
-        save_recogniser(self.game.recogniser, self.folder)
+        save_classifier(self.game.recogniser, self.folder)
         if self.game.detector is not None:
             save_detector(self.game.detector, self.folder)
         write_json(

@@ -18,9 +18,9 @@ from example_results import ATTACKERS, example_attacks, example_previews, exampl
 from unseen.errors import DataError
 from unseen.evaluation.results import write_previews, write_result
 from unseen.report.figures import FAMILY_COLOURS
+from unseen.report.labels import place_labels
 from unseen.report.media import loop, strip
 from unseen.report.page import write_report
-from unseen.report.tradeoff import place_labels
 
 VOID = {"meta", "img", "br", "source"}
 POINTS: list[dict[str, Any]] = [

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.transforms import Bbox
 
 from unseen.errors import DataError
 from unseen.evaluation.face_results import read_face_result
@@ -16,7 +14,7 @@ from unseen.files import write_text
 from unseen.registry import nearest
 from unseen.report.canvas import FAINT, HALF, INK, NARROW, Picture, percent, percent_axis, picture
 from unseen.report.figures import apart
-from unseen.report.tradeoff import place_labels
+from unseen.report.labels import label_points
 
 # Ren18 Table 1: frame mAP on DALY, whose faces were modified.
 PUBLISHED_MAP = {
@@ -268,38 +266,16 @@ def _draw_detection(points: Sequence[_Point], where: str, width: float) -> Figur
             va="center", size=7.5, color=FAINT, annotation_clip=False,
             arrowprops={"arrowstyle": "-", "color": FAINT, "linewidth": 0.5, "relpos": (0, 0.5)},
         )  # fmt: skip
-    named = [(p.label, p.error, p.detection, _MEASURED) for p in points]
+    named = [(p.label, (p.error, p.detection), _MEASURED) for p in points]
     named += [
-        (f"{name} (Ren18)", error, PUBLISHED_MAP[name], _PUBLISHED)
+        (f"{name} (Ren18)", (error, PUBLISHED_MAP[name]), _PUBLISHED)
         for name, error in PUBLISHED_ERROR.items()
     ]
-    _label(figure, axes, named, [(p.error, *p.interval) for p in points])
-    return figure
-
-
-def _label(
-    figure: Figure,
-    axes: Axes,
-    named: Sequence[tuple[str, float, float, str]],
-    bars: Sequence[tuple[float, float, float]],
-) -> None:
-    """Names beside points, (name, x, y, colour) each, and off their error bars, (x, low, high)."""
-    figure.dpi = 72  # the unit of the SVG writer, in which the labels are placed
-    figure.draw_without_rendering()
-    texts = [axes.text(0, 0, name, size=7.5, color=colour) for name, _, _, colour in named]
-    sizes = [text.get_window_extent() for text in texts]
-    places = place_labels(
-        [(float(x), float(y)) for x, y in axes.transData.transform([each[1:3] for each in named])],
-        [(size.width, size.height) for size in sizes],
-        axes.get_window_extent(),
-        [Bbox(axes.transData.transform([(x, low), (x, high)])).padded(1) for x, low, high in bars],
+    label_points(
+        axes,
+        [(name, {"size": 7.5, "color": colour}) for name, _, colour in named],
+        [point for _, point, _ in named],
+        [((p.error, p.interval[0]), (p.error, p.interval[1])) for p in points],
         marker=5.0,
     )
-    to_data = axes.transData.inverted().transform
-    for text, place in zip(texts, places, strict=True):
-        x, y = to_data((place.box.x0, place.box.y0))
-        text.set_position((float(x), float(y)))
-        text.set_verticalalignment("bottom")
-        if place.leader is not None:
-            (x0, y0), (x1, y1) = to_data(place.leader)
-            axes.plot((x0, x1), (y0, y1), color=text.get_color(), linewidth=0.5, alpha=0.6)
+    return figure

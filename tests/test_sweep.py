@@ -303,6 +303,10 @@ def test_all_that_is_wrong_is_told_at_once(
     told = capsys.readouterr().err
     assert "train.seed=7, evaluation.seed=7: the seeds of a sweep are named by --seeds" in told
     assert told.count(f"{tmp_path / 'gone'}") == 1
+    wrong = ["sbu-raw", "--data", "duet", "--dry-run", "-o", str(tmp_path / "new")]
+    assert main(["sweep", *wrong]) == 2  # the family's column is SBU's
+    told = capsys.readouterr().err
+    assert "duet has no private column 'actor_pair' (did you mean 'pair'?)" in told
     assert main(["sweep", "nosuch", "game.gama=1", "-o", str(file)]) == 2
     told = capsys.readouterr().err
     for name in ("preset 'nosuch'", "'game.gamma'", f"{file} is no folder"):

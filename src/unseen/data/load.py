@@ -168,7 +168,10 @@ def _find(config: DataConfig, how: Decoding, jobs: int, target_alone: bool) -> L
     if config.private_name is None:
         load = found(config.name, config.root, "--root", split_by=by)
         private = None if target_alone else config.private
-        return partial(load, target=config.target, private=private)
+        whole = partial(load, target=config.target, private=private)
+        if config.name in DATASETS:  # whose labels can be told from the columns alone
+            _looked_at(whole)
+        return whole
     of_target, of_private = by and (by[0], None), by and (None, by[1])
     target = partial(found, config.name, config.root, "--root", split_by=of_target)
     if target_alone:

@@ -250,6 +250,17 @@ def test_a_filter_step_leaves_budget_models_alone(data: ClipDataset, with_target
     assert all(p.grad is None for p in players)
 
 
+def test_batch_norm_of_budget_models_keeps_up_with_the_filter(data: ClipDataset) -> None:
+    """A step of f_D moves no weight of theirs, only what they normalise by in evaluation."""
+    game = _game(data, tiny_config("budget_models=mobilenet:0.02,c3d-small:4"))
+    before = [_weights(model) for model in game.budget]
+    game.filter_step(GAMMA, with_target=False)
+    for model, old in zip(game.budget, before, strict=True):
+        moved = {key for key, value in _weights(model).items() if not torch.equal(value, old[key])}
+        statistics = {k for k in old if k.endswith(("running_mean", "running_var", "tracked"))}
+        assert moved == statistics
+
+
 @pytest.mark.parametrize("set_of_labels", ["one of k", "several", "of another data set"])
 @pytest.mark.parametrize("move", MOVES)
 def test_a_batch_in_parts_gives_the_same_step(

@@ -294,7 +294,11 @@ class Game:
         return int(torch.stack([mean_over(self.fabric, leak) for leak in leaks]).argmax())
 
     def leaks(self, anonymized: Clips, private: Tensor, indices: Sequence[int]) -> list[Tensor]:
-        """J_B of the named budget models; gradients reach the clips, not the models."""
+        """J_B of the named budget models; gradients reach the clips, not the models.
+
+        In training mode, as in their own steps: BatchNorm there normalises over this batch, and
+        its running statistics keep up with the filter. No weight moves.
+        """
         assert self.objective is not None
         values = []
         models = [self.budget[i] for i in indices]

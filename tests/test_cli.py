@@ -161,6 +161,15 @@ def test_without_a_codec(capsys: pytest.CaptureFixture[str]) -> None:
     assert read_result(Path("r.json"))["codec"] is None
 
 
+def test_attackers_that_never_learn_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ("evaluate", "grey", *DATA, *ATTACK, "--attackers", "time-average", "--codec", "none")
+    assert run(*command, "evaluation.attacker_fit.lr=1e-12", "-o", "r.json") == 0
+    assert capsys.readouterr().err == (
+        "note: 1 of 1 attackers never learned even their training clips: time-average; one that "
+        "begins on raw video may find more (--attacks classify,curriculum)\n"
+    )
+
+
 def test_a_further_target_behind_an_anonymizer(capsys: pytest.CaptureFixture[str]) -> None:
     words = ("train-target", ATTACK[0], "grey", "--target", "contact", *DATA, *ATTACK[1:])
     assert run(*words, "--codec", "none", "--raw", "-o", "t.safetensors") == 0

@@ -92,12 +92,15 @@ def _evaluate(args: argparse.Namespace) -> None:
         worst, stored = worst_privacy(result)
         view = "stored" if stored else "pixels"
         print(f"the leak is the worst of both: {100 * worst['leak']:.1f}%, {view}")
-    if blind := never_learned(result["privacy"]):
-        print(
-            f"note: {len(blind)} of {len(result['privacy']['attackers'])} attackers never learned "
-            f"even their training clips: {', '.join(blind)}",
-            file=sys.stderr,
+    privacy = result["privacy"]
+    if blind := never_learned(privacy):
+        note = (
+            f"note: {len(blind)} of {len(privacy['attackers'])} attackers never learned even their "
+            f"training clips: {', '.join(blind)}"
         )
+        if "curriculum" not in config.evaluation.attacks:
+            note += "; one that begins on raw video may find more (--attacks classify,curriculum)"
+        print(note, file=sys.stderr)
 
 
 def _report(args: argparse.Namespace) -> None:

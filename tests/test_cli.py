@@ -163,10 +163,13 @@ def test_without_a_codec(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_attackers_that_never_learn_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     command = ("evaluate", "grey", *DATA, *ATTACK, "--attackers", "time-average", "--codec", "none")
-    assert run(*command, "evaluation.attacker_fit.lr=1e-12", "-o", "r.json") == 0
+    fit = {"lr": 1e-12, "least": 1, "patience": 1, "drops": 0, "cap": 60}
+    words = [f"evaluation.attacker_fit.{name}={value}" for name, value in fit.items()]
+    assert run(*command, *words, "-o", "r.json") == 0
     assert capsys.readouterr().err == (
-        "note: 1 of 1 attackers never learned even their training clips: time-average; one that "
-        "begins on raw video may find more (--attacks classify,curriculum)\n"
+        "note: 1 of 1 attackers gave up with next to nothing learned, even of their training "
+        "clips: time-average; one that begins on raw video may find more (--attacks "
+        "classify,curriculum)\n"
     )
 
 

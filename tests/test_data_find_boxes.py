@@ -23,7 +23,7 @@ from unseen.cli import main
 from unseen.config import DataConfig
 from unseen.data.clips import SPLITS, BoxSource, ClipDataset
 from unseen.data.decode import BoxFinder, ClipRange, Decoding, decode_clips, letterbox, letterboxed
-from unseen.data.image_clips import as_clip, drifting
+from unseen.data.image_clips import as_clip, drifting, seed_of
 from unseen.data.load import load_data
 from unseen.data.manifest import load_manifest
 from unseen.data.official import Inventory, Item
@@ -190,9 +190,11 @@ def test_what_is_masked_up_to_the_edge_stays_so_when_a_picture_drifts(kind: BoxK
     mask = Mask(kind)
     plain = mask(torch.ones(len(boxes), 3, 1, 64, 64), torch.from_numpy(boxes))
     pictures = 255 * (1 - plain[:, :, 0]).permute(0, 2, 3, 1).numpy().astype(np.uint8)
-    clips = np.stack([as_clip(picture, 5, i) for i, picture in enumerate(pictures)])
+    clips = np.stack([as_clip(picture, 5) for picture in pictures])
     assert clips.any(axis=(1, 2, 3, 4)).all()
-    moved = torch.from_numpy(drifting(kind, boxes, 64, 5))
+    moved = torch.from_numpy(
+        drifting(kind, boxes, [seed_of(picture) for picture in pictures], 64, 5)
+    )
     assert not mask(to_clips(clips), moved).any()
     sides = moved[7::8, :, 0, 2:] - moved[7::8, :, 0, :2]
     assert (sides == 24).all()  # away from the edge boxes keep their size

@@ -15,6 +15,7 @@ from unseen.data.clips import SPLITS, ClipDataset, Split, SplitName, hash_splits
 from unseen.data.decode import Decoding, letterbox
 from unseen.data.image_clips import as_clip
 from unseen.data.manifest import export_videos, load_manifest
+from unseen.data.seen import clip_digests
 from unseen.data.video import write_video
 from unseen.errors import DataError
 from unseen.types import to_clips
@@ -83,7 +84,7 @@ def test_pictures_repeat_or_drift(tmp_path: Path) -> None:
         ):
             part = letterbox(make_frames(i, 1, 16, 24)[0][2:16, 4:20], SIZE)
             np.testing.assert_array_equal(repeated, np.stack([part] * FRAMES))
-            np.testing.assert_array_equal(drifting, as_clip(part, FRAMES, i))
+            np.testing.assert_array_equal(drifting, as_clip(part, FRAMES))
     assert still.private.classes == ("p", "q")
     assert still.test.private.tolist() == [0, 0, 1, 1]
 
@@ -101,11 +102,38 @@ def test_faults_of_pictures_are_told_together(tmp_path: Path) -> None:
     ]
     header, *rows = lines
     mixed = [f"{row},1" for row in rows[:2]] + [f"{row}," for row in rows[2:]]
-    mixed.append("v.mp4,train,a,p,,,,,")
-    assert faults_of(write_csv(tmp_path / "m.csv", header + ",start", mixed))[:2] == [
+    (tmp_path / "w.mp4").write_bytes(b"no video")
+    mixed += ["v.mp4,train,a,p,,,,,", "w.mp4,train,b,q,,,,,"]
+    *told, video, picture, box = faults_of(write_csv(tmp_path / "m.csv", header + ",start", mixed))
+    assert told == [
         "lines 2-13: pictures, while other rows name videos: give them a manifest of their own",
         "lines 2-3: a picture has one frame: leave 'start' and 'end' blank",
     ]
+    assert video.startswith(f"line 15: {tmp_path / 'w.mp4'} cannot be read")
+    assert picture.startswith("line 2: ")
+    assert box.startswith("line 3: crop box outside")
+
+
+def test_a_picture_is_told_by_its_name(tmp_path: Path) -> None:
+    """As a link to a file without a suffix, in the caches of those who share data."""
+    path = pictures(tmp_path)
+    for i in range(12):
+        (tmp_path / f"p{i}.png").rename(tmp_path / f"blob{i}")
+        (tmp_path / f"p{i}.png").symlink_to(tmp_path / f"blob{i}")
+    assert load(path).still
+
+
+def test_a_picture_becomes_the_same_clip_wherever_it_stands(tmp_path: Path) -> None:
+    """A run knows by the clips what it has seen."""
+    path = pictures(tmp_path)
+    header, *rows = path.read_text().splitlines()
+    turned = [
+        row.replace("test", "x").replace("train", "test").replace("x", "train") for row in rows
+    ]
+    other = write_csv(tmp_path / "o.csv", header, turned[::-1])
+    one, two = (load(each, stills="pan") for each in (path, other))
+    assert set(clip_digests(one.train.clips)) == set(clip_digests(two.test.clips))
+    assert len(set(clip_digests(one.train.clips))) == 4
 
 
 def test_videos_in_which_nothing_moves_are_known(tmp_path: Path) -> None:
@@ -233,6 +261,10 @@ def test_a_split_that_was_drawn_by_some_columns_can_be_kept_for_others(tmp_path:
     alone = load(path, None, split_by=("what", ["who"]))
     for name in SPLITS:
         np.testing.assert_array_equal(alone.split(name).target, data.split(name).target)
+    header, *rows = path.read_text().splitlines()
+    given = [f"{row},{('train', 'train', 'val', 'test')[i // 15]}" for i, row in enumerate(rows)]
+    named = write_csv(tmp_path / "named.csv", f"{header},split", given)
+    assert load(named, split_by=("whta", ["all"])).hash == load(named).hash  # nothing is drawn
     faults = faults_of(path, split_by=("whta", ["all"]))
     assert faults == ["no label column 'whta' to draw the split by (data.split_by)"]
 

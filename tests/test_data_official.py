@@ -156,6 +156,21 @@ def test_only_decoding_finds_broken_and_short_videos(three: Path) -> None:
         assert check(inventory, decode=decode).broken[-1] == f"{three / 'c.avi'} is empty"
 
 
+def test_a_link_to_nothing_is_one_fault_of_the_report(three: Path) -> None:
+    (three / "c.avi").unlink()
+    (three / "c.avi").symlink_to(three / "gone.avi")
+    for decode in (False, True):
+        (fault,) = check(videos(three, *THREE), decode=decode).broken
+        assert fault == f"{three / 'c.avi'} cannot be read: No such file or directory"
+
+
+def test_many_gaps_are_counted(tmp_path: Path) -> None:
+    for number in range(0, 30, 2):
+        save_image(tmp_path / f"rgb_{number}.png")
+    with pytest.raises(DataError, match=r"frame 10 follows frame 8 and 9 more gaps$"):
+        frame_files(tmp_path)
+
+
 def test_one_unlisted_file_is_not_official(three: Path) -> None:
     report = check(videos(three, *THREE[::2]))
     assert not report.ok

@@ -66,6 +66,7 @@ def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             for folder in ("images", "annotations"):
                 (vispr / folder / part).mkdir(parents=True, exist_ok=True)
             shade = np.full((24, 16, 3), 40 + 100 * (i % 2), np.uint8)
+            shade += np.add.outer(np.arange(24), np.arange(16)).astype(np.uint8)[..., None]
             Image.fromarray(shade).save(vispr / f"images/{part}/2017_{i}.jpg")
             labels = ALL if i % 2 else ["a0_safe"]
             text = {"image_path": f"images/{part}/2017_{i}.jpg", "labels": labels}

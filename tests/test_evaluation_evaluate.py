@@ -223,6 +223,8 @@ def test_a_run_keeps_the_split_that_it_was_trained_with() -> None:
     room = run.data.model_copy(update={"target": "room", "private": ("all",)})
     assert with_its_split(run, room).split_by == ("what", "who", "where")
     named = room.model_copy(update={"split_by": ("room", "who")})
+    across = run.data.model_copy(update={"private_name": "o.csv", "private": ("hat", "tall")})
+    assert with_its_split(run, across).split_by == ("what", "hat", "tall")
     elsewhere = room.model_copy(update={"name": "n.csv"})
     assert (with_its_split(run, named), with_its_split(run, elsewhere)) == (named, elsewhere)
 

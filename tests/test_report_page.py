@@ -297,12 +297,14 @@ def test_attackers_that_never_learned_are_named(tmp_path: Path) -> None:
         write_report([tmp_path], tmp_path / "r.html")
         return Page((tmp_path / "r.html").read_text(encoding="utf-8")).text
 
-    assert "Never learned" not in told()  # older results do not say what a guess would cost
+    assert "next to nothing" not in told()  # older results do not say what a guess would cost
     privacy["blind_loss"] = 1.0
     for name, loss in (("resnet-tiny", 0.991), ("plain-net", 0.989), ("clip-3d", None)):
         attacker = next(each for each in privacy["attackers"] if each["name"] == name)
         attacker["curve"][-1]["train_loss"] = loss
-    assert "what such a network could read: quiet: resnet-tiny, clip-3d." in told()
+    assert "say little of what could be read: quiet: resnet-tiny, clip-3d." in told()
+    privacy["attackers"][0]["stopped"] = "cap"  # which is told as such
+    assert "say little of what could be read: quiet: clip-3d." in told()
 
 
 def test_the_barest_result_makes_a_page(tmp_path: Path) -> None:

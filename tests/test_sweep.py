@@ -307,6 +307,9 @@ def test_all_that_is_wrong_is_told_at_once(
     assert main(["sweep", *wrong]) == 2  # the family's column is SBU's
     told = capsys.readouterr().err
     assert "duet has no private column 'actor_pair' (did you mean 'pair'?)" in told
+    wrong = ["duet-cross", "--private", "nosuch,skirt", "--dry-run", "-o", str(tmp_path / "new")]
+    assert main(["sweep", *wrong]) == 2
+    assert "duet:attributes has no private column 'nosuch'" in capsys.readouterr().err
     assert main(["sweep", "nosuch", "game.gama=1", "-o", str(file)]) == 2
     told = capsys.readouterr().err
     for name in ("preset 'nosuch'", "'game.gamma'", f"{file} is no folder"):

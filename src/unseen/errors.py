@@ -57,21 +57,10 @@ class NoFacesError(UnseenError):
     """No face was found where there must be one; the command line exits with 3."""
 
 
-_MOST = 100
-
-
-def nothing_loaded(what: str, faults: Iterable[str], rest: str | None = None) -> DataError:
-    """The error of data that cannot be loaded, with every fault.
-
-    Args:
-        what: the data.
-        faults: what is wrong with them.
-        rest: what else tells every fault: where there is something, a hundred are named here.
-    """
+def nothing_loaded(what: str, faults: Iterable[str]) -> DataError:
+    """The error of data that cannot be loaded, with every fault."""
     listed = list(faults)
     count = "1 fault" if len(listed) == 1 else f"{len(listed)} faults"
-    if rest is not None and len(listed) > _MOST:
-        listed[_MOST:] = [f"and {len(listed) - _MOST} more: {rest} tells them all"]
     return DataError(f"{what} has {count}; nothing was loaded", listed)
 
 

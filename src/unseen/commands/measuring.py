@@ -95,8 +95,8 @@ def _evaluate(args: argparse.Namespace) -> None:
     privacy = result["privacy"]
     if blind := never_learned(privacy):
         note = (
-            f"note: {len(blind)} of {len(privacy['attackers'])} attackers never learned even their "
-            f"training clips: {', '.join(blind)}"
+            f"note: {len(blind)} of {len(privacy['attackers'])} attackers gave up with next to "
+            f"nothing learned, even of their training clips: {', '.join(blind)}"
         )
         if "curriculum" not in config.evaluation.attacks:
             note += "; one that begins on raw video may find more (--attacks classify,curriculum)"

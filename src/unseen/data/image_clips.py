@@ -1,5 +1,6 @@
 """Clips of pictures: of the frames in a folder, or of one image, which repeats or drifts."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -75,7 +76,7 @@ def decode_images(
     def fill(clips: StoredClips) -> float:
         def take(i: int, slot: int, image: Images) -> None:
             if one:
-                clips[i] = as_clip(letterbox(image, how.size), clips.shape[1], i)
+                clips[i] = as_clip(letterbox(image, how.size), clips.shape[1])
             else:
                 clips[i, slot] = letterbox(image, how.size)
 
@@ -93,8 +94,17 @@ def decode_images(
     boxes = {f.source.kind: kept_boxes(shape, f, read, used, wanted, how.cache) for f in how.find}
     if not one:
         return replace(decoded, boxes=boxes)
-    if stills == "pan":
-        boxes = {kind: drifting(kind, its, how.size, how.frames) for kind, its in boxes.items()}
+    if stills == "pan" and boxes:
+        seeds = np.zeros(len(ranges), np.uint64)
+
+        def seed(i: int, slot: int, image: Images) -> None:
+            seeds[i] = seed_of(letterbox(image, how.size))
+
+        read(seed)
+        boxes = {
+            kind: drifting(kind, its, seeds.tolist(), how.size, how.frames)
+            for kind, its in boxes.items()
+        }
     return DecodedClips(
         repeated(decoded.clips, how.frames),
         decoded.fps,
@@ -114,7 +124,15 @@ def _part(file: Path, box: tuple[int, int, int, int] | None) -> Images:
     return image[y0:y1, x0:x1]
 
 
-def as_clip(image: Images, frames: int, seed: int) -> UInt8[np.ndarray, "frames size size 3"]:
+def seed_of(image: Images) -> int:
+    """Of the direction in which a picture drifts: wherever it stands, it becomes the same clip.
+
+    A run knows what it has seen by its clips (`unseen.data.seen`).
+    """
+    return int.from_bytes(hashlib.sha256(image.tobytes()).digest()[:8])
+
+
+def as_clip(image: Images, frames: int) -> UInt8[np.ndarray, "frames size size 3"]:
     """A square image as a clip: itself, or, of several frames, a picture that drifts.
 
     It moves by an eighth of its size in all, at an even pace, through where it was, the edge
@@ -123,26 +141,29 @@ def as_clip(image: Images, frames: int, seed: int) -> UInt8[np.ndarray, "frames 
     Args:
         image: `uint8 (size, size, 3)`.
         frames: of the clip; one: the image as it is.
-        seed: of the direction.
     """
     size = len(image)
-    down, right = _drift(size, frames, seed)
+    down, right = _drift(size, frames, seed_of(image))
     rows = np.clip(np.arange(size) + down[:, None], 0, size - 1)
     columns = np.clip(np.arange(size) + right[:, None], 0, size - 1)
     return np.asarray(image[rows[:, :, None], columns[:, None, :]])
 
 
 def drifting(
-    kind: BoxKind, boxes: Float32[np.ndarray, "images 1 boxes 4"], size: int, frames: int
+    kind: BoxKind,
+    boxes: Float32[np.ndarray, "images 1 boxes 4"],
+    seeds: Sequence[int],
+    size: int,
+    frames: int,
 ) -> Float32[np.ndarray, "images frames boxes 4"]:
     """Boxes in images, `(images, 1, boxes, 4)`, in the clips that `as_clip` makes of them.
 
-    Each image's seed is its number. What is masked up to the edge stays masked up to it, since
+    `seeds` are the images' (`seed_of`). What is masked up to the edge stays masked up to it, since
     there the edge is repeated; faces are masked in larger boxes (`Mask`).
     """
     if not len(boxes):
         return boxes
-    steps = [np.stack(_drift(size, frames, i)[::-1] * 2, 1)[:, None] for i in range(len(boxes))]
+    steps = [np.stack(_drift(size, frames, i)[::-1] * 2, 1)[:, None] for i in seeds]
     moved = np.asarray(boxes - np.stack(steps), np.float32)
     masked = enlarged(boxes) if kind == "face" else boxes
     kept = np.minimum(moved, boxes)[..., :2], np.maximum(moved, boxes)[..., 2:]

@@ -169,17 +169,24 @@ def _find(config: DataConfig, how: Decoding, jobs: int, target_alone: bool) -> L
         load = found(config.name, config.root, "--root", split_by=by)
         private = None if target_alone else config.private
         whole = partial(load, target=config.target, private=private)
-        if config.name in DATASETS:  # whose labels can be told from the columns alone
-            _looked_at(whole)
+        _look_at_generated(config.name, whole)
         return whole
     of_target, of_private = by and (by[0], None), by and (None, by[1])
     target = partial(found, config.name, config.root, "--root", split_by=of_target)
     if target_alone:
-        return partial(target(), target=config.target, private=None)
+        alone = partial(target(), target=config.target, private=None)
+        _look_at_generated(config.name, alone)
+        return alone
     private_set = partial(
         found, config.private_name, config.private_root, "--private-root", split_by=of_private
     )
     both = together(DataError, _NEITHER, (target, private_set))
+    names = (config.name, config.private_name)
+    looks = [
+        partial(_look_at_generated, *each)
+        for each in zip(names, _with_labels(config, *both), strict=True)
+    ]
+    together(DataError, _NEITHER, looks)
     return lambda: across(*_labelled(config, *both))
 
 
@@ -221,16 +228,26 @@ def _found(
     return partial(load, seed=config.seed)
 
 
+def _look_at_generated(name: str, load: Loader) -> None:
+    """Raise what is wrong with the labels of generated data, which have no clips to be read."""
+    if name in DATASETS:
+        _looked_at(load)
+
+
+def _with_labels(config: DataConfig, target: Loader, private: Loader) -> tuple[Loader, Loader]:
+    return (
+        partial(target, target=config.target, private=None),
+        partial(private, target=None, private=config.private),
+    )
+
+
 def _labelled(config: DataConfig, target: Loader, private: Loader) -> list[ClipDataset]:
     """Two data sets, one with the target's labels, one with the private ones.
 
     What is wrong with either but for its clips is told before those of the other are read, which
     takes hours.
     """
-    labelled = (
-        partial(target, target=config.target, private=None),
-        partial(private, target=None, private=config.private),
-    )
+    labelled = _with_labels(config, target, private)
     together(DataError, _NEITHER, [partial(_looked_at, load) for load in labelled])
     return together(DataError, _NEITHER, labelled)
 

@@ -75,15 +75,15 @@ def load_manifest(
     if not table or "path" not in header:
         raise _error(path, faults)
     rows = [parse_row(line, values, path.parent, faults) for line, values in table]
-    pictures = _pictures(rows, faults)
+    _picture_faults(rows, faults)
     splits = checked_splits(rows, (target, private), labels, seed, split_by, faults)
 
     order = sorted(range(len(rows)), key=lambda i: (*SPLITS, None).index(splits[i]))
     rows = [rows[i] for i in order]
     if not faults:
         ready()
-    decoded = _decode(rows, how, stills if pictures else None, faults)
-    if decoded is None or faults:
+    decoded = _decode(rows, how, stills, faults)
+    if decoded is None:
         raise _error(path, faults)
 
     data = labelled(path.name, rows, splits, decoded, target, private)
@@ -153,10 +153,10 @@ def export_videos(
     return manifest
 
 
-def _pictures(rows: Sequence[Row], faults: RowFaults) -> bool:
-    """Whether the rows name pictures, and not videos; a fault where some do."""
-    named = [row for row in rows if row.clip and row.clip.path.suffix.lower() in _PICTURES]
-    if 0 < len(named) < sum(row.clip is not None for row in rows):
+def _picture_faults(rows: Sequence[Row], faults: RowFaults) -> None:
+    """Pictures beside videos, and ranges of pictures."""
+    named = [row for row in rows if _is_picture(row)]
+    if 0 < len(named) < len(rows):
         faults.add(
             "pictures, while other rows name videos: give them a manifest of their own",
             *(row.line for row in named),
@@ -164,32 +164,37 @@ def _pictures(rows: Sequence[Row], faults: RowFaults) -> bool:
     ranged = [row.line for row in named if row.values.get("start") or row.values.get("end")]
     if ranged:
         faults.add("a picture has one frame: leave 'start' and 'end' blank", *ranged)
-    return bool(named)
+
+
+def _is_picture(row: Row) -> bool:
+    # By the name in the manifest, not by that of a file that it may be a link to.
+    return Path(row.values["path"]).suffix.lower() in _PICTURES
 
 
 def _decode(
-    rows: Sequence[Row], how: Decoding, stills: Stills | None, faults: RowFaults
+    rows: Sequence[Row], how: Decoding, stills: Stills, faults: RowFaults
 ) -> DecodedClips | None:
-    """The clips of all rows; None if any row or video is at fault, after reading every video."""
-    readable = [row for row in rows if row.clip is not None]
-    ranges = [row.clip for row in readable if row.clip is not None]
-    if not ranges:
-        return None
+    """The clips of all rows; None if any row or file is at fault, after reading every file."""
     broken = any(row.broken for row in rows)
     how = replace(
         how, find=() if broken or faults else how.find, cache=None if broken else how.cache
     )
-    try:
-        if stills is None:
-            decoded = decode_clips(ranges, how)
-        else:
-            files = [[clip.path] for clip in ranges]
-            decoded = decode_images(files, ranges, how, stills=stills, fps=_STILLS_RATE)
-    except ClipFaults as found:
-        for fault in found.faults:
-            faults.add(fault.message, *(readable[i].line for i in fault.clips))
-        return None
-    return None if broken else decoded
+    decoded = None
+    for picture in (False, True):
+        readable = [row for row in rows if row.clip is not None and _is_picture(row) == picture]
+        ranges = [row.clip for row in readable if row.clip is not None]
+        if not ranges:
+            continue
+        try:
+            if picture:
+                files = [[clip.path] for clip in ranges]
+                decoded = decode_images(files, ranges, how, stills=stills, fps=_STILLS_RATE)
+            else:
+                decoded = decode_clips(ranges, how)
+        except ClipFaults as found:
+            for fault in found.faults:
+                faults.add(fault.message, *(readable[i].line for i in fault.clips))
+    return None if broken or faults else decoded
 
 
 def _error(path: Path, faults: RowFaults) -> DataError:

@@ -270,7 +270,7 @@ def checked_splits(
     columns, attributes = _chosen_labels(*chosen, labels)
     class_faults(rows, columns, attributes, faults)
     by = None
-    if split_by is not None:
+    if split_by is not None and not any(row.values.get("split") for row in rows):
         for name in (split_by[0], *(split_by[1] or ())):
             if name not in (None, "all", *labels):
                 faults.add(f"no label column '{name}' to draw the split by (data.split_by)")

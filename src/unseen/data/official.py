@@ -155,10 +155,9 @@ def split_counts(items: Sequence[Item], *splits: SplitName) -> dict[str, int]:
 
 
 def refuse_faults(name: str, root: Path, faults: Iterable[str]) -> None:
-    """Raise one error that names all faults of a data set, if there are any; 100 of very many."""
+    """Raise one error that names all faults of a data set, if there are any."""
     if listed := list(faults):
-        check = f"`unseen data check {name} {root} --decode`"
-        raise nothing_loaded(f"{name} in '{root}'", listed, check)
+        raise nothing_loaded(f"{name} in '{root}'", listed)
 
 
 def split_number(spec: Spec) -> int:
@@ -285,16 +284,17 @@ def _faults_of(inventory: Inventory, path: str, end: int, decode: bool) -> Itera
         return
     count = len(files) if folder else end
     for file in files:
-        if not file.stat().st_size:
-            yield f"{file} is empty"
-        elif decode:
-            try:
-                if inventory.kind == "video":
-                    count = sum(1 for _ in read_frames(file))
-                else:
-                    read_picture(file)
-            except (DataError, VideoError) as error:
-                yield str(error)
+        try:
+            if not file.stat().st_size:
+                yield f"{file} is empty"
+            elif decode and inventory.kind == "video":
+                count = sum(1 for _ in read_frames(file))
+            elif decode:
+                read_picture(file)
+        except OSError as error:  # as a link to what is not there
+            yield f"{file} cannot be read: {error.strerror}"
+        except (DataError, VideoError) as error:
+            yield str(error)
     if end > count:
         yield f"'{path}' has {count} frames, but the lists name frames up to {end}"
 
@@ -350,5 +350,6 @@ def frame_files(folder: Path, pattern: str = "*") -> list[Path]:
         if after != before + 1
     ]
     if gaps:
-        raise DataError(f"'{folder}': {', '.join(gaps)}")
+        more = f" and {len(gaps) - 5} more gaps" if len(gaps) > 5 else ""
+        raise DataError(f"'{folder}': {', '.join(gaps[:5])}{more}")
     return [file for _, file in numbered]

@@ -26,7 +26,7 @@ from unseen.data.decode import (
     sample_frames,
 )
 from unseen.data.hmdb51 import film_of
-from unseen.data.image_clips import Stills, as_clip, drifting, held, repeated
+from unseen.data.image_clips import Stills, as_clip, drifting, held, repeated, seed_of
 from unseen.data.pa_hmdb51_labels import ATTRIBUTES, VideoAnnotation, binary_frames
 from unseen.errors import DataError
 
@@ -83,9 +83,10 @@ def with_test_frames(
         raise DataError("PA-HMDB51 cannot be tested on: videos are at fault", listed) from None
     clips = repeated(decoded.clips, how.frames)
     if stills == "pan":
-        clips = np.stack([as_clip(clip[0], how.frames, i) for i, clip in enumerate(decoded.clips)])
+        clips = np.stack([as_clip(clip[0], how.frames) for clip in decoded.clips])
+    seeds = [seed_of(clip[0]) for clip in decoded.clips] if decoded.boxes else []
     boxes: dict[str, ClipBoxes] = {
-        kind: drifting(kind, its, how.size, how.frames)
+        kind: drifting(kind, its, seeds, how.size, how.frames)
         if stills == "pan"
         else held(its, how.frames)
         for kind, its in decoded.boxes.items()

@@ -59,10 +59,10 @@ def worst_privacy(result: dict[str, Any]) -> tuple[dict[str, Any], bool]:
 
 
 def never_learned(privacy: dict[str, Any]) -> list[str]:
-    """Attackers that did no better on their training clips than a guess that sees no clip.
+    """Attackers that gave up with next to nothing learned, even of their training clips.
 
-    Their loss never fell a hundredth below that of the guess. What they do not read, another
-    network, another start or more data may.
+    Their loss never fell a hundredth below that of a guess that sees no clip. What they do not
+    read, another network, another start or more data may. Those that were stopped are not named.
 
     Args:
         privacy: of a result; nobody is named in those of before the loss of the guess was kept.
@@ -73,6 +73,7 @@ def never_learned(privacy: dict[str, Any]) -> list[str]:
     losses = {
         each["name"]: [row["train_loss"] for row in each["curve"] if row["train_loss"] is not None]
         for each in privacy["attackers"]
+        if each["stopped"] == "plateau"
     }
     return [name for name, known in losses.items() if known and min(known) > 0.99 * blind]
 

@@ -226,8 +226,10 @@ def with_its_split(run: RunConfig, data: DataConfig) -> DataConfig:
     """The data to measure a run on: a split that is drawn stays that of its training."""
     if data.name != run.data.name or data.split_by is not None:
         return data
-    # Of the same columns too: a further target model is trained without the private ones.
-    return data.model_copy(update={"split_by": (run.data.target, *run.data.private)})
+    # Of the same columns too: a further target model is trained without the private ones. Other
+    # private data have none of the run's.
+    private = run.data.private if data.private_name == run.data.private_name else data.private
+    return data.model_copy(update={"split_by": (run.data.target, *private)})
 
 
 def _learned(part: ClipDataset) -> set[str]:

@@ -164,19 +164,20 @@ def _find(config: DataConfig, how: Decoding, jobs: int, target_alone: bool) -> L
     if config.test_on is not None:
         return _tested_on_pa_hmdb51(config, how, jobs, target_alone)
     found = partial(_found, config, how, jobs)
-    by = (config.split_by[0], config.split_by[1:]) if config.split_by else None
-    if config.private_name is None:
-        load = found(config.name, config.root, "--root", split_by=by)
+    of_target: SplitBy | None = None
+    of_private: SplitBy | None = None
+    if config.split_by:
+        column, *hidden = config.split_by
+        if config.private_name is None:
+            of_target = (column, hidden)
+        else:
+            of_target, of_private = (column, None), (None, hidden)
+    target = partial(found, config.name, config.root, "--root", split_by=of_target)
+    if config.private_name is None or target_alone:
         private = None if target_alone else config.private
-        whole = partial(load, target=config.target, private=private)
+        whole = partial(target(), target=config.target, private=private)
         _look_at_generated(config.name, whole)
         return whole
-    of_target, of_private = by and (by[0], None), by and (None, by[1])
-    target = partial(found, config.name, config.root, "--root", split_by=of_target)
-    if target_alone:
-        alone = partial(target(), target=config.target, private=None)
-        _look_at_generated(config.name, alone)
-        return alone
     private_set = partial(
         found, config.private_name, config.private_root, "--private-root", split_by=of_private
     )
